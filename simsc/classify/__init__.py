@@ -1,0 +1,1 @@
+"""Order: neighbours, bond-orientational order, stacking sequence."""

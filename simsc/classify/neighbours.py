@@ -1,0 +1,118 @@
+"""Nearest neighbours that are right in thin periodic cells too.
+
+Neighbour searches of common libraries take the nearest image only, or silently miss images, once a cell is thinner
+than a few distances; the paper's cell is one nearest-neighbour distance wide. So the cell is replicated until the
+neighbours found are provably distinct, and an error says so where that cannot be reached.
+"""
+
+from dataclasses import dataclass
+
+import freud
+import numpy as np
+
+from simsc.core.cell import Cell
+from simsc.core.errors import InputError, ThinCellError
+from simsc.core.superlattice import Superlattice
+
+_LARGEST_REPLICA = 50_000_000  # NPs; above it memory, not geometry, is what fails
+
+
+@dataclass(frozen=True, eq=False)
+class Neighbours:
+    """The k nearest neighbours of each NP.
+
+    Args:
+        system: freud box and points (of the replicated cell) for freud's own computes.
+        neighbour_list: freud neighbour list for the first `n` points, sorted by distance.
+        distances_nm: (N, k) distances, nm, ascending.
+        vectors_nm: (N, k, 3) vectors from the NP to its neighbours, nm, in the frame of freud's box.
+    """
+
+    system: tuple[freud.box.Box, np.ndarray]
+    neighbour_list: freud.locality.NeighborList
+    distances_nm: np.ndarray
+    vectors_nm: np.ndarray
+
+
+def nearest_neighbours(superlattice: Superlattice, k: int = 12) -> Neighbours:
+    """Find the k nearest neighbours of every NP.
+
+    Args:
+        superlattice: periodic in any directions, or in free space.
+        k: number of neighbours. Default 12.
+
+    Returns:
+        Neighbours of the NPs of the original cell.
+
+    Raises:
+        InputError: if a finite superlattice has fewer than k + 1 NPs.
+        ThinCellError: if a cell would have to be replicated beyond memory.
+
+    Example:
+        >>> from simsc.build.close_packed import close_packed
+        >>> bool(np.allclose(nearest_neighbours(close_packed("ABCABCABABAB", 6.2)).distances_nm, 6.2))
+        True
+    """
+    periodic = superlattice.cell is not None and bool(superlattice.cell.periodic.any())
+    if not periodic and superlattice.n <= k:
+        raise InputError(f"{superlattice.n} NPs in free space: {k} neighbours each need at least {k + 1}")
+    counts = np.ones(3, dtype=int)
+    while True:
+        box, points = _freud_system(superlattice, counts)
+        query = freud.locality.AABBQuery(box, points).query(
+            points[: superlattice.n], {"num_neighbors": k, "exclude_ii": True}
+        )
+        found = query.toNeighborList(sort_by_distance=True)
+        complete = len(found) == k * superlattice.n
+        if superlattice.cell is None or not superlattice.cell.periodic.any():
+            break
+        # Two images of one NP are at least one width apart, so neighbours nearer than half of it are distinct and
+        # nearest images are enough.
+        widths = superlattice.cell.perpendicular_widths_nm * counts
+        largest = found.distances.max() if complete else np.inf
+        thin = superlattice.cell.periodic & (widths <= 2 * largest * (1 + 1e-5))
+        if not thin.any():
+            break
+        guess = largest if np.isfinite(largest) else widths[superlattice.cell.periodic].min()
+        wanted = np.ceil(np.minimum(2.2 * guess, 2 * widths.max()) / superlattice.cell.perpendicular_widths_nm)
+        counts = np.where(thin, np.maximum(counts + 1, wanted.astype(int)), counts)
+        if superlattice.n * int(np.prod(counts)) > _LARGEST_REPLICA:
+            raise ThinCellError(
+                "the periodic cell is so thin that its neighbours cannot be told from their images; replicate it"
+            )
+    if not complete:
+        raise InputError(f"fewer than {k} neighbours were found for some NPs; are positions in nm, and distinct?")
+    distances = found.distances.reshape(superlattice.n, k).astype(np.float64)
+    if distances[:, 0].min() <= 0:
+        raise InputError("two NPs lie at the same place")
+    return Neighbours((box, points), found, distances, found.vectors.reshape(superlattice.n, k, 3).astype(np.float64))
+
+
+def mean_nearest_distance_nm(superlattice: Superlattice) -> float:
+    """Return the mean distance, nm, of the 12 nearest neighbours over all NPs."""
+    return float(nearest_neighbours(superlattice).distances_nm.mean())
+
+
+def nearest_distance_scale_nm(neighbours: Neighbours) -> float:
+    """Estimate d_NN, nm, in the presence of surfaces: the median over NPs of the distance to the 6th neighbour.
+
+    NPs on a close-packed surface have at least 6 touching neighbours, so their vacancies do not enter.
+    """
+    return float(np.median(neighbours.distances_nm[:, 5]))
+
+
+def _freud_system(superlattice: Superlattice, counts: np.ndarray) -> tuple[freud.box.Box, np.ndarray]:
+    """Return freud's box and points; the original NPs come first. freud works in single precision."""
+    if superlattice.cell is None:
+        centred = superlattice.positions_nm - superlattice.positions_nm.mean(axis=0)
+        # freud looks for neighbours up to half the box only.
+        box = freud.box.Box.cube(8 * np.abs(centred).max() + 1.0)
+        box.periodic = False
+        return box, centred.astype(np.float32)
+    cell, rotation = superlattice.cell.upper_triangular()
+    wrapped = Superlattice(cell.wrap(superlattice.positions_nm @ rotation), cell=cell)
+    replica = wrapped.replicate(tuple(int(c) for c in counts))
+    assert isinstance(replica.cell, Cell)
+    box = freud.box.Box.from_matrix(replica.cell.vectors_nm.T)
+    box.periodic = tuple(bool(p) for p in cell.periodic)
+    return box, (replica.positions_nm - replica.cell.vectors_nm.sum(axis=0) / 2).astype(np.float32)

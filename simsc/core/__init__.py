@@ -1,0 +1,1 @@
+"""The values that every other part of simsc speaks: superlattices, intensities, maps, errors, files."""

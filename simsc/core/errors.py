@@ -1,0 +1,45 @@
+"""One tree of errors; each says what was wrong, where, and what to do, and carries its exit status."""
+
+
+class SimscError(Exception):
+    """Base of every error that simsc raises on purpose.
+
+    Attributes:
+        exit_status: status with which the command line ends.
+    """
+
+    exit_status = 1
+
+
+class InputError(SimscError):
+    """What the user gave cannot be used: a value, a key, a file or a folder."""
+
+    exit_status = 2
+
+
+class StudyError(InputError):
+    """A study file that cannot be read, or a run folder that belongs to another study."""
+
+
+class ThinCellError(InputError):
+    """A periodic cell in which neighbours could not be counted without counting an image twice."""
+
+
+class SamplingError(InputError):
+    """Reciprocal space was asked where it was not sampled finely or far enough."""
+
+
+class ResourceError(SimscError):
+    """Something that the machine should provide is missing: LAMMPS, MPI, disk or memory."""
+
+    exit_status = 75
+
+
+class SimulationError(SimscError):
+    """LAMMPS stopped, or what it computed cannot be physical."""
+
+
+class StoppedEarly(SimscError):
+    """The work was stopped before its end; the same command takes it up again."""
+
+    exit_status = 85

@@ -1,0 +1,102 @@
+"""The superlattice: centres, radii and cell of nanoparticles; what all parts of simsc exchange."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from simsc.core.cell import Cell
+from simsc.core.errors import InputError
+
+
+@dataclass(frozen=True, eq=False)
+class Superlattice:
+    """Nanoparticles (NPs) at given centres, in a cell or in free space.
+
+    Args:
+        positions_nm: (N, 3) NP centres, nm.
+        radii_nm: (N,) core radii, nm, or one number for all; None where unknown.
+        cell: the periodic cell, or None for free space.
+
+    Raises:
+        InputError: if arrays do not fit together or hold numbers that are not finite.
+
+    Example:
+        >>> Superlattice([[0, 0, 0], [6.2, 0, 0]], radii_nm=2.0).n
+        2
+    """
+
+    positions_nm: np.ndarray
+    radii_nm: np.ndarray | None = None
+    cell: Cell | None = None
+
+    def __post_init__(self) -> None:
+        positions = np.array(self.positions_nm, dtype=np.float64)
+        if positions.ndim != 2 or positions.shape[1] != 3 or len(positions) == 0:
+            raise InputError(f"NP centres need shape (N, 3) with N ≥ 1, got {positions.shape}")
+        if not np.isfinite(positions).all():
+            bad = int(np.flatnonzero(~np.isfinite(positions).all(axis=1))[0])
+            raise InputError(f"the centre of NP {bad} is not a finite number")
+        positions.setflags(write=False)
+        object.__setattr__(self, "positions_nm", positions)
+        if self.radii_nm is not None:
+            radii = np.array(np.broadcast_to(np.asarray(self.radii_nm, dtype=np.float64), (len(positions),)))
+            if not (np.isfinite(radii).all() and (radii > 0).all()):
+                raise InputError("core radii must be positive numbers (nm)")
+            radii.setflags(write=False)
+            object.__setattr__(self, "radii_nm", radii)
+
+    @property
+    def n(self) -> int:
+        """Number of NPs."""
+        return len(self.positions_nm)
+
+    def with_radii(self, radii_nm: np.ndarray | float) -> "Superlattice":
+        """Return the same NPs with other core radii, (N,) or one number, nm."""
+        return replace(self, radii_nm=np.asarray(radii_nm))
+
+    def replicate(self, counts: tuple[int, int, int]) -> "Superlattice":
+        """Repeat the cell along a, b and c; copy k holds NPs k·N … (k+1)·N − 1 in the order of the original.
+
+        Args:
+            counts: how many copies along each cell vector, each ≥ 1.
+
+        Raises:
+            InputError: without a cell, for counts below 1, or for copies along a direction that is not periodic.
+        """
+        if self.cell is None:
+            raise InputError("a superlattice without a cell cannot be replicated")
+        if min(counts) < 1:
+            raise InputError(f"replication needs counts ≥ 1, got {tuple(counts)}")
+        if any(count > 1 and not periodic for count, periodic in zip(counts, self.cell.periodic, strict=True)):
+            raise InputError("only periodic directions of a cell can be replicated")
+        shifts = np.stack(np.meshgrid(*(np.arange(c) for c in counts), indexing="ij"), axis=-1).reshape(-1, 3)
+        offsets = shifts @ self.cell.vectors_nm
+        positions = (offsets[:, None, :] + self.positions_nm).reshape(-1, 3)
+        radii = None if self.radii_nm is None else np.tile(self.radii_nm, len(shifts))
+        return Superlattice(positions, radii, Cell(self.cell.vectors_nm * np.array(counts)[:, None], self.cell.periodic))
+
+    def in_free_space(self) -> "Superlattice":
+        """Return the same NPs as a finite crystal: without a cell."""
+        return replace(self, cell=None)
+
+    def largest_ball(self) -> "Superlattice":
+        """Cut the largest ball out of the cell, as a finite crystal in free space.
+
+        The ball touches the nearest pair of cell faces; its centre is the centre of the cell.
+
+        Raises:
+            InputError: without a cell.
+        """
+        if self.cell is None:
+            raise InputError("a superlattice without a cell has no largest ball")
+        centre = self.cell.vectors_nm.sum(axis=0) / 2
+        positions = self.cell.wrap(self.positions_nm)
+        # Half-open, so that an NP on the surface and its periodic image are not both kept.
+        inside = np.linalg.norm(positions - centre, axis=1) < self.cell.perpendicular_widths_nm.min() / 2 - 1e-9
+        radii = None if self.radii_nm is None else self.radii_nm[inside]
+        return Superlattice(positions[inside] - centre, radii)
+
+    @property
+    def diameter_nm(self) -> float:
+        """Diameter in nm of a ball about the mean centre that holds all NP centres (no cell is looked at)."""
+        return 2 * float(np.linalg.norm(self.positions_nm - self.positions_nm.mean(axis=0), axis=1).max())

@@ -1,0 +1,129 @@
+"""Parameters of the super-ligand model: a rigid core with chains of soft beads, each standing for several oleates."""
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt, ValidationError
+
+from simsc.core.errors import InputError
+from simsc.core.resources import resource_folder
+
+DEFAULT = "oleate_super_ligand"
+
+
+class _Values(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Core(_Values):
+    """Magnetite core; part of its mass sits on the heads, so that its moment of inertia is that of a solid sphere."""
+
+    density_g_per_mol_angstrom3: PositiveFloat
+
+
+class Head(_Values):
+    """Carboxylate group of one super-ligand, rigid with the core."""
+
+    ligands_per_head: PositiveFloat
+    height_above_core_angstrom: PositiveFloat
+    area_per_head_angstrom2: PositiveFloat
+    mass_per_head_g_per_mol: PositiveFloat
+
+
+class Tail(_Values):
+    """Beads of the hydrocarbon tail."""
+
+    beads_per_head: PositiveInt
+    mass_g_per_mol: PositiveFloat
+
+
+class Bond(_Values):
+    """Harmonic bond k (r − r0)²."""
+
+    k_kcal_per_mol_angstrom2: PositiveFloat
+    r0_angstrom: PositiveFloat
+
+
+class Bonds(_Values):
+    """Bonds along the chain."""
+
+    head_tail: Bond
+    tail_tail: Bond
+
+
+class Angle(_Values):
+    """Angle energy k (cos θ − cos θ0)²."""
+
+    k_kcal_per_mol: PositiveFloat
+    theta0_degree: PositiveFloat
+
+
+class LennardJonesPair(_Values):
+    """12-6 Lennard-Jones pair."""
+
+    epsilon_kcal_per_mol: PositiveFloat
+    sigma_angstrom: PositiveFloat
+
+
+class LennardJones(_Values):
+    """Pairs that attract; all others do not interact."""
+
+    cutoff_angstrom: PositiveFloat
+    head_tail: LennardJonesPair
+    tail_tail: LennardJonesPair
+
+
+class Dynamics(_Values):
+    """Time step and couplings with which the model was checked."""
+
+    timestep_fs: PositiveFloat
+    temperature_damping_fs: PositiveFloat
+    pressure_damping_fs: PositiveFloat
+
+
+class Validity(_Values):
+    """Range in which the model may be used."""
+
+    core_radius_nm: tuple[PositiveFloat, PositiveFloat]
+    temperature_K: tuple[PositiveFloat, PositiveFloat]
+
+
+class SuperLigandParameters(_Values):
+    """One parameter set, as in `forcefields/<name>/parameters.json`; see the README there for each number's origin."""
+
+    name: str
+    units: str
+    core: Core
+    head: Head
+    tail: Tail
+    bonds: Bonds
+    angle: Angle
+    lennard_jones: LennardJones
+    dynamics: Dynamics
+    validity: Validity
+
+
+def load_super_ligand(name: str = DEFAULT) -> SuperLigandParameters:
+    """Read a parameter set by its folder name in `forcefields/`.
+
+    Raises:
+        InputError: if there is no such set or its file does not hold what the model needs.
+    """
+    available = sorted(p.parent.name for p in resource_folder("forcefields").glob("*/parameters.json"))
+    if name not in available:
+        raise InputError(f"force field {name!r} is not known; available: {', '.join(available)}")
+    return read_super_ligand(resource_folder("forcefields") / name / "parameters.json")
+
+
+def read_super_ligand(path: Path) -> SuperLigandParameters:
+    """Read a parameter set from a JSON file.
+
+    Raises:
+        InputError: if the file cannot be read or does not hold what the model needs.
+    """
+    try:
+        return SuperLigandParameters.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise InputError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None

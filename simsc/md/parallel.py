@@ -1,0 +1,53 @@
+"""The MPI communicator: checked against the launcher, and waited for without burning a core."""
+
+import os
+import time
+from typing import Any
+
+from simsc.core.errors import ResourceError
+
+# How many tasks each launcher says it has started.
+_LAUNCHER_SIZES = ("SLURM_STEP_NUM_TASKS", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE")
+_POLL_S = 0.05
+
+
+def world() -> Any:
+    """Return MPI's world communicator.
+
+    Raises:
+        ResourceError: if mpi4py cannot be loaded, or if the launcher started more copies than MPI knows of: then
+            each copy would run the whole study alone, in the same folder.
+    """
+    try:
+        from mpi4py import MPI
+    except (ImportError, RuntimeError) as error:
+        raise ResourceError(f"MPI cannot be loaded ({error}); install simsc with its packages mpich and mpi4py") from None
+    comm = MPI.COMM_WORLD
+    for name in _LAUNCHER_SIZES:
+        tasks = os.environ.get(name, "")
+        if tasks.isdigit() and int(tasks) != comm.size:
+            raise ResourceError(
+                f"the launcher started {tasks} tasks ({name}) but MPI sees {comm.size}: launcher and MPI do not "
+                "match; with the packaged MPICH use its own mpiexec, or srun --mpi=pmi2"
+            )
+    return comm
+
+
+def patient_bcast(comm: Any, value: Any = None) -> Any:
+    """Broadcast a string from rank 0; the others wait asleep, because MPI's own wait takes a whole core.
+
+    Args:
+        comm: communicator.
+        value: the string to send; only looked at on rank 0.
+
+    Returns:
+        The string of rank 0, on every rank.
+    """
+    text = bytearray(256)
+    if comm.rank == 0:
+        encoded = value.encode()
+        text[: len(encoded)] = encoded
+    request = comm.Ibcast([text, len(text)], root=0)
+    while not request.Test():
+        time.sleep(_POLL_S)
+    return bytes(text).rstrip(b"\0").decode()
