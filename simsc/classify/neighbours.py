@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import freud
 import numpy as np
 
-from simsc.core.cell import Cell
 from simsc.core.errors import InputError, ThinCellError
 from simsc.core.superlattice import Superlattice
 
@@ -23,7 +22,7 @@ class Neighbours:
 
     Args:
         system: freud box and points (of the replicated cell) for freud's own computes.
-        neighbour_list: freud neighbour list for the first `n` points, sorted by distance.
+        neighbour_list: freud neighbour list for all those points, sorted by distance; the NPs come first.
         distances_nm: (N, k) distances, nm, ascending.
         vectors_nm: (N, k, 3) vectors from the NP to its neighbours, nm, in the frame of freud's box.
     """
@@ -59,11 +58,9 @@ def nearest_neighbours(superlattice: Superlattice, k: int = 12) -> Neighbours:
     counts = np.ones(3, dtype=int)
     while True:
         box, points = _freud_system(superlattice, counts)
-        query = freud.locality.AABBQuery(box, points).query(
-            points[: superlattice.n], {"num_neighbors": k, "exclude_ii": True}
-        )
+        query = freud.locality.AABBQuery(box, points).query(points, {"num_neighbors": k, "exclude_ii": True})
         found = query.toNeighborList(sort_by_distance=True)
-        complete = len(found) == k * superlattice.n
+        complete = len(found) == k * len(points)
         if superlattice.cell is None or not superlattice.cell.periodic.any():
             break
         # Two images of one NP are at least one width apart, so neighbours nearer than half of it are distinct and
@@ -82,10 +79,11 @@ def nearest_neighbours(superlattice: Superlattice, k: int = 12) -> Neighbours:
             )
     if not complete:
         raise InputError(f"fewer than {k} neighbours were found for some NPs; are positions in nm, and distinct?")
-    distances = found.distances.reshape(superlattice.n, k).astype(np.float64)
+    distances = found.distances.reshape(-1, k)[: superlattice.n].astype(np.float64)
+    vectors = found.vectors.reshape(-1, k, 3)[: superlattice.n].astype(np.float64)
     if distances[:, 0].min() <= 0:
         raise InputError("two NPs lie at the same place")
-    return Neighbours((box, points), found, distances, found.vectors.reshape(superlattice.n, k, 3).astype(np.float64))
+    return Neighbours((box, points), found, distances, vectors)
 
 
 def mean_nearest_distance_nm(superlattice: Superlattice) -> float:
@@ -102,17 +100,18 @@ def nearest_distance_scale_nm(neighbours: Neighbours) -> float:
 
 
 def _freud_system(superlattice: Superlattice, counts: np.ndarray) -> tuple[freud.box.Box, np.ndarray]:
-    """Return freud's box and points; the original NPs come first. freud works in single precision."""
+    """Return freud's box and points; the original NPs come first. freud works in single precision.
+
+    freud searches periodic boxes only, so directions that are not periodic get so much room that no image comes near.
+    """
+    positions = superlattice.positions_nm
+    room = 4 * float(np.linalg.norm(np.ptp(positions, axis=0))) + 1.0
     if superlattice.cell is None:
-        centred = superlattice.positions_nm - superlattice.positions_nm.mean(axis=0)
-        # freud looks for neighbours up to half the box only.
-        box = freud.box.Box.cube(8 * np.abs(centred).max() + 1.0)
-        box.periodic = False
-        return box, centred.astype(np.float32)
+        return freud.box.Box.cube(2 * room), (positions - positions.mean(axis=0)).astype(np.float32)
     cell, rotation = superlattice.cell.upper_triangular()
-    wrapped = Superlattice(cell.wrap(superlattice.positions_nm @ rotation), cell=cell)
+    wrapped = Superlattice(cell.wrap(positions @ rotation), cell=cell)
     replica = wrapped.replicate(tuple(int(c) for c in counts))
-    assert isinstance(replica.cell, Cell)
-    box = freud.box.Box.from_matrix(replica.cell.vectors_nm.T)
-    box.periodic = tuple(bool(p) for p in cell.periodic)
-    return box, (replica.positions_nm - replica.cell.vectors_nm.sum(axis=0) / 2).astype(np.float32)
+    assert replica.cell is not None
+    stretch = np.where(cell.periodic, 1.0, 1.0 + room / cell.perpendicular_widths_nm)
+    box = freud.box.Box.from_matrix((replica.cell.vectors_nm * stretch[:, None]).T)
+    return box, box.wrap(replica.positions_nm - replica.positions_nm.mean(axis=0)).astype(np.float32)

@@ -53,7 +53,7 @@ class LammpsSession:
         except Exception as error:
             self._stack.close()
             raise ResourceError(f"LAMMPS does not start: {error}") from None
-        missing = [name for name in _NEEDED_PACKAGES if not self._lmp.has_package(name)]
+        missing = [name for name in _NEEDED_PACKAGES if not self.has_package(name)]
         if missing:
             self.__exit__()
             raise ResourceError(f"this LAMMPS was built without the package {', '.join(missing)}; run `simsc doctor`")
@@ -64,6 +64,15 @@ class LammpsSession:
             self._lmp.close()
             self._lmp = None
         self._stack.close()
+
+    @property
+    def version(self) -> int:
+        """LAMMPS version as a date, such as 20250722."""
+        return int(self._lmp.version())
+
+    def has_package(self, name: str) -> bool:
+        """Tell whether LAMMPS was built with a package."""
+        return bool(self._lmp.has_package(name))
 
     def set(self, **variables: str | float) -> None:
         """Set (or set anew) `index` variables that the scripts of `lammps_inputs/` read."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from simsc.core.directions import fibonacci_sphere
 from simsc.core.errors import InputError
 from simsc.core.superlattice import Superlattice
 from simsc.core.units import angstrom_from_nm
@@ -122,14 +123,6 @@ def _nanoparticle(radius: float, parameters: SuperLigandParameters) -> _Nanopart
         bonds=bonds,
         angles=angles,
     )
-
-
-def fibonacci_sphere(n: int) -> np.ndarray:
-    """Return n nearly evenly spread unit vectors (n, 3) on a golden spiral (DOI 10.1007/s11004-009-9257-x)."""
-    z = 1 - (2 * np.arange(n) + 1) / n
-    azimuth = np.pi * (1 + np.sqrt(5)) * np.arange(n)
-    ring = np.sqrt(1 - z**2)
-    return np.stack([ring * np.cos(azimuth), ring * np.sin(azimuth), z], axis=1)
 
 
 def _data_file(

@@ -1,0 +1,175 @@
+"""The stacking sequence, read back from NP centres.
+
+The stacking axis is the direction in which the centres scatter most at the layer spacing. Within the layers, the
+reflections with |G| = 4π/d do not depend on the stacking and give the hexagonal net, of a sheared crystal too. From
+one layer to the next the phase of the stacking-dependent reflections then steps by +2π/3 or −2π/3.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import minimize
+
+from simsc.build.close_packed import LAYER_SPACING
+from simsc.classify.neighbours import nearest_distance_scale_nm, nearest_neighbours
+from simsc.core.cell import Cell
+from simsc.core.directions import fibonacci_sphere
+from simsc.core.superlattice import Superlattice
+
+_DIRECTIONS = 20_000  # half of them used: 1.3° apart
+_SEARCH_NPS = 1_000  # enough to find the axis; all NPs refine it
+_LAYERED = 0.3  # scattered strength above which the faces of a cell may be layers; thermal motion lowers it from 1
+_SPACING_TOLERANCE = 0.15
+_FEWEST_IN_LAYER = 3
+_WIDTHS = 3.0  # of a replicated cell, in units of d, so that the net is resolved
+_CERTAIN = 0.5  # a phase step further than this from ±1 is no close-packed step
+
+
+@dataclass(frozen=True, eq=False)
+class Stacking:
+    """A stacking sequence.
+
+    Args:
+        sequence: one letter a layer along the axis; the first layer is A, the first other one B. For a periodic
+            axis it begins with the layer nearest the origin of the cell.
+        axis: (3,) unit vector normal to the layers.
+        steps: phase step from each layer to the next in units of 2π/3: +1 or −1 where the stacking is close-packed;
+            for a periodic axis the last one leads back to the first layer.
+        periodic: whether the sequence repeats.
+    """
+
+    sequence: str
+    axis: np.ndarray
+    steps: np.ndarray
+    periodic: bool
+
+
+def stacking_sequence(superlattice: Superlattice, d_nn_nm: float | None = None) -> Stacking | None:
+    """Read the stacking sequence of a close-packed superlattice.
+
+    Args:
+        superlattice: periodic in all directions, or a finite crystal in free space.
+        d_nn_nm: nearest-neighbour distance, nm; None estimates it.
+
+    Returns:
+        The stacking, or None where the NPs do not form close-packed layers.
+
+    Raises:
+        InputError: for fewer than 13 NPs in free space.
+
+    Example:
+        >>> from simsc.build.close_packed import close_packed
+        >>> stacking_sequence(close_packed("ABCABCABABAB", 6.2)).sequence
+        'ABCABCABABAB'
+    """
+    d = d_nn_nm if d_nn_nm is not None else nearest_distance_scale_nm(nearest_neighbours(superlattice))
+    if superlattice.cell is None or not superlattice.cell.periodic.all():
+        axis_q = _brightest_axis(superlattice.positions_nm, d)
+        return None if axis_q is None else _read(superlattice, None, axis_q, d)
+    sample = _replicated(superlattice, d)
+    # Cubic stackings scatter alike along four axes, so the axes of the cell come first, c before b and a.
+    for axis_q in _cell_axes(superlattice.cell, sample.positions_nm, d):
+        if (stacking := _read(sample, superlattice.cell, axis_q, d)) is not None:
+            return stacking
+    axis_q = _brightest_axis(sample.positions_nm, d)
+    return None if axis_q is None else _read(sample, superlattice.cell, axis_q, d)
+
+
+def _read(sample: Superlattice, cell: Cell | None, axis_q: np.ndarray, d: float) -> Stacking | None:
+    """Read the sequence along a given axis; None if the layers along it are not close-packed."""
+    reflections = _stacking_reflections(sample, axis_q, d)
+    if reflections is None:
+        return None
+    phases = sample.positions_nm @ axis_q
+    layer = np.round((phases - np.angle(np.exp(1j * phases).sum())) / (2 * np.pi)).astype(int)
+    if cell is not None:
+        n_layers = int(np.gcd.reduce(np.round(cell.vectors_nm @ axis_q / (2 * np.pi)).astype(int)))
+        # Layer 0 may be cut by the cell's faces, the layers of the next period are whole.
+        wanted = np.arange(n_layers, 2 * n_layers + 1)
+    else:
+        numbers, sizes = np.unique(layer, return_counts=True)
+        wanted = numbers[sizes >= _FEWEST_IN_LAYER]
+    if len(wanted) < 2 or (np.diff(wanted) != 1).any() or not np.isin(wanted, layer).all():
+        return None
+    waves = np.exp(1j * sample.positions_nm @ reflections.T)
+    amplitudes = np.array([waves[layer == k].mean(axis=0) for k in wanted])
+    steps = np.angle((amplitudes[1:] * amplitudes[:-1].conj()).sum(axis=1)) / (2 * np.pi / 3)
+    if (np.abs(np.abs(steps) - 1) > _CERTAIN).any():
+        return None
+    letters = np.cumsum([0, *np.where(steps > 0, 1, -1)]) % 3
+    if letters[1] != 1:
+        letters = -letters % 3
+    if cell is not None:
+        letters = letters[:-1]
+    return Stacking("".join("ABC"[k] for k in letters), axis_q / np.linalg.norm(axis_q), steps, cell is not None)
+
+
+def _replicated(superlattice: Superlattice, d: float) -> Superlattice:
+    """Repeat the cell until it is a few d wide; twice at least, so that whole layers follow the first period."""
+    assert superlattice.cell is not None
+    counts = np.ceil(_WIDTHS * d / superlattice.cell.perpendicular_widths_nm).astype(int)
+    wrapped = Superlattice(superlattice.cell.wrap(superlattice.positions_nm), cell=superlattice.cell)
+    return wrapped.replicate(tuple(int(c) for c in np.maximum(counts, 3)))
+
+
+def _cell_axes(cell: Cell, positions: np.ndarray, d: float) -> Iterator[np.ndarray]:
+    """Yield the reciprocal vectors (3,), nm⁻¹, of one layer spacing for cell faces that may be layers."""
+    q_layer = 2 * np.pi / (LAYER_SPACING * d)
+    for vector in 2 * np.pi * np.linalg.inv(cell.vectors_nm)[:, ::-1].T:
+        candidate = vector * max(1, round(q_layer / np.linalg.norm(vector)))
+        near = abs(np.linalg.norm(candidate) / q_layer - 1) < _SPACING_TOLERANCE
+        if near and _strength(positions, candidate[None])[0] > _LAYERED:
+            yield candidate
+
+
+def _brightest_axis(positions: np.ndarray, d: float) -> np.ndarray | None:
+    """Return the reciprocal vector (3,), nm⁻¹, at the layer spacing at which the centres scatter most."""
+    q_layer = 2 * np.pi / (LAYER_SPACING * d)
+    distance = np.linalg.norm(positions - positions.mean(axis=0), axis=1)
+    core = positions[np.argsort(distance, kind="stable")[:_SEARCH_NPS]]
+    candidates = np.concatenate([q_layer * f * fibonacci_sphere(_DIRECTIONS)[: _DIRECTIONS // 2] for f in (0.97, 1, 1.03)])
+    strength = np.concatenate([_strength(core, part) for part in np.array_split(candidates, 100)])
+    best = _refine(positions, _refine(core, candidates[strength.argmax()]))
+    if _strength(core, best[None])[0] < 3 / np.sqrt(len(core)):
+        return None
+    return best * np.sign(best[np.argmax(np.abs(best) * [1.0, 1.0 + 1e-6, 1.0 + 2e-6])])
+
+
+def _stacking_reflections(sample: Superlattice, axis_q: np.ndarray, d: float) -> np.ndarray | None:
+    """Return three reflections (3, 3), nm⁻¹, 120° apart, whose phase tells A, B and C apart."""
+    axis = axis_q / np.linalg.norm(axis_q)
+    first = np.cross(axis, np.eye(3)[np.argmin(np.abs(axis))])
+    first /= np.linalg.norm(first)
+    second = np.cross(axis, first)
+    angles = np.radians(np.arange(0.0, 60.0, 0.5))
+    ring = 4 * np.pi / d * (np.cos(angles)[:, None] * first + np.sin(angles)[:, None] * second)
+    # The net is periodic by 60°: add up what three directions of it scatter.
+    total = np.zeros(len(angles))
+    for turn in (0, 60, 120):
+        turned = _turn(ring, axis, turn)
+        total += np.concatenate([_strength(sample.positions_nm, part) for part in np.array_split(turned, 20)])
+    if total.max() < 9 / np.sqrt(sample.n):
+        return None
+    start = ring[total.argmax()]
+    a, b = _refine(sample.positions_nm, start), _refine(sample.positions_nm, _turn(start[None], axis, 60)[0])
+    return np.array([a + b, a - 2 * b, b - 2 * a]) / 3
+
+
+def _turn(vectors: np.ndarray, axis: np.ndarray, angle_deg: float) -> np.ndarray:
+    angle = np.radians(angle_deg)
+    return vectors * np.cos(angle) + np.cross(axis, vectors) * np.sin(angle) + np.outer(vectors @ axis, axis) * (1 - np.cos(angle))
+
+
+def _strength(positions: np.ndarray, q: np.ndarray) -> np.ndarray:
+    """Return |Σ exp(i q·r)| / N for momentum transfers (n, 3)."""
+    return np.abs(np.exp(1j * q @ positions.T).mean(axis=1))
+
+
+def _refine(positions: np.ndarray, q: np.ndarray) -> np.ndarray:
+    """Climb to the nearest maximum of the scattered strength."""
+    centred = positions - positions.mean(axis=0)
+    step = 1.0 / np.ptp(centred, axis=0).max()
+    simplex = q + step * np.vstack([np.zeros(3), np.eye(3)])
+    options = {"initial_simplex": simplex, "xatol": 1e-5 * step, "fatol": 1e-9, "maxiter": 400}
+    return minimize(lambda x: -_strength(centred, x[None])[0], q, method="Nelder-Mead", options=options).x

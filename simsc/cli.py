@@ -1,0 +1,339 @@
+"""The command line: one command a stage, plus `run`, `new` and `doctor`.
+
+Exit status: 0 done, 2 bad input, 75 a resource is missing, 85 stopped early, 1 anything else.
+"""
+
+import json
+import os
+import shlex
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+import simsc
+from simsc.build.close_packed import close_packed
+from simsc.build.finite_crystal import with_normal_radii
+from simsc.classify.stacking import stacking_sequence
+from simsc.classify.steinhardt import METHODS, bond_order
+from simsc.core.errors import InputError, ResourceError, SimscError, StoppedEarly
+from simsc.core.files import (
+    is_intensity,
+    provenance,
+    read_intensity,
+    read_superlattice,
+    write_intensity,
+    write_map,
+    write_superlattice,
+    write_text,
+)
+from simsc.core.superlattice import Superlattice
+from simsc.core.units import NM_PER_UNIT
+from simsc.correlation.engine import correlate
+from simsc.correlation.shells import shells_of_crystal, shells_of_volume
+from simsc.doctor import available_cores, run_checks
+from simsc.scattering.amplitude import intensity_on_grid
+from simsc.study.schema import preset_names, preset_text, read_study
+
+_PLAIN_INTERVAL_S = 20.0
+_LENGTH_UNIT = click.option(
+    "--length-unit", type=click.Choice(list(NM_PER_UNIT)), default="A", show_default=True,
+    help="Unit of positions in files that are not simsc's own.",
+)  # fmt: skip
+_PATH = click.Path(path_type=Path)
+_OUTPUT = click.option("-o", "--output", type=_PATH, required=True, help="HDF5 file to write.")
+_RADIUS = click.option("--radius", "radius_nm", type=float, help="Core radius, nm; the default is the file's own.")
+_RADIUS_STD = click.option(
+    "--radius-std", "radius_std_nm", type=float, default=0.0, show_default=True, help="Its standard deviation, nm."
+)
+_SEED = click.option("--seed", type=int, default=1, show_default=True, help="Of the random radii.")
+
+
+def _example(*lines: str) -> str:
+    return "\b\nExample:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]}, epilog=_example("simsc new study.toml", "simsc run study.toml"))
+@click.version_option(simsc.__version__, prog_name="simsc")
+def cli() -> None:
+    """Build, anneal, classify and scatter supercrystals of ligand-capped nanoparticles."""
+
+
+@cli.command(epilog=_example("simsc new --preset preview study.toml"))
+@click.argument("file", type=_PATH)
+@click.option("--preset", default="preview", show_default=True, help="One of: " + ", ".join(preset_names()) + ".")
+def new(file: Path, preset: str) -> None:
+    """Write a commented study FILE to start from."""
+    text = preset_text(preset)
+    if file.exists():
+        raise InputError(f"{file}: exists already; give another name")
+    write_text(file, text)
+    click.echo(f"{file} written; run it with: simsc run {shlex.quote(str(file))}")
+
+
+@cli.command(epilog=_example("simsc run study.toml --out my_run", "mpiexec -n 4 python -m mpi4py -m simsc run study.toml"))
+@click.argument("study", type=_PATH)
+@click.option("--out", type=_PATH, help="Run folder; the default is STUDY without its ending, plus _run.")
+@click.option("--threads", type=click.IntRange(min=1), help="Threads of each process; the default shares the cores.")
+def run(study: Path, out: Path | None, threads: int | None) -> None:
+    """Run a STUDY from its superlattice to its report; run it again to go on after a stop."""
+    from simsc.md.parallel import patient_bcast, world
+    from simsc.study.run import run_study
+    from simsc.study.stages import follow
+
+    comm = world()
+    threads = threads or max(1, available_cores() // comm.size)
+    if comm.rank > 0:
+        follow(comm, threads)
+        return
+    try:
+        folder = out or Path(f"{study.stem}_run")
+        parsed = read_study(study)
+        with _StageProgress() as progress:
+            result = run_study(parsed, folder, comm, threads, progress)
+    except KeyboardInterrupt:
+        raise StoppedEarly("stopped; finished stages are kept, the same command goes on from there") from None
+    finally:
+        if comm.size > 1:
+            patient_bcast(comm, "stop")
+    for name in result.skipped:
+        click.echo(f"{name}: finished before")
+    click.echo(f"report: {result.report.resolve()}")
+
+
+@cli.command(epilog=_example("simsc doctor"))
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def doctor(as_json: bool) -> None:
+    """Check LAMMPS, MPI, freud, disk and memory, and say how to mend what is wrong."""
+    checks = run_checks(Path.cwd())
+    if as_json:
+        click.echo(json.dumps([vars(check) for check in checks], indent=1))
+    else:
+        for check in checks:
+            click.echo(f"{'ok  ' if check.passed else 'FAIL'}  {check.name}: {check.finding}")
+            if not check.passed:
+                click.echo(f"      → {check.remedy}")
+    failed = [check.name for check in checks if not check.passed]
+    if failed:
+        raise ResourceError(f"not in order: {', '.join(failed)}")
+
+
+@cli.group()
+def build() -> None:
+    """Build a superlattice."""
+
+
+@build.command("close-packed", epilog=_example("simsc build close-packed ABCABCABABAB --d-nn 6.2 -o lattice.h5"))
+@click.argument("stacking")
+@click.option("--d-nn", "d_nn_nm", type=float, required=True, help="Nearest-neighbour distance, nm.")
+@click.option("--lateral", type=int, nargs=2, default=(1, 1), show_default=True, help="Repeats of the 2-NP layer.")
+@_RADIUS
+@_OUTPUT
+def build_close_packed(
+    stacking: str, d_nn_nm: float, lateral: tuple[int, int], radius_nm: float | None, output: Path
+) -> None:
+    """Build periodic close-packed layers: one letter A, B or C for each layer of STACKING."""
+    superlattice = close_packed(stacking, d_nn_nm, lateral, radius_nm)
+    write_superlattice(output, superlattice, _origin())
+    click.echo(f"{output}: {superlattice.n} NPs")
+
+
+@cli.command(epilog=_example("simsc classify lattice.h5 --json", "simsc classify centres.xyz --length-unit nm"))
+@click.argument("file", type=_PATH)
+@click.option("--method", type=click.Choice(list(METHODS)), default="paper", show_default=True, help="How to label.")
+@click.option("--d-nn", "d_nn_nm", type=float, help="Nearest-neighbour distance, nm; estimated by default.")
+@_LENGTH_UNIT
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def classify(file: Path, method: str, d_nn_nm: float | None, length_unit: str, as_json: bool) -> None:
+    """Label each NP of FILE as fcc, hcp or surface, and read the stacking sequence."""
+    superlattice = read_superlattice(file, length_unit)
+    order = bond_order(superlattice, d_nn_nm)
+    labels = METHODS[method](order)
+    stacking = stacking_sequence(superlattice, d_nn_nm)
+    sequence = None if stacking is None else stacking.sequence
+    if as_json:
+        result = {"n": superlattice.n, "counts": labels.counts, "labels": labels.labels.tolist(), "sequence": sequence}
+        click.echo(json.dumps(result))
+        return
+    click.echo(f"{superlattice.n} NPs, d_NN {order.d_nn_nm:.4g} nm")
+    for name, count in labels.counts.items():
+        click.echo(f"{name:>8}: {count}")
+    click.echo(f"sequence: {sequence or 'no close-packed layers found'}")
+
+
+@cli.command(epilog=_example("simsc scatter ball.xyz --radius 7.4 --radius-std 0.8 --q-max 0.9 -o intensity.h5"))
+@click.argument("file", type=_PATH)
+@_RADIUS
+@_RADIUS_STD
+@click.option("--q-max", "q_max_inv_nm", type=float, default=0.9, show_default=True, help="Grid from −q to q, nm⁻¹.")
+@click.option("--grid", type=click.IntRange(min=4, max=2048), default=256, show_default=True, help="Points an axis.")
+@_SEED
+@_LENGTH_UNIT
+@_OUTPUT
+def scatter(
+    file: Path,
+    radius_nm: float | None,
+    radius_std_nm: float,
+    q_max_inv_nm: float,
+    grid: int,
+    seed: int,
+    length_unit: str,
+    output: Path,
+) -> None:
+    """Compute the 3D scattered intensity of the NPs in FILE, taken as one finite crystal of spheres."""
+    superlattice = _with_radii(read_superlattice(file, length_unit), radius_nm, radius_std_nm, seed, file)
+    volume = intensity_on_grid(superlattice, q_max_inv_nm, grid, threads=available_cores())
+    write_intensity(output, volume, _origin())
+    click.echo(f"{output}: {grid}³ points up to q = {q_max_inv_nm:g} nm⁻¹, {superlattice.n} NPs")
+
+
+@cli.command("correlate", epilog=_example("simsc correlate intensity.h5 --q1 0.481 --q2 0.4:0.9:0.005 -o map.h5"))
+@click.argument("file", type=_PATH)
+@click.option("--q1", "q1_inv_nm", type=float, required=True, help="Momentum transfer of the first sphere, nm⁻¹.")
+@click.option("--q2", default="0.4:0.9:0.005", show_default=True, help="first:last:step of the second, nm⁻¹.")
+@click.option("--n-delta", type=click.IntRange(min=2), default=721, show_default=True, help="Angles from 0° to 180°.")
+@_RADIUS
+@_RADIUS_STD
+@_SEED
+@_LENGTH_UNIT
+@_OUTPUT
+def correlate_command(
+    file: Path,
+    q1_inv_nm: float,
+    q2: str,
+    n_delta: int,
+    radius_nm: float | None,
+    radius_std_nm: float,
+    seed: int,
+    length_unit: str,
+    output: Path,
+) -> None:
+    """Compute the correlation map C(q1, q2, Δ) of FILE: an intensity volume, or a structure (exact, no grid)."""
+    q2_inv_nm = _q2_axis(q2)
+    if is_intensity(file):
+        if radius_nm is not None or radius_std_nm:
+            raise InputError(f"{file}: is an intensity; --radius and --radius-std are for structures")
+        first, second = shells_of_volume(read_intensity(file), q1_inv_nm, q2_inv_nm)
+    else:
+        superlattice = _with_radii(read_superlattice(file, length_unit), radius_nm, radius_std_nm, seed, file)
+        first, second = shells_of_crystal([superlattice], q1_inv_nm, q2_inv_nm, threads=available_cores())
+    with _StageProgress() as progress:
+        done = 0
+
+        def on_shell() -> None:
+            nonlocal done
+            done += 1
+            progress("correlate", done / len(q2_inv_nm), f"q2 {done} of {len(q2_inv_nm)}")
+
+        result = correlate(first, second, np.linspace(0, 180, n_delta), threads=available_cores(), on_shell=on_shell)
+    write_map(output, result, _origin())
+    click.echo(f"{output}: {len(q2_inv_nm)} × {n_delta} values, smallest coverage {result.coverage.min():.3f}")
+
+
+def main() -> NoReturn:
+    """Run the command line and end with its exit status; errors of simsc are one line, without traceback."""
+    try:
+        status = cli.main(standalone_mode=False) or 0
+    except SimscError as error:
+        click.echo(f"simsc: error: {error}", err=True)
+        status = error.exit_status
+    except click.ClickException as error:
+        click.echo(f"simsc: error: {error.format_message()} (see --help)", err=True)
+        status = InputError.exit_status
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("simsc: error: stopped", err=True)
+        status = StoppedEarly.exit_status
+    except MemoryError:
+        click.echo("simsc: error: not enough memory; use a smaller --grid or fewer replicas", err=True)
+        status = ResourceError.exit_status
+    _leave(status)
+
+
+def _leave(status: int) -> NoReturn:
+    """End with a status; under mpi4py's own runner a plain exit would abort all ranks and lose it."""
+    if status and "mpi4py.MPI" in sys.modules:
+        from mpi4py import MPI
+
+        if MPI.COMM_WORLD.size > 1:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            MPI.Finalize()
+            os._exit(status)
+    sys.exit(status)
+
+
+class _StageProgress:
+    """Progress of stages on standard error: bars on a terminal, a line now and then elsewhere."""
+
+    def __init__(self) -> None:
+        console = Console(stderr=True)
+        self._bars: Progress | None = None
+        if console.is_terminal:
+            self._bars = Progress(
+                TextColumn("{task.description:<12}"),
+                BarColumn(bar_width=24),
+                TextColumn("{task.percentage:>3.0f} %"),
+                TimeElapsedColumn(),
+                TextColumn("left"),
+                TimeRemainingColumn(elapsed_when_finished=False),
+                TextColumn("{task.fields[detail]}", markup=False),
+                console=console,
+            )
+        self._tasks: dict[str, TaskID] = {}
+        self._begin: dict[str, float] = {}
+        self._last = 0.0
+
+    def __enter__(self) -> Callable[[str, float, str], None]:
+        if self._bars is not None:
+            self._bars.start()
+        return self._update
+
+    def __exit__(self, *exception: object) -> None:
+        if self._bars is not None:
+            self._bars.stop()
+
+    def _update(self, stage: str, fraction: float, detail: str) -> None:
+        now = time.monotonic()
+        begin = self._begin.setdefault(stage, now)
+        if self._bars is not None:
+            if stage not in self._tasks:
+                self._tasks[stage] = self._bars.add_task(stage, total=1.0, detail=detail)
+            self._bars.update(self._tasks[stage], completed=fraction, detail=detail)
+        elif fraction >= 1.0 and not detail:
+            click.echo(f"{stage}: done in {now - begin:.0f} s", err=True)
+        elif now - self._last > _PLAIN_INTERVAL_S and fraction > 0:
+            self._last = now
+            left = (now - begin) * (1 - fraction) / fraction
+            click.echo(f"{stage}: {100 * fraction:.0f} %, {left:.0f} s left  {detail}", err=True)
+
+
+def _with_radii(
+    superlattice: Superlattice, radius_nm: float | None, radius_std_nm: float, seed: int, file: Path
+) -> Superlattice:
+    if radius_nm is not None:
+        return with_normal_radii(superlattice, radius_nm, radius_std_nm, np.random.default_rng(seed))
+    if superlattice.radii_nm is None:
+        raise InputError(f"{file}: has no core radii; give --radius (nm)")
+    if radius_std_nm:
+        raise InputError("--radius-std needs --radius")
+    return superlattice
+
+
+def _q2_axis(text: str) -> np.ndarray:
+    try:
+        first, last, step = (float(part) for part in text.split(":"))
+    except ValueError:
+        raise InputError(f"--q2 {text!r}: needs first:last:step, three numbers in nm⁻¹, such as 0.4:0.9:0.005") from None
+    if not (0 < first <= last < np.inf and step > 0 and (last - first) / step < 100_000):
+        raise InputError(f"--q2 {text!r}: needs 0 < first ≤ last and a positive step")
+    return np.arange(int((last - first) / step + 1e-6) + 1) * step + first
+
+
+def _origin() -> dict[str, Any]:
+    return provenance(command="simsc " + shlex.join(sys.argv[1:]))

@@ -1,0 +1,234 @@
+"""Reading and writing: HDF5 files that are whole or absent, and structures in the formats that ASE knows.
+
+Superlattices, intensities and maps lie as plain datasets at the root of a file; intensities and maps are linked into
+an NXdata group too, so that silx, NeXpy and h5web plot them.
+"""
+
+import contextlib
+import datetime
+import errno
+import json
+import os
+import platform
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+import simsc
+from simsc.core.cell import Cell
+from simsc.core.correlation_map import CorrelationMap
+from simsc.core.errors import InputError, ResourceError
+from simsc.core.intensity import IntensityVolume
+from simsc.core.superlattice import Superlattice
+from simsc.core.units import NM_PER_UNIT
+
+SUPERLATTICE = "simsc superlattice 1"
+INTENSITY = "simsc intensity 1"
+CORRELATION_MAP = "simsc correlation map 1"
+
+
+def provenance(**inputs: Any) -> dict[str, Any]:
+    """Return what made a result: the version of simsc, Python and NumPy, the time, and the inputs given."""
+    return {
+        "simsc": simsc.__version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        **inputs,
+    }
+
+
+@contextlib.contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Give a temporary name to write to, which takes the place of `path` only when everything is on disk.
+
+    Raises:
+        InputError: if the folder does not exist or cannot be written.
+        ResourceError: if the disk is full or fails.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        try:
+            yield partial
+            with open(partial, "rb") as file:
+                os.fsync(file.fileno())
+            os.replace(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
+    except OSError as error:
+        raise write_error(path, error) from None
+
+
+def write_error(path: Path, error: OSError) -> InputError | ResourceError:
+    """Turn a failed write into an error of simsc."""
+    reason = error.strerror or " ".join(str(error).split())
+    if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR):
+        return InputError(f"{path}: cannot be written: {reason}")
+    return ResourceError(f"{path}: writing failed: {reason}; free some disk space and start again")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file, whole or not at all."""
+    with whole_file(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+def write_superlattice(path: Path, superlattice: Superlattice, origin: dict[str, Any]) -> None:
+    """Write a superlattice to HDF5; `origin` (see `provenance`) goes with it."""
+    with _new_file(path, SUPERLATTICE, origin) as file:
+        file["positions_nm"] = superlattice.positions_nm
+        if superlattice.radii_nm is not None:
+            file["radii_nm"] = superlattice.radii_nm
+        if superlattice.cell is not None:
+            file["cell_nm"] = superlattice.cell.vectors_nm
+            file["periodic"] = superlattice.cell.periodic
+
+
+def write_intensity(path: Path, volume: IntensityVolume, origin: dict[str, Any]) -> None:
+    """Write an intensity volume to HDF5."""
+    with _new_file(path, INTENSITY, origin) as file:
+        file.create_dataset("intensity", data=volume.intensity, compression="gzip", compression_opts=1, shuffle=True)
+        for name, axis in zip(("qx", "qy", "qz"), volume.q_axes_inv_nm, strict=True):
+            file[name] = axis
+            file[name].attrs["units"] = "1/nm"
+        if volume.measured is not None:
+            file.create_dataset("measured", data=volume.measured, compression="gzip")
+        if volume.diameter_nm is not None:
+            file.attrs["diameter_nm"] = volume.diameter_nm
+        _link_nxdata(file, "intensity", ["qx", "qy", "qz"])
+
+
+def write_map(path: Path, correlation: CorrelationMap, origin: dict[str, Any]) -> None:
+    """Write a correlation map to HDF5: `q2` (nm⁻¹), `delta` (degrees), `ccf`, `coverage`, `radial_profile`."""
+    with _new_file(path, CORRELATION_MAP, origin) as file:
+        file.attrs["q1_inv_nm"] = correlation.q1_inv_nm
+        file["q2"], file["delta"] = correlation.q2_inv_nm, correlation.delta_deg
+        file["q2"].attrs["units"], file["delta"].attrs["units"] = "1/nm", "degree"
+        file["ccf"], file["coverage"] = correlation.ccf, correlation.coverage
+        file["radial_profile"] = correlation.radial_profile
+        _link_nxdata(file, "ccf", ["q2", "delta"])
+
+
+def read_map(path: Path) -> CorrelationMap:
+    """Read a correlation map.
+
+    Raises:
+        InputError: if the file is not a correlation map of simsc.
+    """
+    with _open(path) as file:
+        if _format(file) != CORRELATION_MAP:
+            raise InputError(f"{path}: is not a correlation map of simsc")
+        names = ("q2", "delta", "ccf", "coverage", "radial_profile")
+        return CorrelationMap(float(file.attrs["q1_inv_nm"]), *(file[name][:] for name in names))
+
+
+def read_intensity(path: Path) -> IntensityVolume:
+    """Read an intensity volume that simsc wrote.
+
+    Raises:
+        InputError: if the file is not an intensity volume of simsc.
+    """
+    with _open(path) as file:
+        if _format(file) != INTENSITY:
+            raise InputError(f"{path}: is not an intensity volume of simsc")
+        return IntensityVolume(
+            file["intensity"][:],
+            (file["qx"][:], file["qy"][:], file["qz"][:]),
+            file["measured"][:].astype(bool) if "measured" in file else None,
+            float(file.attrs["diameter_nm"]) if "diameter_nm" in file.attrs else None,
+        )
+
+
+def is_intensity(path: Path) -> bool:
+    """Tell whether a file is an intensity volume of simsc.
+
+    Raises:
+        InputError: if there is no such file.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    if not h5py.is_hdf5(path):
+        return False
+    with _open(path) as file:
+        return _format(file) == INTENSITY
+
+
+def read_superlattice(path: Path, length_unit: str = "A") -> Superlattice:
+    """Read NP centres from HDF5 of simsc (a superlattice, or the last frame of a trajectory) or by ASE.
+
+    Args:
+        path: file; every atom in a file of another format counts as one NP centre.
+        length_unit: unit of files of other formats, "A" (default) or "nm".
+
+    Raises:
+        InputError: if the file is missing or holds no structure.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    if not h5py.is_hdf5(path):
+        return _read_by_ase(path, NM_PER_UNIT[length_unit])
+    with _open(path) as file:
+        if _format(file) == SUPERLATTICE:
+            cell = Cell(file["cell_nm"][:], file["periodic"][:]) if "cell_nm" in file else None
+            radii = file["radii_nm"][:] if "radii_nm" in file else None
+            return Superlattice(file["positions_nm"][:], radii, cell)
+        if "cells_nm" in file and "positions_nm" in file:
+            if len(file["positions_nm"]) == 0:
+                raise InputError(f"{path}: the trajectory has no frame")
+            return Superlattice(file["positions_nm"][-1], file["radii_nm"][:], Cell(file["cells_nm"][-1]))
+    raise InputError(f"{path}: is HDF5, but neither a superlattice nor a trajectory of simsc")
+
+
+def _read_by_ase(path: Path, nm_per_unit: float) -> Superlattice:
+    import ase.io
+
+    try:
+        # Without the last argument an "@" in a file name would be taken as an index.
+        atoms = ase.io.read(path, index=-1, do_not_split_by_at_sign=True)
+    except Exception as error:  # ASE's readers raise whatever their parsing met
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"{path}: ASE cannot read it ({reason[:200]})") from None
+    if len(atoms) == 0:
+        raise InputError(f"{path}: holds no atoms")
+    cell = None
+    if atoms.pbc.any():
+        vectors = np.array(atoms.cell) * nm_per_unit
+        # The same lattice, right-handed.
+        cell = Cell(vectors * [[1], [1], [-1 if np.linalg.det(vectors) < 0 else 1]], atoms.pbc)
+    return Superlattice(atoms.positions * nm_per_unit, cell=cell)
+
+
+@contextlib.contextmanager
+def _new_file(path: Path, file_format: str, origin: dict[str, Any]) -> Iterator[h5py.File]:
+    with whole_file(path) as partial, h5py.File(partial, "w") as file:
+        file.attrs["format"] = file_format
+        file.attrs["provenance"] = json.dumps(origin)
+        yield file
+
+
+@contextlib.contextmanager
+def _open(path: Path) -> Iterator[h5py.File]:
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    try:
+        with h5py.File(path, "r") as file:
+            yield file
+    except (OSError, KeyError) as error:
+        raise InputError(f"{path}: cannot be read ({' '.join(str(error).split())})") from None
+
+
+def _format(file: h5py.File) -> str:
+    return str(file.attrs.get("format", ""))
+
+
+def _link_nxdata(file: h5py.File, signal: str, axes: list[str]) -> None:
+    file.attrs["default"] = "entry"
+    entry = file.create_group("entry")
+    entry.attrs["NX_class"], entry.attrs["default"] = "NXentry", "data"
+    data = entry.create_group("data")
+    data.attrs["NX_class"], data.attrs["signal"], data.attrs["axes"] = "NXdata", signal, axes
+    for name in (signal, *axes):
+        data[name] = file[name]

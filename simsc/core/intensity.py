@@ -1,0 +1,92 @@
+"""Scattered intensity in three dimensions: on a Cartesian grid, and on spheres of constant |q|."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from simsc.core.errors import InputError
+
+
+@dataclass(frozen=True, eq=False)
+class IntensityVolume:
+    """Intensity on a Cartesian grid of momentum transfer.
+
+    Args:
+        intensity: (nx, ny, nz) intensity, arbitrary units; NaN where `measured` is false.
+        q_axes_inv_nm: three axes (nx,), (ny,), (nz,), nm⁻¹, each evenly spaced and ascending.
+        measured: (nx, ny, nz) bool, what was measured; None if all was. Never zero-filled.
+        diameter_nm: largest distance within the scatterer, nm, which limits how fast the intensity can vary;
+            None if unknown, as for experiments.
+
+    Raises:
+        InputError: for axes that do not fit, intensity that is not finite where measured, or nothing measured.
+    """
+
+    intensity: np.ndarray
+    q_axes_inv_nm: tuple[np.ndarray, np.ndarray, np.ndarray]
+    measured: np.ndarray | None = None
+    diameter_nm: float | None = None
+
+    def __post_init__(self) -> None:
+        shape = tuple(len(axis) for axis in self.q_axes_inv_nm)
+        if self.intensity.shape != shape or len(shape) != 3:
+            raise InputError(f"intensity of shape {self.intensity.shape} does not fit axes of lengths {shape}")
+        for name, axis in zip("xyz", self.q_axes_inv_nm, strict=True):
+            steps = np.diff(axis)
+            if len(axis) < 4 or not (steps > 0).all() or np.ptp(steps) > 1e-6 * steps.mean():
+                raise InputError(f"the q{name} axis must hold at least 4 evenly spaced ascending numbers (nm⁻¹)")
+        if self.measured is not None and self.measured.shape != shape:
+            raise InputError(f"the mask has shape {self.measured.shape}, the intensity {shape}")
+        values = self.intensity if self.measured is None else self.intensity[self.measured]
+        if values.size == 0:
+            raise InputError("the mask leaves no measured intensity")
+        if not np.isfinite(values).all():
+            raise InputError("the intensity is not finite everywhere where it was measured; give a mask")
+
+    @property
+    def q_max_inv_nm(self) -> float:
+        """Radius, nm⁻¹, of the largest sphere about q = 0 inside the grid."""
+        return float(min(min(-axis[0], axis[-1]) for axis in self.q_axes_inv_nm))
+
+
+@dataclass(frozen=True, eq=False)
+class ShellIntensity:
+    """Intensity on one sphere of constant momentum transfer.
+
+    The grid is Gauss–Legendre in cos θ (rings from north to south) and even in φ from 0, so that integrals of
+    band-limited intensity are exact.
+
+    Args:
+        q_inv_nm: momentum transfer |q|, nm⁻¹.
+        intensity: (n_theta, n_phi) intensity; what was not measured is not looked at.
+        measured: (n_theta, n_phi) bool; None if all was measured.
+    """
+
+    q_inv_nm: float
+    intensity: np.ndarray
+    measured: np.ndarray | None = None
+
+
+def shell_grid(n_theta: int, n_phi: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return unit vectors (n_theta, n_phi, 3) of a shell's grid and the weights (n_theta,) of its rings.
+
+    The weights, together with 1 / n_phi, average over the sphere: they sum to 1.
+    """
+    cosines, weights = np.polynomial.legendre.leggauss(n_theta)
+    cos_theta = cosines[::-1, None]
+    sin_theta = np.sqrt(1 - cos_theta**2)
+    phi = 2 * np.pi * np.arange(n_phi)[None, :] / n_phi
+    directions = np.stack(
+        [sin_theta * np.cos(phi), sin_theta * np.sin(phi), np.broadcast_to(cos_theta, (n_theta, n_phi))], axis=-1
+    )
+    return directions, weights[::-1] / 2
+
+
+def band_limit(x: float, tolerance: float = 1e-9) -> int:
+    """Return the degree l above which spherical harmonics of exp(i x cos θ) fall below the tolerance.
+
+    The coefficients are spherical Bessel functions j_l(x); beyond l = x they fall like the Airy function
+    Ai((l − x) (2/x)^⅓) (DLMF 10.20.4), which the degree returned here bounds.
+    """
+    decay = (1.5 * np.log(1 / tolerance)) ** (2 / 3)
+    return int(np.ceil(x + decay * max(x / 2, 1) ** (1 / 3))) + 4

@@ -1,0 +1,1 @@
+"""Angular X-ray cross-correlation analysis (AXCCA)."""

@@ -1,0 +1,140 @@
+"""Where a correlation map is expected to peak: reflections of fcc and hcp, and the arcs of Bragg rods."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from simsc.build.close_packed import LAYER_SPACING
+from simsc.core.errors import InputError
+
+_FCC_BASIS = np.array([[0.0, 0.0, 0.0], [0.0, 0.5, 0.5], [0.5, 0.0, 0.5], [0.5, 0.5, 0.0]])
+_HCP_BASIS = np.array([[0.0, 0.0, 0.0], [1 / 3, 2 / 3, 0.5]])
+
+
+@dataclass(frozen=True)
+class ExpectedPeak:
+    """A peak of the correlation map.
+
+    Args:
+        q2_inv_nm: momentum transfer of the second reflection, nm⁻¹.
+        delta_deg: angle to the first reflection, degrees.
+        family: Miller indices of the second reflection's family, such as "220".
+        multiplicity: number of second reflections at this angle from one first reflection.
+    """
+
+    q2_inv_nm: float
+    delta_deg: float
+    family: str
+    multiplicity: int
+
+
+@dataclass(frozen=True, eq=False)
+class RodArc:
+    """The line that correlations of one reflection with a Bragg rod draw into the map.
+
+    Args:
+        q2_inv_nm: (n,) momentum transfers along the rod, nm⁻¹.
+        delta_deg: (n,) angles to the first reflection, degrees.
+        from_axis: True if the first reflection lies along the stacking axis (002 of hcp, 111 of fcc), False if it is
+            one of the other 111 reflections, which only fcc stacking has.
+    """
+
+    q2_inv_nm: np.ndarray
+    delta_deg: np.ndarray
+    from_axis: bool
+
+
+def layer_momentum_transfer(d_nn_nm: float) -> float:
+    """Return |q| of the 111 reflection of fcc, which is 002 of hcp: 2π over the layer spacing, nm⁻¹."""
+    return float(2 * np.pi / (LAYER_SPACING * d_nn_nm))
+
+
+def reflections(structure: str, d_nn_nm: float, q_max_inv_nm: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return reciprocal vectors (n, 3), nm⁻¹, and Miller indices (n, 3) of all reflections that are not extinct.
+
+    Cubic indices for "fcc"; three-index hexagonal ones for "hcp", with a and c of touching spheres.
+
+    Raises:
+        InputError: for another structure.
+    """
+    if structure == "fcc":
+        vectors, basis = np.sqrt(2) * d_nn_nm * np.eye(3), _FCC_BASIS
+    elif structure == "hcp":
+        vectors = d_nn_nm * np.array([[1, 0, 0], [-0.5, np.sqrt(3) / 2, 0], [0, 0, 2 * LAYER_SPACING]])
+        basis = _HCP_BASIS
+    else:
+        raise InputError(f"structure {structure!r} is not known; it is fcc or hcp")
+    reciprocal = 2 * np.pi * np.linalg.inv(vectors).T
+    # A vector of length q has indices up to q |a_i| / 2π.
+    largest = np.floor(q_max_inv_nm * np.linalg.norm(vectors, axis=1) / (2 * np.pi) + 1e-9).astype(int)
+    hkl = np.stack(np.meshgrid(*(np.arange(-n, n + 1) for n in largest), indexing="ij"), axis=-1).reshape(-1, 3)
+    g = hkl @ reciprocal
+    length = np.linalg.norm(g, axis=1)
+    structure_factor = np.abs(np.exp(2j * np.pi * hkl @ basis.T).sum(axis=1))
+    keep = (length > 1e-9) & (length <= q_max_inv_nm * (1 + 1e-9)) & (structure_factor > 1e-9)
+    return g[keep], hkl[keep]
+
+
+def expected_peaks(structure: str, d_nn_nm: float, q2_range_inv_nm: tuple[float, float]) -> list[ExpectedPeak]:
+    """List the peaks of the map at q1 = 111 of fcc, or 002 of hcp, with reflections in a range of q2.
+
+    Args:
+        structure: "fcc" or "hcp".
+        d_nn_nm: nearest-neighbour distance, nm.
+        q2_range_inv_nm: smallest and largest q2, nm⁻¹.
+
+    Returns:
+        Peaks ordered by q2, then Δ; the first reflection with itself (Δ = 0) and its Friedel mate are among them.
+
+    Raises:
+        InputError: for another structure.
+
+    Example:
+        >>> [round(p.delta_deg, 2) for p in expected_peaks("fcc", 16.0, (0.54, 0.57))]
+        [54.74, 125.26]
+    """
+    g, hkl = reflections(structure, d_nn_nm, q2_range_inv_nm[1])
+    length = np.linalg.norm(g, axis=1)
+    g1 = g[np.abs(length - layer_momentum_transfer(d_nn_nm)).argmin()]
+    found: dict[tuple[float, float], list[np.ndarray]] = {}
+    for vector, index, q2 in zip(g, hkl, length, strict=True):
+        if q2 >= q2_range_inv_nm[0]:
+            cosine = np.clip(vector @ g1 / (q2 * np.linalg.norm(g1)), -1, 1)
+            found.setdefault((round(float(q2), 6), round(float(np.degrees(np.arccos(cosine))), 4)), []).append(index)
+    return [
+        ExpectedPeak(q2, delta, _family(structure, indices[0]), len(indices))
+        for (q2, delta), indices in sorted(found.items(), key=lambda item: item[0])
+    ]
+
+
+def rod_arcs(d_nn_nm: float, q2_inv_nm: np.ndarray) -> list[RodArc]:
+    """Return the arcs of correlations between 111 reflections and the Bragg rods 10l of a faulted crystal.
+
+    A rod runs along the stacking axis at a distance q100 = 4π / (√3 d) from it; where it has length q2 it makes
+    the angle Δ with the first reflection, e.g. cos Δ = √(1 − q100² / q2²) with the one along the axis.
+
+    Args:
+        d_nn_nm: nearest-neighbour distance, nm.
+        q2_inv_nm: momentum transfers to draw, nm⁻¹; those below q100 are left out.
+    """
+    q100 = 4 * np.pi / (np.sqrt(3) * d_nn_nm)
+    q111 = layer_momentum_transfer(d_nn_nm)
+    q2 = q2_inv_nm[q2_inv_nm >= q100]
+    height = np.sqrt(q2**2 - q100**2)
+    arcs = []
+    for sign in (1, -1):
+        arcs.append(RodArc(q2, np.degrees(np.arccos(sign * height / q2)), True))
+        # The other 111 reflections lie on rods themselves, at a third of q111 above or below the basal plane.
+        for azimuth in (0, 60, 120, 180):
+            cosine = (q100**2 * np.cos(np.radians(azimuth)) + sign * height * q111 / 3) / (q2 * q111)
+            arcs.append(RodArc(q2, np.degrees(np.arccos(np.clip(cosine, -1, 1))), False))
+    return arcs
+
+
+def _family(structure: str, hkl: np.ndarray) -> str:
+    if structure == "fcc":
+        return "".join(str(i) for i in sorted(np.abs(hkl), reverse=True))
+    h, k, l_index = (int(i) for i in hkl)
+    # The two largest of |h|, |k| and |h + k| belong to the same reflection up to symmetry.
+    high, low = sorted((abs(h), abs(k), abs(h + k)))[1::-1]
+    return f"{high}{low}{abs(l_index)}"

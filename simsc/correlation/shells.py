@@ -1,0 +1,128 @@
+"""Shells for a correlation: how finely each has to be sampled, from a finite crystal or from an intensity volume."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from scipy import ndimage
+
+from simsc.core.errors import InputError, SamplingError
+from simsc.core.intensity import IntensityVolume, ShellIntensity, band_limit, shell_grid
+from simsc.core.superlattice import Superlattice
+from simsc.scattering.amplitude import intensity_on_shells
+
+_SPLINE_ORDER = 5
+_COARSEST = 0.7  # of the Nyquist step: there the spline is good to 1 %, at half of it to 1e-4
+
+
+def shells_of_crystal(
+    frames: list[Superlattice], q1_inv_nm: float, q2_inv_nm: np.ndarray, threads: int = 0
+) -> tuple[ShellIntensity, Iterator[ShellIntensity]]:
+    """Return the first shell and an iterator over the second shells of a finite crystal, without interpolation.
+
+    Args:
+        frames: NPs with radii; the intensity is averaged over the frames.
+        q1_inv_nm: momentum transfer of the first shell, nm⁻¹.
+        q2_inv_nm: (n_q2,) momentum transfers of the second shells, nm⁻¹.
+        threads: of the transforms; 0 takes all cores.
+    """
+    diameter = max(frame.diameter_nm for frame in frames)
+    grids = _grids(diameter, q1_inv_nm, q2_inv_nm)
+    shells = intensity_on_shells(frames, np.array([q1_inv_nm, *q2_inv_nm]), grids, threads=threads)
+    return next(shells), shells
+
+
+def first_bright_peak(frames: list[Superlattice], near_inv_nm: float, threads: int = 0) -> float:
+    """Return the momentum transfer, nm⁻¹, at which the mean intensity peaks within 5 % of an expected value.
+
+    Args:
+        frames: NPs with radii; the intensity is averaged over the frames.
+        near_inv_nm: where the peak is expected, nm⁻¹.
+        threads: of the transforms; 0 takes all cores.
+
+    Raises:
+        SamplingError: if the mean intensity has no maximum there.
+    """
+    q = near_inv_nm * np.linspace(0.95, 1.05, 41)
+    limits = [band_limit(value * max(frame.diameter_nm for frame in frames)) for value in q]
+    # A mean over the sphere needs half the rings that a correlation does.
+    grids = [(limit // 2 + 1, 2 * (limit // 2 + 1)) for limit in limits]
+    shells = intensity_on_shells(frames, q, grids, threads=threads)
+    profile = np.array([(shell_grid(*grid)[1] @ shell.intensity).sum() / grid[1] for shell, grid in zip(shells, grids, strict=True)])
+    top = int(profile.argmax())
+    if top in (0, len(q) - 1):
+        raise SamplingError(f"the mean intensity has no peak within 5 % of q = {near_inv_nm:.4g} nm⁻¹; give q1 yourself")
+    left, middle, right = profile[top - 1 : top + 2]
+    return float(q[top] + (q[1] - q[0]) * 0.5 * (left - right) / (left - 2 * middle + right))
+
+
+def shells_of_volume(
+    volume: IntensityVolume, q1_inv_nm: float, q2_inv_nm: np.ndarray
+) -> tuple[ShellIntensity, Iterator[ShellIntensity]]:
+    """Return the first shell and an iterator over the second shells, interpolated from a Cartesian grid.
+
+    A quintic spline; what lies outside the grid or next to something unmeasured counts as unmeasured.
+
+    Args:
+        volume: simulated or measured intensity.
+        q1_inv_nm: momentum transfer of the first shell, nm⁻¹.
+        q2_inv_nm: (n_q2,) momentum transfers of the second shells, nm⁻¹.
+
+    Raises:
+        SamplingError: if the grid is too coarse for the size of the crystal, so that interpolation would invent
+            intensity, or if a shell lies outside the grid.
+    """
+    step = max(float(axis[1] - axis[0]) for axis in volume.q_axes_inv_nm)
+    if volume.diameter_nm is not None and step > _COARSEST * np.pi / volume.diameter_nm:
+        extent = max(float(axis[-1] - axis[0]) for axis in volume.q_axes_inv_nm)
+        needed = int(np.ceil(extent * volume.diameter_nm / (_COARSEST * np.pi))) + 1
+        raise SamplingError(
+            f"the intensity grid (step {step:.4g} nm⁻¹) is too coarse for a crystal of {volume.diameter_nm:.4g} nm: "
+            f"use at least --grid {needed}, or correlate the structure itself"
+        )
+    # Without a known size the grid itself limits what can be resolved: half a period a step.
+    diameter = volume.diameter_nm if volume.diameter_nm is not None else np.pi / step
+    grids = _grids(diameter, q1_inv_nm, q2_inv_nm)
+    values = volume.intensity
+    if volume.measured is not None:
+        values = np.where(volume.measured, values, values[volume.measured].mean())
+    coefficients = ndimage.spline_filter(values, order=_SPLINE_ORDER)
+    shells = (
+        _interpolate(volume, coefficients, float(q), grid)
+        for q, grid in zip([q1_inv_nm, *q2_inv_nm], grids, strict=True)
+    )
+    return next(shells), shells
+
+
+def _grids(diameter_nm: float, q1_inv_nm: float, q2_inv_nm: np.ndarray) -> list[tuple[int, int]]:
+    """Return (n_theta, n_phi) of the first and the second shells.
+
+    Only degrees up to the smaller band limit meet in a correlation; a second shell has to integrate its own degrees
+    against them exactly, which takes (l1 + l2) / 2 rings.
+    """
+    if not (q1_inv_nm > 0 and np.min(q2_inv_nm) > 0):
+        raise InputError("momentum transfers of a correlation must be positive (nm⁻¹)")
+    first = band_limit(q1_inv_nm * diameter_nm)
+    totals = [2 * first] + [first + band_limit(q * diameter_nm) for q in q2_inv_nm]
+    return [(total // 2 + 1, 2 * (total // 2 + 1)) for total in totals]
+
+
+def _interpolate(
+    volume: IntensityVolume, coefficients: np.ndarray, q_inv_nm: float, grid: tuple[int, int]
+) -> ShellIntensity:
+    points = q_inv_nm * shell_grid(*grid)[0]
+    origin = np.array([axis[0] for axis in volume.q_axes_inv_nm])
+    steps = np.array([axis[1] - axis[0] for axis in volume.q_axes_inv_nm])
+    index = np.moveaxis((points - origin) / steps, -1, 0)
+    last = np.array(volume.intensity.shape).reshape(3, 1, 1) - 1
+    # Rounding may put a point of the outermost shell a hair outside.
+    inside = ((index >= -1e-6) & (index <= last + 1e-6)).all(axis=0)
+    measured = inside
+    if volume.measured is not None:
+        support = ndimage.map_coordinates(volume.measured.astype(np.float32), index, order=1, mode="nearest")
+        measured = inside & (support > 1 - 1e-5)
+    if not measured.any():
+        raise SamplingError(f"no intensity was measured at q = {q_inv_nm:g} nm⁻¹; the grid ends at {-origin.max():g}")
+    intensity = ndimage.map_coordinates(
+        coefficients, index, order=_SPLINE_ORDER, mode="nearest", prefilter=False
+    )
+    return ShellIntensity(q_inv_nm, intensity, None if measured.all() else measured)

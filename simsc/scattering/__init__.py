@@ -1,0 +1,1 @@
+"""Scattered intensity of superlattices."""

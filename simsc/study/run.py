@@ -1,0 +1,159 @@
+"""Run a study stage by stage in a folder; a finished stage is not run again, a changed study is refused."""
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from simsc.core.errors import InputError, StudyError
+from simsc.core.files import provenance, whole_file, write_error, write_text
+from simsc.study.schema import Study, read_study
+from simsc.study.stages import STAGES, Context
+
+STUDY_FILE = "study.toml"
+REPORT = "report.html"
+_DONE = "done.json"
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run left behind.
+
+    Args:
+        folder: the run folder.
+        report: the report page.
+        skipped: names of stages that were finished before.
+        seconds: wall time of every stage, by name, s.
+    """
+
+    folder: Path
+    report: Path
+    skipped: tuple[str, ...]
+    seconds: dict[str, float]
+
+
+def run_study(
+    study: Study,
+    folder: Path,
+    comm: Any,
+    threads: int,
+    progress: Callable[[str, float, str], None] = lambda stage, fraction, detail: None,
+) -> RunResult:
+    """Run all stages of a study that are not finished yet; only rank 0 of the communicator calls this.
+
+    Args:
+        study: the study.
+        folder: run folder; created if needed.
+        comm: MPI communicator; the other ranks wait in `simsc.study.stages.follow`.
+        threads: threads of this process.
+        progress: called with the stage, the fraction done and a short text.
+
+    Raises:
+        StudyError: if the folder holds a run of another study (naming what differs), or another run works in it.
+        InputError: if the folder cannot be written.
+    """
+    _prepare(folder)
+    with _locked(folder):
+        _claim(folder, study)
+        context = Context(study, folder, comm, threads, progress)
+        skipped = []
+        seconds: dict[str, float] = {}
+        stale = False
+        for stage in STAGES:
+            record = None if stale else _finished(folder / stage.name)
+            if record is not None:
+                skipped.append(stage.name)
+                seconds[stage.name] = record["seconds"]
+                continue
+            # What builds on it was computed from a result that is gone.
+            stale = True
+            seconds[stage.name] = _run_stage(stage, folder, context)
+        from simsc.report.page import write_report
+
+        report = folder / REPORT
+        if stale or not report.is_file():
+            progress("report", 0.0, "")
+            write_report(folder, report)
+            progress("report", 1.0, "")
+        return RunResult(folder, report, tuple(skipped), seconds)
+
+
+def _run_stage(stage: Any, folder: Path, context: Context) -> float:
+    """Run a stage in a folder of its own, which takes its final name when everything in it is whole."""
+    partial, final = folder / f"{stage.name}.partial", folder / stage.name
+    for old in (partial, final):
+        shutil.rmtree(old, ignore_errors=True)
+    begin = time.monotonic()
+    try:
+        partial.mkdir()
+    except OSError as error:
+        raise write_error(partial, error) from None
+    context.progress(stage.name, 0.0, "")
+    stage.run(context, partial)
+    seconds = time.monotonic() - begin
+    outputs = {path.name: _digest(path) for path in sorted(partial.iterdir()) if path.is_file()}
+    record = {"seconds": round(seconds, 2), "outputs": outputs, "provenance": provenance(threads=context.threads, ranks=context.comm.size)}
+    write_text(partial / _DONE, json.dumps(record, indent=1))
+    os.replace(partial, final)
+    context.progress(stage.name, 1.0, "")
+    return seconds
+
+
+def _finished(folder: Path) -> dict[str, Any] | None:
+    """Return a stage's record if all its outputs are there, unchanged."""
+    try:
+        record: dict[str, Any] = json.loads((folder / _DONE).read_text())
+        whole = all(_digest(folder / name) == digest for name, digest in record["outputs"].items())
+        return record if whole and isinstance(record["seconds"], float | int) else None
+    except (OSError, ValueError, KeyError, AttributeError, TypeError):
+        return None
+
+
+def _digest(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _prepare(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder}: is not a folder; give another one with --out")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise write_error(folder, error) from None
+    if not (folder / STUDY_FILE).exists() and any(path.name != ".lock" for path in folder.iterdir()):
+        raise InputError(f"{folder}: holds other files and no run; give another folder with --out")
+
+
+def _claim(folder: Path, study: Study) -> None:
+    path = folder / STUDY_FILE
+    if not path.exists():
+        with whole_file(path) as partial:
+            partial.write_text(study.to_toml(), encoding="utf-8")
+        return
+    differences = read_study(path).differences(study)
+    if differences:
+        more = f" (and {len(differences) - 3} more)" if len(differences) > 3 else ""
+        raise StudyError(
+            f"{folder}: holds a run of another study: {'; '.join(differences[:3])}{more}; give a new folder with --out"
+        )
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    try:
+        with open(folder / ".lock", "w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise StudyError(f"{folder}: another simsc works in it; wait for it or give another folder") from None
+            yield
+    except PermissionError as error:
+        raise write_error(folder, error) from None

@@ -1,0 +1,255 @@
+"""The study file: what may stand in it, its defaults, and messages that name file, key and remedy."""
+
+import difflib
+import json
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+import numpy as np
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError, field_validator, model_validator
+
+from simsc.build.close_packed import check_stacking
+from simsc.core.errors import InputError, StudyError
+from simsc.forcefield.super_ligand import DEFAULT, load_super_ligand
+
+Count = Annotated[int, Field(ge=1, le=1000)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class SuperlatticeSection(_Section):
+    """The superlattice to build."""
+
+    stacking: str
+    d_nn_nm: PositiveFloat
+    lateral: tuple[Count, Count] = (1, 1)
+
+    @field_validator("stacking")
+    @classmethod
+    def _close_packed(cls, value: str) -> str:
+        try:
+            check_stacking(value)
+        except InputError as error:
+            raise ValueError(str(error)) from None
+        return value
+
+
+class NanoparticleSection(_Section):
+    """The nanoparticle."""
+
+    core_radius_nm: PositiveFloat
+
+
+class PhaseSection(_Section):
+    """One phase of the protocol; temperature goes linearly from `start_K` to `stop_K`."""
+
+    name: Annotated[str, Field(min_length=1, max_length=40)]
+    start_K: PositiveFloat
+    stop_K: PositiveFloat
+    duration_ns: PositiveFloat
+
+
+class AnnealSection(_Section):
+    """Annealing at constant pressure."""
+
+    force_field: str = DEFAULT
+    pressure_atm: float = 1.0
+    coupling: Literal["iso", "aniso", "tri"] = "tri"
+    output_every_ns: PositiveFloat = 0.05
+    phases: Annotated[list[PhaseSection], Field(min_length=1)]
+
+    @field_validator("phases")
+    @classmethod
+    def _distinct_names(cls, phases: list[PhaseSection]) -> list[PhaseSection]:
+        names = [phase.name for phase in phases]
+        if len(set(names)) < len(names):
+            raise ValueError("each phase needs a name of its own")
+        return phases
+
+
+class OrderSection(_Section):
+    """Labels of the nanoparticles."""
+
+    method: Literal["paper", "thermal"] = "paper"
+
+
+class ScatteringSection(_Section):
+    """The finite crystal that scatters, and the grid of its 3D intensity."""
+
+    before: str
+    after: str
+    frames: PositiveInt = 3
+    replicate: tuple[Count, Count, Count]
+    shape: Literal["ball", "block"] = "ball"
+    core_radius_std_nm: Annotated[float, Field(ge=0)] = 0.0
+    q_max_inv_nm: PositiveFloat
+    grid: Annotated[int, Field(ge=16, le=1024)] = 160
+
+
+class CorrelationSection(_Section):
+    """The correlation map; q1 is the bright peak nearest to 111 of fcc, q2 is given in units of q1."""
+
+    q2_over_q1: tuple[PositiveFloat, PositiveFloat, PositiveFloat] = (0.83, 1.88, 0.0104)
+    n_delta: Annotated[int, Field(ge=2, le=100_000)] = 721
+
+    @field_validator("q2_over_q1")
+    @classmethod
+    def _ascending(cls, value: tuple[float, float, float]) -> tuple[float, float, float]:
+        if not (value[1] > value[0] and 1 <= (value[1] - value[0]) / value[2] <= 10_000):
+            raise ValueError("needs [first, last, step] with first < last and 1 to 10 000 steps between")
+        return value
+
+
+class Study(_Section):
+    """A whole study."""
+
+    title: str = ""
+    seed: Annotated[int, Field(ge=1, le=2**31 - 1)] = 1
+    superlattice: SuperlatticeSection
+    nanoparticle: NanoparticleSection
+    anneal: AnnealSection
+    order: OrderSection = OrderSection()
+    scattering: ScatteringSection
+    correlation: CorrelationSection = CorrelationSection()
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "Study":
+        names = [phase.name for phase in self.anneal.phases]
+        for key in ("before", "after"):
+            if (name := getattr(self.scattering, key)) not in names:
+                raise ValueError(f"scattering.{key}: {name!r} is not a phase; phases are {', '.join(names)}")
+        try:
+            validity = load_super_ligand(self.anneal.force_field).validity
+        except InputError as error:
+            raise ValueError(f"anneal.force_field: {error}") from None
+        low, high = validity.core_radius_nm
+        if not low <= self.nanoparticle.core_radius_nm <= high:
+            raise ValueError(
+                f"nanoparticle.core_radius_nm: {self.nanoparticle.core_radius_nm:g} is outside {low:g} … {high:g} nm, "
+                f"where the force field {self.anneal.force_field} holds"
+            )
+        if self.scattering.core_radius_std_nm > self.nanoparticle.core_radius_nm / 4:
+            raise ValueError("scattering.core_radius_std_nm: must not exceed a quarter of the core radius")
+        if self.superlattice.d_nn_nm <= 2 * self.nanoparticle.core_radius_nm:
+            raise ValueError("superlattice.d_nn_nm: the cores overlap; it must exceed the core diameter")
+        low, high = validity.temperature_K
+        for k, phase in enumerate(self.anneal.phases):
+            for key in ("start_K", "stop_K"):
+                if not low <= getattr(phase, key) <= high:
+                    raise ValueError(
+                        f"anneal.phases[{k}].{key}: {getattr(phase, key):g} is outside {low:g} … {high:g} K, "
+                        f"where the force field {self.anneal.force_field} holds"
+                    )
+        return self
+
+    def to_toml(self) -> str:
+        """Return the study with all defaults filled in, as TOML."""
+        return tomli_w.dumps(self.model_dump(mode="json"))
+
+    def differences(self, other: "Study") -> list[str]:
+        """Describe each key whose value differs in another study, as `key: value here → value there`."""
+        here, there = _flat(self.model_dump(mode="json")), _flat(other.model_dump(mode="json"))
+        return [
+            f"{key}: {here.get(key, 'absent')!r} → {there.get(key, 'absent')!r}"
+            for key in sorted(here.keys() | there.keys())
+            if here.get(key) != there.get(key)
+        ]
+
+
+def read_study(path: Path) -> Study:
+    """Read and check a study file.
+
+    Raises:
+        StudyError: in one line with the file, the key and what is allowed.
+    """
+    try:
+        text = path.read_bytes().decode()
+        values = tomllib.loads(text)
+    except OSError as error:
+        raise StudyError(f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise StudyError(f"{path}: is not a text file") from None
+    except tomllib.TOMLDecodeError as error:
+        raise StudyError(f"{path}: is not valid TOML: {error}") from None
+    try:
+        # JSON, because strict checks of Python objects would refuse TOML's arrays where a pair is meant.
+        return Study.model_validate_json(json.dumps(values, default=str))
+    except ValidationError as error:
+        errors = error.errors()
+        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+        raise StudyError(f"{path}: {_describe(dict(errors[0]))}{more}") from None
+
+
+def preset_names() -> list[str]:
+    """Return the names of the study files that `simsc new` can write."""
+    return sorted(path.stem for path in _presets().glob("*.toml"))
+
+
+def preset_text(name: str) -> str:
+    """Return the text of a preset.
+
+    Raises:
+        InputError: if there is none of that name.
+    """
+    if name not in preset_names():
+        hint = difflib.get_close_matches(name, preset_names(), 1)
+        meant = f"; did you mean {hint[0]!r}?" if hint else ""
+        raise InputError(f"preset {name!r} is not known{meant} Presets: {', '.join(preset_names())}")
+    return (_presets() / f"{name}.toml").read_text(encoding="utf-8")
+
+
+def _presets() -> Path:
+    return Path(__file__).parent / "presets"
+
+
+def _describe(error: dict[str, Any]) -> str:
+    location = error["loc"]
+    where = _key(location)
+    kind, given = error["type"], error.get("input")
+    if kind == "extra_forbidden":
+        allowed = _allowed_keys(location[:-1])
+        hint = difflib.get_close_matches(str(location[-1]), allowed, 1)
+        return f"{where}: unknown key; " + (f"did you mean {hint[0]!r}?" if hint else f"allowed: {', '.join(allowed)}")
+    if kind == "missing":
+        return f"{where}: is missing"
+    if kind == "value_error":
+        message = str(error["ctx"]["error"])
+        return f"{where}: {message}" if where else message
+    return f"{where}: {error['msg'][0].lower()}{error['msg'][1:]}, got {json.dumps(given, default=str)[:80]}"
+
+
+def _key(location: tuple[Any, ...]) -> str:
+    text = ""
+    for part in location:
+        text += f"[{part}]" if isinstance(part, int) else (f".{part}" if text else str(part))
+    return text
+
+
+def _allowed_keys(location: tuple[Any, ...]) -> list[str]:
+    """Return the keys that a section may have, found by walking down the model."""
+    model: Any = Study
+    for part in location:
+        if isinstance(part, int):
+            continue
+        annotation = model.model_fields[part].annotation
+        inner = [a for a in (annotation, *get_args(annotation)) if isinstance(a, type) and issubclass(a, BaseModel)]
+        model = inner[0]
+    return list(model.model_fields)
+
+
+def _flat(value: Any, key: str = "") -> dict[str, Any]:
+    if isinstance(value, dict):
+        return {k: v for name, item in value.items() for k, v in _flat(item, f"{key}.{name}" if key else name).items()}
+    if isinstance(value, list):
+        return {k: v for i, item in enumerate(value) for k, v in _flat(item, f"{key}[{i}]").items()}
+    return {key: value}
+
+
+def q2_values(q1_inv_nm: float, section: CorrelationSection) -> np.ndarray:
+    """Return the q2 axis, nm⁻¹, of a study's map."""
+    first, last, step = section.q2_over_q1
+    return q1_inv_nm * np.arange(first, last + step / 2, step)
