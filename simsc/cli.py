@@ -59,7 +59,10 @@ def _example(*lines: str) -> str:
     return "\b\nExample:\n" + "\n".join(f"  {line}" for line in lines)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]}, epilog=_example("simsc new study.toml", "simsc run study.toml"))
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=_example("simsc new study.toml", "simsc run study.toml"),
+)
 @click.version_option(simsc.__version__, prog_name="simsc")
 def cli() -> None:
     """Build, anneal, classify and scatter supercrystals of ligand-capped nanoparticles."""
@@ -77,7 +80,9 @@ def new(file: Path, preset: str) -> None:
     click.echo(f"{file} written; run it with: simsc run {shlex.quote(str(file))}")
 
 
-@cli.command(epilog=_example("simsc run study.toml --out my_run", "mpiexec -n 4 python -m mpi4py -m simsc run study.toml"))
+@cli.command(
+    epilog=_example("simsc run study.toml --out my_run", "mpiexec -n 4 python -m mpi4py -m simsc run study.toml")
+)
 @click.argument("study", type=_PATH)
 @click.option("--out", type=_PATH, help="Run folder; the default is STUDY without its ending, plus _run.")
 @click.option("--threads", type=click.IntRange(min=1), help="Threads of each process; the default shares the cores.")
@@ -329,7 +334,9 @@ def _q2_axis(text: str) -> np.ndarray:
     try:
         first, last, step = (float(part) for part in text.split(":"))
     except ValueError:
-        raise InputError(f"--q2 {text!r}: needs first:last:step, three numbers in nm⁻¹, such as 0.4:0.9:0.005") from None
+        raise InputError(
+            f"--q2 {text!r}: needs first:last:step, three numbers in nm⁻¹, such as 0.4:0.9:0.005"
+        ) from None
     if not (0 < first <= last < np.inf and step > 0 and (last - first) / step < 100_000):
         raise InputError(f"--q2 {text!r}: needs 0 < first ≤ last and a positive step")
     return np.arange(int((last - first) / step + 1e-6) + 1) * step + first

@@ -25,7 +25,8 @@ def derive() -> ModuleType:
 
 def _script(name: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(f"oleate_super_ligand_{name}", FOLDER / f"{name}.py")
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

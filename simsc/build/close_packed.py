@@ -54,7 +54,8 @@ def close_packed(
     cell = Cell.orthorhombic(
         lateral[0] * d_nn_nm, lateral[1] * np.sqrt(3) * d_nn_nm, len(stacking) * LAYER_SPACING * d_nn_nm
     )
-    return Superlattice(cell.wrap(positions * d_nn_nm), radius_nm, cell)
+    radii = None if radius_nm is None else np.asarray(radius_nm)
+    return Superlattice(cell.wrap(positions * d_nn_nm), radii, cell)
 
 
 def check_stacking(stacking: str) -> None:

@@ -56,7 +56,7 @@ def with_normal_radii(
         raise InputError(f"the core radius must be a positive number (nm), got {radius_nm:g}")
     if not 0 <= radius_std_nm <= radius_nm / 4:
         raise InputError(
-            f"the standard deviation of the core radius must be from 0 to a quarter of the radius, got {radius_std_nm:g}"
+            f"the standard deviation of the core radius must lie in 0 … radius / 4 (nm), got {radius_std_nm:g}"
         )
     # 4 standard deviations at most: keeps every radius positive and changes the distribution by less than 1e-4.
     deviations = np.clip(rng.normal(size=superlattice.n), -3.9, 3.9)

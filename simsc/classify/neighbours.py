@@ -110,7 +110,7 @@ def _freud_system(superlattice: Superlattice, counts: np.ndarray) -> tuple[freud
         return freud.box.Box.cube(2 * room), (positions - positions.mean(axis=0)).astype(np.float32)
     cell, rotation = superlattice.cell.upper_triangular()
     wrapped = Superlattice(cell.wrap(positions @ rotation), cell=cell)
-    replica = wrapped.replicate(tuple(int(c) for c in counts))
+    replica = wrapped.replicate(counts.tolist())
     assert replica.cell is not None
     stretch = np.where(cell.periodic, 1.0, 1.0 + room / cell.perpendicular_widths_nm)
     box = freud.box.Box.from_matrix((replica.cell.vectors_nm * stretch[:, None]).T)

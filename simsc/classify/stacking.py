@@ -110,7 +110,7 @@ def _replicated(superlattice: Superlattice, d: float) -> Superlattice:
     assert superlattice.cell is not None
     counts = np.ceil(_WIDTHS * d / superlattice.cell.perpendicular_widths_nm).astype(int)
     wrapped = Superlattice(superlattice.cell.wrap(superlattice.positions_nm), cell=superlattice.cell)
-    return wrapped.replicate(tuple(int(c) for c in np.maximum(counts, 3)))
+    return wrapped.replicate(np.maximum(counts, 3).tolist())
 
 
 def _cell_axes(cell: Cell, positions: np.ndarray, d: float) -> Iterator[np.ndarray]:
@@ -128,7 +128,9 @@ def _brightest_axis(positions: np.ndarray, d: float) -> np.ndarray | None:
     q_layer = 2 * np.pi / (LAYER_SPACING * d)
     distance = np.linalg.norm(positions - positions.mean(axis=0), axis=1)
     core = positions[np.argsort(distance, kind="stable")[:_SEARCH_NPS]]
-    candidates = np.concatenate([q_layer * f * fibonacci_sphere(_DIRECTIONS)[: _DIRECTIONS // 2] for f in (0.97, 1, 1.03)])
+    candidates = np.concatenate(
+        [q_layer * f * fibonacci_sphere(_DIRECTIONS)[: _DIRECTIONS // 2] for f in (0.97, 1, 1.03)]
+    )
     strength = np.concatenate([_strength(core, part) for part in np.array_split(candidates, 100)])
     best = _refine(positions, _refine(core, candidates[strength.argmax()]))
     if _strength(core, best[None])[0] < 3 / np.sqrt(len(core)):
@@ -158,7 +160,11 @@ def _stacking_reflections(sample: Superlattice, axis_q: np.ndarray, d: float) ->
 
 def _turn(vectors: np.ndarray, axis: np.ndarray, angle_deg: float) -> np.ndarray:
     angle = np.radians(angle_deg)
-    return vectors * np.cos(angle) + np.cross(axis, vectors) * np.sin(angle) + np.outer(vectors @ axis, axis) * (1 - np.cos(angle))
+    return (
+        vectors * np.cos(angle)
+        + np.cross(axis, vectors) * np.sin(angle)
+        + np.outer(vectors @ axis, axis) * (1 - np.cos(angle))
+    )
 
 
 def _strength(positions: np.ndarray, q: np.ndarray) -> np.ndarray:

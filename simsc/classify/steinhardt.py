@@ -88,7 +88,13 @@ def bond_order(superlattice: Superlattice, d_nn_nm: float | None = None) -> Bond
     incomplete = neighbours.distances_nm[:, -1] > _FIRST_SHELL * scale
     mean = neighbours.distances_nm.mean(axis=1)
     return BondOrder(
-        q4, q6, w4, w6, ~(incomplete & (asymmetry > _LARGEST_ASYMMETRY)), neighbours.distances_nm.std(axis=1) / mean, scale
+        q4,
+        q6,
+        w4,
+        w6,
+        ~(incomplete & (asymmetry > _LARGEST_ASYMMETRY)),
+        neighbours.distances_nm.std(axis=1) / mean,
+        scale,
     )
 
 

@@ -183,11 +183,13 @@ def read_superlattice(path: Path, length_unit: str = "A") -> Superlattice:
 
 
 def _read_by_ase(path: Path, nm_per_unit: float) -> Superlattice:
+    import ase
     import ase.io
 
     try:
         # Without the last argument an "@" in a file name would be taken as an index.
         atoms = ase.io.read(path, index=-1, do_not_split_by_at_sign=True)
+        assert isinstance(atoms, ase.Atoms)
     except Exception as error:  # ASE's readers raise whatever their parsing met
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"{path}: ASE cannot read it ({reason[:200]})") from None

@@ -1,5 +1,6 @@
 """The superlattice: centres, radii and cell of nanoparticles; what all parts of simsc exchange."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,7 +15,7 @@ class Superlattice:
 
     Args:
         positions_nm: (N, 3) NP centres, nm.
-        radii_nm: (N,) core radii, nm, or one number for all; None where unknown.
+        radii_nm: (N,) core radii, nm, or a single number for all; None where unknown.
         cell: the periodic cell, or None for free space.
 
     Raises:
@@ -54,11 +55,11 @@ class Superlattice:
         """Return the same NPs with other core radii, (N,) or one number, nm."""
         return replace(self, radii_nm=np.asarray(radii_nm))
 
-    def replicate(self, counts: tuple[int, int, int]) -> "Superlattice":
+    def replicate(self, counts: Sequence[int]) -> "Superlattice":
         """Repeat the cell along a, b and c; copy k holds NPs k·N … (k+1)·N − 1 in the order of the original.
 
         Args:
-            counts: how many copies along each cell vector, each ≥ 1.
+            counts: how many copies along each of the three cell vectors, each ≥ 1.
 
         Raises:
             InputError: without a cell, for counts below 1, or for copies along a direction that is not periodic.
@@ -73,7 +74,9 @@ class Superlattice:
         offsets = shifts @ self.cell.vectors_nm
         positions = (offsets[:, None, :] + self.positions_nm).reshape(-1, 3)
         radii = None if self.radii_nm is None else np.tile(self.radii_nm, len(shifts))
-        return Superlattice(positions, radii, Cell(self.cell.vectors_nm * np.array(counts)[:, None], self.cell.periodic))
+        return Superlattice(
+            positions, radii, Cell(self.cell.vectors_nm * np.array(counts)[:, None], self.cell.periodic)
+        )
 
     def in_free_space(self) -> "Superlattice":
         """Return the same NPs as a finite crystal: without a cell."""

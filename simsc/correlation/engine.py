@@ -71,7 +71,12 @@ def correlate(
         profile.append(mean)
         on_shell()
     return CorrelationMap(
-        first.q_inv_nm, np.array(q2), np.array(delta_deg, dtype=float), np.array(rows), np.array(coverages), np.array(profile)
+        first.q_inv_nm,
+        np.array(q2),
+        np.array(delta_deg, dtype=float),
+        np.array(rows),
+        np.array(coverages),
+        np.array(profile),
     )
 
 

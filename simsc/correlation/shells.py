@@ -47,10 +47,14 @@ def first_bright_peak(frames: list[Superlattice], near_inv_nm: float, threads: i
     # A mean over the sphere needs half the rings that a correlation does.
     grids = [(limit // 2 + 1, 2 * (limit // 2 + 1)) for limit in limits]
     shells = intensity_on_shells(frames, q, grids, threads=threads)
-    profile = np.array([(shell_grid(*grid)[1] @ shell.intensity).sum() / grid[1] for shell, grid in zip(shells, grids, strict=True)])
+    profile = np.array(
+        [(shell_grid(*grid)[1] @ shell.intensity).sum() / grid[1] for shell, grid in zip(shells, grids, strict=True)]
+    )
     top = int(profile.argmax())
     if top in (0, len(q) - 1):
-        raise SamplingError(f"the mean intensity has no peak within 5 % of q = {near_inv_nm:.4g} nm⁻¹; give q1 yourself")
+        raise SamplingError(
+            f"the mean intensity has no peak within 5 % of q = {near_inv_nm:.4g} nm⁻¹; give q1 yourself"
+        )
     left, middle, right = profile[top - 1 : top + 2]
     return float(q[top] + (q[1] - q[0]) * 0.5 * (left - right) / (left - 2 * middle + right))
 
@@ -122,7 +126,5 @@ def _interpolate(
         measured = inside & (support > 1 - 1e-5)
     if not measured.any():
         raise SamplingError(f"no intensity was measured at q = {q_inv_nm:g} nm⁻¹; the grid ends at {-origin.max():g}")
-    intensity = ndimage.map_coordinates(
-        coefficients, index, order=_SPLINE_ORDER, mode="nearest", prefilter=False
-    )
+    intensity = ndimage.map_coordinates(coefficients, index, order=_SPLINE_ORDER, mode="nearest", prefilter=False)
     return ShellIntensity(q_inv_nm, intensity, None if measured.all() else measured)

@@ -1,1 +1,1 @@
-"""Annealing with LAMMPS through its Python module. Units inside are those of LAMMPS `real`; results are in nm and ns."""
+"""Annealing with LAMMPS through its Python module. Units inside: LAMMPS `real`; results: nm and ns."""

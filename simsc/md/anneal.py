@@ -59,7 +59,7 @@ def prepare(system: LammpsSystem, folder: Path) -> None:
 def plain_lammps_arguments(system: LammpsSystem, protocol: Protocol, seed: int) -> list[str]:
     """Return the arguments with which `lmp` alone runs the same protocol in a prepared folder."""
     steps = [str(sum(chunks)) for chunks in protocol.chunks(system.timestep_fs)]
-    inputs = {
+    inputs: dict[str, list[str]] = {
         "seed": [str(seed)],
         **{name: [value] for name, value in system.variables.items()},
         "pressure": [f"{protocol.pressure_atm:.10g}"],

@@ -21,7 +21,9 @@ def world() -> Any:
     try:
         from mpi4py import MPI
     except (ImportError, RuntimeError) as error:
-        raise ResourceError(f"MPI cannot be loaded ({error}); install simsc with its packages mpich and mpi4py") from None
+        raise ResourceError(
+            f"MPI cannot be loaded ({error}); install simsc with its packages mpich and mpi4py"
+        ) from None
     comm = MPI.COMM_WORLD
     for name in _LAUNCHER_SIZES:
         tasks = os.environ.get(name, "")

@@ -89,7 +89,9 @@ def intensity_on_shells(
     Raises:
         InputError: without radii, or for an odd n_phi.
     """
-    frames = [(_centred(frame), expand_spheres(_radii(frame), float(np.max(q_inv_nm)), tolerance)) for frame in superlattices]
+    frames = [
+        (_centred(frame), expand_spheres(_radii(frame), float(np.max(q_inv_nm)), tolerance)) for frame in superlattices
+    ]
     if any(n_phi % 2 for _, n_phi in grids):
         raise InputError("shells need an even number of points along φ")
     for batch in _batches(grids):

@@ -99,7 +99,11 @@ def _run_stage(stage: Any, folder: Path, context: Context) -> float:
     stage.run(context, partial)
     seconds = time.monotonic() - begin
     outputs = {path.name: _digest(path) for path in sorted(partial.iterdir()) if path.is_file()}
-    record = {"seconds": round(seconds, 2), "outputs": outputs, "provenance": provenance(threads=context.threads, ranks=context.comm.size)}
+    record = {
+        "seconds": round(seconds, 2),
+        "outputs": outputs,
+        "provenance": provenance(threads=context.threads, ranks=context.comm.size),
+    }
     write_text(partial / _DONE, json.dumps(record, indent=1))
     os.replace(partial, final)
     context.progress(stage.name, 1.0, "")

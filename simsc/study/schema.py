@@ -8,7 +8,16 @@ from typing import Annotated, Any, Literal, get_args
 
 import numpy as np
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from simsc.build.close_packed import check_stacking
 from simsc.core.errors import InputError, StudyError

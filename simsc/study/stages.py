@@ -14,7 +14,15 @@ from simsc.build.close_packed import close_packed
 from simsc.build.finite_crystal import finite_crystal
 from simsc.classify.stacking import stacking_sequence
 from simsc.classify.steinhardt import CLASSES, METHODS, bond_order
-from simsc.core.files import provenance, read_superlattice, whole_file, write_intensity, write_map, write_superlattice, write_text
+from simsc.core.files import (
+    provenance,
+    read_superlattice,
+    whole_file,
+    write_intensity,
+    write_map,
+    write_superlattice,
+    write_text,
+)
 from simsc.core.intensity import IntensityVolume
 from simsc.core.superlattice import Superlattice
 from simsc.correlation.engine import correlate
@@ -86,7 +94,8 @@ def anneal_stage(context: Context, out: Path) -> None:
         context.progress(
             "anneal",
             progress.fraction,
-            f"{progress.phase}  {progress.temperature_K:.0f} K  d_NN {progress.d_nn_nm:.3f} nm  {progress.ns_per_day:.0f} ns/day",
+            f"{progress.phase}  {progress.temperature_K:.0f} K  d_NN {progress.d_nn_nm:.3f} nm  "
+            f"{progress.ns_per_day:.0f} ns/day",
         )
 
     task = (replace(system, data=""), superlattice.radii_nm, _protocol(study), str(out.absolute()), study.seed)
@@ -143,7 +152,12 @@ def order_stage(context: Context, out: Path) -> None:
             writer.writerow([f"{time_ns:.6g}", phase, *frame_labels.counts.values(), sequences[k] or ""])
     frames = {state: _frames(context, trajectory, state)[-1] for state in STATES}
     summary = {
-        state: {"frame": k, "time_ns": float(trajectory.thermo["time_ns"][k]), "counts": labels[k].counts, "sequence": sequences[k]}
+        state: {
+            "frame": k,
+            "time_ns": float(trajectory.thermo["time_ns"][k]),
+            "counts": labels[k].counts,
+            "sequence": sequences[k],
+        }
         for state, k in frames.items()
     }
     write_text(out / "summary.json", json.dumps(summary, indent=1))
@@ -216,7 +230,12 @@ def _crystals(context: Context, trajectory: Trajectory, state: str) -> list[Supe
     section, radius_nm = context.study.scattering, context.study.nanoparticle.core_radius_nm
     return [
         finite_crystal(
-            trajectory.superlattice(k), section.replicate, section.shape, radius_nm, section.core_radius_std_nm, context.rng(2)
+            trajectory.superlattice(k),
+            section.replicate,
+            section.shape,
+            radius_nm,
+            section.core_radius_std_nm,
+            context.rng(2),
         )
         for k in _frames(context, trajectory, state)
     ]
