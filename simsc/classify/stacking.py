@@ -21,9 +21,11 @@ _DIRECTIONS = 20_000  # half of them used: 1.3° apart
 _SEARCH_NPS = 1_000  # enough to find the axis; all NPs refine it
 _LAYERED = 0.3  # scattered strength above which the faces of a cell may be layers; thermal motion lowers it from 1
 _SPACING_TOLERANCE = 0.15
+_LEAN = 0.2  # of a reflection out of the layers, in units of its length; shear by more is no longer close packing
+_NET_TOLERANCE_DEG = 8.0
 _FEWEST_IN_LAYER = 3
 _WIDTHS = 3.0  # of a replicated cell, in units of d, so that the net is resolved
-_CERTAIN = 0.5  # a phase step further than this from ±1 is no close-packed step
+_CERTAIN = 0.25  # −cos of the phase of a step, 0.5 for close packing; at less two layers sit on top of one another
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,17 +33,18 @@ class Stacking:
     """A stacking sequence.
 
     Args:
-        sequence: one letter a layer along the axis; the first layer is A, the first other one B. For a periodic
-            axis it begins with the layer nearest the origin of the cell.
+        sequence: one letter a layer along the axis; the first layer is A, the first other one B. Where it repeats,
+            it begins with its longest run of fcc, as in "ABCABCABABAB", wherever the crystal has drifted to.
         axis: (3,) unit vector normal to the layers.
-        steps: phase step from each layer to the next in units of 2π/3: +1 or −1 where the stacking is close-packed;
-            for a periodic axis the last one leads back to the first layer.
+        steps: +1 or −1 from each layer to the next; where the sequence repeats the last one leads back to its begin.
+        confidence: how well each step is told, from 0 (a layer halfway between two positions) to 1.
         periodic: whether the sequence repeats.
     """
 
     sequence: str
     axis: np.ndarray
     steps: np.ndarray
+    confidence: np.ndarray
     periodic: bool
 
 
@@ -78,7 +81,7 @@ def stacking_sequence(superlattice: Superlattice, d_nn_nm: float | None = None) 
 
 def _read(sample: Superlattice, cell: Cell | None, axis_q: np.ndarray, d: float) -> Stacking | None:
     """Read the sequence along a given axis; None if the layers along it are not close-packed."""
-    reflections = _stacking_reflections(sample, axis_q, d)
+    reflections = _stacking_reflections(sample, cell, axis_q, d)
     if reflections is None:
         return None
     phases = sample.positions_nm @ axis_q
@@ -94,15 +97,28 @@ def _read(sample: Superlattice, cell: Cell | None, axis_q: np.ndarray, d: float)
         return None
     waves = np.exp(1j * sample.positions_nm @ reflections.T)
     amplitudes = np.array([waves[layer == k].mean(axis=0) for k in wanted])
-    steps = np.angle((amplitudes[1:] * amplitudes[:-1].conj()).sum(axis=1)) / (2 * np.pi / 3)
-    if (np.abs(np.abs(steps) - 1) > _CERTAIN).any():
+    # Three reflections that add up to zero: displacements of a layer cancel to first order, its position remains.
+    products = (amplitudes[1:] * amplitudes[:-1].conj()).sum(axis=1)
+    if (products.real > -_CERTAIN * np.abs(products)).any():
         return None
-    letters = np.cumsum([0, *np.where(steps > 0, 1, -1)]) % 3
-    if letters[1] != 1:
-        letters = -letters % 3
+    steps = np.where(products.imag > 0, 1, -1)
+    confidence = np.abs(products.imag) / (3 * np.sin(np.pi / 3))
     if cell is not None:
-        letters = letters[:-1]
-    return Stacking("".join("ABC"[k] for k in letters), axis_q / np.linalg.norm(axis_q), steps, cell is not None)
+        begin = max(range(len(steps)), key=lambda k: lettered(np.roll(steps, -k)[:-1]))
+        steps, confidence = np.roll(steps, -begin), np.roll(confidence, -begin)
+    sequence = lettered(steps if cell is None else steps[:-1])
+    return Stacking(sequence, axis_q / np.linalg.norm(axis_q), steps, confidence, cell is not None)
+
+
+def lettered(steps: np.ndarray) -> str:
+    """Return the letters of layers that differ by the given steps, ±1; the first step goes from A to B.
+
+    Example:
+        >>> lettered([-1, -1, 1])
+        'ABCB'
+    """
+    positions = np.cumsum([0, *steps]) * (steps[0] if len(steps) else 1)
+    return "".join("ABC"[k % 3] for k in positions)
 
 
 def _replicated(superlattice: Superlattice, d: float) -> Superlattice:
@@ -138,33 +154,56 @@ def _brightest_axis(positions: np.ndarray, d: float) -> np.ndarray | None:
     return best * np.sign(best[np.argmax(np.abs(best) * [1.0, 1.0 + 1e-6, 1.0 + 2e-6])])
 
 
-def _stacking_reflections(sample: Superlattice, axis_q: np.ndarray, d: float) -> np.ndarray | None:
-    """Return three reflections (3, 3), nm⁻¹, 120° apart, whose phase tells A, B and C apart."""
+def _stacking_reflections(sample: Superlattice, cell: Cell | None, axis_q: np.ndarray, d: float) -> np.ndarray | None:
+    """Return three reflections (3, 3), nm⁻¹, 120° apart, whose phase tells A, B and C apart.
+
+    They follow from two stacking-independent ones. These need not lie in the plane of the layers: where each layer is
+    shifted against the one below, by shear, they lean by as much.
+    """
     axis = axis_q / np.linalg.norm(axis_q)
     first = np.cross(axis, np.eye(3)[np.argmin(np.abs(axis))])
     first /= np.linalg.norm(first)
     second = np.cross(axis, first)
-    angles = np.radians(np.arange(0.0, 60.0, 0.5))
-    ring = 4 * np.pi / d * (np.cos(angles)[:, None] * first + np.sin(angles)[:, None] * second)
-    # The net is periodic by 60°: add up what three directions of it scatter.
-    total = np.zeros(len(angles))
-    for turn in (0, 60, 120):
-        turned = _turn(ring, axis, turn)
-        total += np.concatenate([_strength(sample.positions_nm, part) for part in np.array_split(turned, 20)])
-    if total.max() < 9 / np.sqrt(sample.n):
+    length = 4 * np.pi / d
+    if cell is not None:
+        candidates = _reciprocal_vectors(cell, 1.3 * length)
+    else:
+        angles = np.radians(np.arange(0.0, 180.0, 0.5))
+        ring = length * (np.cos(angles)[:, None] * first + np.sin(angles)[:, None] * second)
+        # A finite crystal's peaks are as narrow as it is thick: go in half widths.
+        step = np.pi / np.ptp(sample.positions_nm @ axis)
+        lean = step * np.arange(-np.floor(_LEAN * length / step), _LEAN * length / step)
+        candidates = (ring + lean[:, None, None] * axis).reshape(-1, 3)
+    in_plane = candidates - np.outer(candidates @ axis, axis)
+    near = np.abs(np.linalg.norm(in_plane, axis=1) / length - 1) < _SPACING_TOLERANCE
+    near &= np.abs(candidates @ axis) <= _LEAN * length
+    candidates, in_plane = candidates[near], in_plane[near]
+    if len(candidates) == 0:
         return None
-    start = ring[total.argmax()]
-    a, b = _refine(sample.positions_nm, start), _refine(sample.positions_nm, _turn(start[None], axis, 60)[0])
+    strength = np.concatenate([_strength(sample.positions_nm, part) for part in np.array_split(candidates, 100)])
+    azimuth = np.degrees(np.arctan2(in_plane @ second, in_plane @ first))
+    top = int(strength.argmax())
+    turned = np.abs((azimuth - azimuth[top] - 60 + 180) % 360 - 180) < _NET_TOLERANCE_DEG
+    # Where only half of the azimuths are listed, the vector may be there with the opposite sign.
+    opposite = np.abs((azimuth - azimuth[top] + 120 + 180) % 360 - 180) < _NET_TOLERANCE_DEG
+    if not (turned | opposite).any():
+        return None
+    other = int(np.where(turned | opposite, strength, -1).argmax())
+    if min(strength[top], strength[other]) < _LAYERED:
+        return None
+    a, b = candidates[top], candidates[other] * (1 if turned[other] else -1)
+    if cell is None:
+        a, b = _refine(sample.positions_nm, a), _refine(sample.positions_nm, b)
     return np.array([a + b, a - 2 * b, b - 2 * a]) / 3
 
 
-def _turn(vectors: np.ndarray, axis: np.ndarray, angle_deg: float) -> np.ndarray:
-    angle = np.radians(angle_deg)
-    return (
-        vectors * np.cos(angle)
-        + np.cross(axis, vectors) * np.sin(angle)
-        + np.outer(vectors @ axis, axis) * (1 - np.cos(angle))
-    )
+def _reciprocal_vectors(cell: Cell, length: float) -> np.ndarray:
+    """Return all reciprocal vectors (n, 3) of a cell up to a length, nm⁻¹: a periodic crystal scatters there only."""
+    reciprocal = 2 * np.pi * np.linalg.inv(cell.vectors_nm).T
+    largest = np.floor(length * np.linalg.norm(cell.vectors_nm, axis=1) / (2 * np.pi)).astype(int)
+    hkl = np.stack(np.meshgrid(*(np.arange(-n, n + 1) for n in largest), indexing="ij"), axis=-1).reshape(-1, 3)
+    vectors = hkl @ reciprocal
+    return vectors[np.linalg.norm(vectors, axis=1) <= length]
 
 
 def _strength(positions: np.ndarray, q: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 q_l and w_l: Steinhardt, Nelson and Ronchetti, Phys. Rev. B 28 (1983) 784, DOI 10.1103/PhysRevB.28.784; by freud.
 """
 
+import functools
 from dataclasses import dataclass
 
 import freud
@@ -18,9 +19,12 @@ CLASSES = ("fcc", "hcp", "surface")
 IDEAL = {"fcc": (0.190941, 0.574524), "hcp": (0.097223, 0.484762)}
 # First-shell neighbours lie at d, the next at √2 d: halfway between.
 _FIRST_SHELL = (1 + np.sqrt(2)) / 2
-# |Σ unit vectors| / 12: 0 in a perfect bulk, above 0.2 on each low-index surface.
-_LARGEST_ASYMMETRY = 0.2
+# |Σ unit vectors| / 12 is 0 in a perfect bulk and at least 0.064 where neighbours are missing. Motion adds about as
+# much as it spreads the distances; the 6 shortest are there on a surface too.
+_ASYMMETRY = 0.04
+_ASYMMETRY_PER_SPREAD = 3.0
 _REFERENCE_NOISE = np.array([0.005, 0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.07, 0.08, 0.1, 0.12, 0.15])
+_REFERENCE_LATERAL = (6, 4)
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +89,9 @@ def bond_order(superlattice: Superlattice, d_nn_nm: float | None = None) -> Bond
     w4, w6 = _invariants(neighbours, superlattice.n, third_order=True)
     units = neighbours.vectors_nm / neighbours.distances_nm[:, :, None]
     asymmetry = np.linalg.norm(units.mean(axis=1), axis=1)
+    shortest = neighbours.distances_nm[:, :6]
+    motion = float(np.median(shortest.std(axis=1) / shortest.mean(axis=1)))
+    lopsided = asymmetry > _ASYMMETRY + _ASYMMETRY_PER_SPREAD * motion
     incomplete = neighbours.distances_nm[:, -1] > _FIRST_SHELL * scale
     mean = neighbours.distances_nm.mean(axis=1)
     return BondOrder(
@@ -92,7 +99,7 @@ def bond_order(superlattice: Superlattice, d_nn_nm: float | None = None) -> Bond
         q6,
         w4,
         w6,
-        ~(incomplete & (asymmetry > _LARGEST_ASYMMETRY)),
+        ~(incomplete & lopsided),
         neighbours.distances_nm.std(axis=1) / mean,
         scale,
     )
@@ -122,13 +129,12 @@ def label_thermal(order: BondOrder, seed: int = 0) -> Labels:
     """
     if not order.bulk.any():
         return Labels(np.full(len(order.q4), "surface"), np.full(len(order.q4), np.nan))
+    noise = float(np.interp(np.median(order.spread[order.bulk]), _reference_spreads(seed), _REFERENCE_NOISE))
     rng = np.random.default_rng(seed)
-    crystals = {"fcc": close_packed("ABC" * 4, 1.0, (6, 4)), "hcp": close_packed("AB" * 6, 1.0, (6, 4))}
-    spreads = [float(np.median(_vibrating(crystals["fcc"], s, rng).spread)) for s in _REFERENCE_NOISE]
-    noise = float(np.interp(np.median(order.spread[order.bulk]), spreads, _REFERENCE_NOISE))
     data = _features(order)
     log_likelihood = []
-    for crystal in crystals.values():
+    for stacking in ("ABC" * 4, "AB" * 6):
+        crystal = close_packed(stacking, 1.0, _REFERENCE_LATERAL)
         sample = np.concatenate([_features(_vibrating(crystal, noise, rng)) for _ in range(4)])
         mean, covariance = sample.mean(axis=0), np.cov(sample.T) + 1e-12 * np.eye(4)
         deviation = data - mean
@@ -149,6 +155,13 @@ def _invariants(neighbours: Neighbours, n: int, third_order: bool) -> tuple[np.n
     steinhardt.compute(neighbours.system, neighbors=neighbours.neighbour_list)
     values = np.array(steinhardt.particle_order, dtype=np.float64)[:n]
     return values[:, 0], values[:, 1]
+
+
+@functools.cache
+def _reference_spreads(seed: int) -> tuple[float, ...]:
+    """Return the median spread of the 12 distances at each level of `_REFERENCE_NOISE`; fcc and hcp agree in it."""
+    rng, crystal = np.random.default_rng(seed), close_packed("ABC" * 4, 1.0, _REFERENCE_LATERAL)
+    return tuple(float(np.median(_vibrating(crystal, noise, rng).spread)) for noise in _REFERENCE_NOISE)
 
 
 def _features(order: BondOrder) -> np.ndarray:

@@ -11,6 +11,7 @@ from simsc.core.superlattice import Superlattice
 from simsc.scattering.amplitude import intensity_on_shells
 
 _SPLINE_ORDER = 5
+_BRIGHT = 1.3
 _COARSEST = 0.7  # of the Nyquist step: there the spline is good to 1 %, at half of it to 1e-4
 
 
@@ -51,7 +52,8 @@ def first_bright_peak(frames: list[Superlattice], near_inv_nm: float, threads: i
         [(shell_grid(*grid)[1] @ shell.intensity).sum() / grid[1] for shell, grid in zip(shells, grids, strict=True)]
     )
     top = int(profile.argmax())
-    if top in (0, len(q) - 1):
+    # Side lobes of a small crystal are maxima too, but no bright ones.
+    if profile[top] < _BRIGHT * max(profile[0], profile[-1]):
         raise SamplingError(
             f"the mean intensity has no peak within 5 % of q = {near_inv_nm:.4g} nm⁻¹; give q1 yourself"
         )

@@ -1,0 +1,185 @@
+"""Figures of the annealing: bond order, stacking, thermodynamics. Each function returns a Matplotlib figure."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from simsc.classify.steinhardt import IDEAL
+from simsc.md.trajectory import Trajectory
+from simsc.report.results import Order, layer_kinds
+from simsc.study.schema import PhaseSection
+
+# Told apart with any common colour blindness; markers differ too.
+COLOURS = {"fcc": "#1f6fb4", "hcp": "#d1432b", "surface": "#8a8f98"}
+MARKERS = {"fcc": "o", "hcp": "D", "surface": "s"}
+BEFORE, AFTER, NEUTRAL = "#5b5f97", "#e08a1e", "#4a4f57"
+_HEAT, _COOL, _HOLD = "#c9503a", "#2f7fbf", "#8a8f98"
+TIME_LABEL = "time in the model (ns)"
+
+
+def plain(text: str) -> str:
+    """Return text that Matplotlib draws as it stands: no mathematics, nothing unprintable."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text).replace("$", r"\$")
+
+
+def order_scatter(order: Order, frames: Sequence[int], titles: Sequence[str]) -> Figure:
+    """Draw (q₄, q₆) of every NP in some frames, like Fig. 5d of the paper; crosses mark the perfect lattices."""
+    figure = Figure(figsize=(3.5 * len(frames), 3.6), layout="constrained")
+    panels = figure.subplots(1, len(frames), sharex=True, sharey=True, squeeze=False)[0]
+    for ax, frame, title in zip(panels, frames, titles, strict=True):
+        counts = order.counts(frame)
+        for name in order.classes:
+            chosen = order.labels[frame] == name
+            if name != "surface" or chosen.any():
+                ax.scatter(
+                    order.q4[frame, chosen],
+                    order.q6[frame, chosen],
+                    s=34,
+                    marker=MARKERS.get(name, "s"),
+                    facecolor=COLOURS.get(name, NEUTRAL),
+                    edgecolor="white",
+                    linewidth=0.6,
+                    alpha=0.85,
+                    label=f"{name}: {counts[name]}",
+                )
+        for name, (q4, q6) in IDEAL.items():
+            ax.plot(q4, q6, "+", color="black", markersize=11, markeredgewidth=1.4, zorder=4)
+            ax.annotate(
+                f"ideal {name}", (q4, q6), (0, 9), textcoords="offset points", ha="center", fontsize=8, zorder=5
+            )
+        ax.set_title(plain(title))
+        ax.set_xlabel("q₄ (dimensionless)")
+        ax.legend(loc="lower right", framealpha=0.9)
+        ax.grid(alpha=0.25)
+    panels[0].set_xlim(0, max(0.26, 1.05 * float(order.q4[list(frames)].max())))
+    low, high = float(order.q6[list(frames)].min()), float(order.q6[list(frames)].max())
+    panels[0].set_ylim(min(0.40, low - 0.02), max(0.62, high + 0.02))
+    panels[0].set_ylabel("q₆ (dimensionless)")
+    return figure
+
+
+def stacking_diagram(sequences: Sequence[str], titles: Sequence[str]) -> Figure:
+    """Draw periodic sequences as stacks of layers, first layer at the bottom, at the height and sideways shift they have.
+
+    A layer is blue (fcc-like) where its neighbours differ and red, with a dot, (hcp-like) where they are alike.
+    """
+    n = max([len(sequence) for sequence in sequences] + [1])
+    figure = Figure(figsize=(2.5 * len(sequences), 0.8 + 0.29 * n), layout="constrained")
+    panels = figure.subplots(1, len(sequences), sharey=True, squeeze=False)[0]
+    for ax, sequence, title in zip(panels, sequences, titles, strict=True):
+        for k, (letter, kind) in enumerate(zip(sequence, layer_kinds(sequence), strict=True)):
+            left = 0.42 * "ABC".index(letter)
+            colour = COLOURS["hcp" if kind == "h" else "fcc"]
+            ax.add_patch(Rectangle((left, k + 0.58), 2.0, 0.84, facecolor=colour, edgecolor="white", linewidth=1))
+            ax.text(left + 1.0, k + 0.98, letter, ha="center", va="center", color="white", weight="bold", fontsize=9)
+            if kind == "h":
+                ax.plot(left + 1.78, k + 1.0, "o", color="white", markersize=3)
+        if not sequence:
+            ax.text(1.4, (n + 1) / 2, "could not be read", ha="center", va="center", color=NEUTRAL)
+        ax.set(xlim=(-0.1, 2.94), ylim=(0.4, n + 0.6), xticks=[], yticks=range(1, n + 1))
+        ax.set_title(plain(title))
+        for side in ("top", "right", "bottom"):
+            ax.spines[side].set_visible(False)
+    panels[0].set_ylabel("layer number")
+    return figure
+
+
+def count_timeline(order: Order) -> Figure:
+    """Draw the number of fcc and hcp NPs over time; grey ticks mark frames whose sequence could not be read."""
+    figure = Figure(figsize=(7.2, 2.9), layout="constrained")
+    ax = figure.subplots()
+    for name in order.classes:
+        values = (order.labels == name).sum(axis=1)
+        if name == "surface" and not values.any():
+            continue
+        ax.plot(
+            order.time_ns,
+            values,
+            MARKERS.get(name, "s"),
+            linestyle="-",
+            markersize=3,
+            linewidth=1.2,
+            color=COLOURS.get(name, NEUTRAL),
+            label=name,
+            alpha=0.9,
+        )
+    unread = np.array([not sequence for sequence in order.sequences])
+    if unread.any():
+        ax.plot(order.time_ns[unread], np.zeros(unread.sum()), "|", color="black", markersize=9, label="sequence not read")
+    ax.set(xlabel=TIME_LABEL, ylabel="number of NPs", ylim=(-0.8, order.labels.shape[1] + 0.8))
+    _shade_phases(ax, order.time_ns, order.phases)
+    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+    return figure
+
+
+def thermo_series(trajectory: Trajectory) -> Figure:
+    """Draw temperature, potential energy, volume and pressure over time, phases shaded."""
+    figure = Figure(figsize=(9.0, 7.4), layout="constrained")
+    panels = figure.subplots(4, 1, sharex=True)
+    thermo, time = trajectory.thermo, trajectory.thermo["time_ns"]
+    panels[0].plot(time, thermo["temperature_K"], color=NEUTRAL, linewidth=1.3, label="measured")
+    panels[0].plot(time, thermo["target_K"], "--", color=_HEAT, linewidth=1.3, label="target")
+    panels[0].legend(loc="upper left", ncols=2, frameon=False)
+    panels[0].set_ylabel("temperature (K)")
+    panels[0].margins(y=0.22)
+    for ax, name, label in zip(
+        panels[1:],
+        ("potential_kcal_per_mol", "volume_nm3", "pressure_atm"),
+        ("potential energy\n(kcal/mol)", "volume (nm³)", "pressure (atm)"),
+        strict=True,
+    ):
+        ax.plot(time, thermo[name], color=NEUTRAL, linewidth=1.3)
+        ax.set_ylabel(label)
+    panels[3].set_xlabel(TIME_LABEL)
+    names = [trajectory.phase_names[k] for k in trajectory.phase]
+    for k, ax in enumerate(panels):
+        _shade_phases(ax, time, names, named=k == 0)
+    figure.align_ylabels(list(panels))
+    return figure
+
+
+def spacing_against_temperature(trajectory: Trajectory, phases: Sequence[PhaseSection]) -> Figure:
+    """Draw the nearest-neighbour distance against temperature, heating apart from cooling."""
+    figure = Figure(figsize=(5.6, 3.7), layout="constrained")
+    ax = figure.subplots()
+    sign = {phase.name: np.sign(phase.stop_K - phase.start_K) for phase in phases}
+    signs = np.array([sign.get(trajectory.phase_names[k], 0) for k in trajectory.phase])
+    for value, label, colour, marker in (
+        (1, "heating", _HEAT, "^"),
+        (-1, "cooling", _COOL, "v"),
+        (0, "constant temperature", _HOLD, "o"),
+    ):
+        chosen = signs == value
+        if chosen.any():
+            x, y = trajectory.thermo["temperature_K"][chosen], trajectory.thermo["d_nn_nm"][chosen]
+            ax.plot(x, y, marker, color=colour, markersize=5, markeredgecolor="white", markeredgewidth=0.4, label=label)
+    ax.set(xlabel="temperature (K)", ylabel="nearest-neighbour distance (nm)")
+    ax.grid(alpha=0.25)
+    ax.legend(frameon=False)
+    return figure
+
+
+def _shade_phases(ax: Axes, time_ns: np.ndarray, names: Sequence[str], named: bool = True) -> None:
+    """Shade every other phase and write the phases' names above the axes."""
+    starts = [k for k in range(len(names)) if k == 0 or names[k] != names[k - 1]]
+    edges = [0.0, *(float(time_ns[k - 1]) for k in starts[1:]), float(time_ns[-1])]
+    for number, k in enumerate(starts):
+        if number % 2 == 0:
+            ax.axvspan(edges[number], edges[number + 1], color="#eef1f6", zorder=0, linewidth=0)
+        # Short phases get one name in two lines of height, so that neighbours do not run into each other.
+        if named:
+            ax.annotate(
+                plain(names[k] if len(names[k]) <= 14 else names[k][:13] + "…"),
+                ((edges[number] + edges[number + 1]) / 2, 1.0),
+                (0, 3 + 11 * (number % 2)),
+                xycoords=("data", "axes fraction"),
+                textcoords="offset points",
+                ha="center",
+                va="bottom",
+                fontsize=8,
+                color=NEUTRAL,
+            )
+    ax.set_xlim(edges[0], edges[-1])

@@ -1,0 +1,247 @@
+"""Figures of the scattering: slices of I(q), radial profiles, correlation maps. Each function returns a figure."""
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm, Normalize
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Circle
+
+from simsc.build.close_packed import LAYER_SPACING
+from simsc.core.correlation_map import CorrelationMap
+from simsc.core.intensity import IntensityVolume
+from simsc.correlation.peaks import ExpectedPeak, expected_peaks, rod_arcs
+from simsc.report.figures import AFTER, BEFORE, COLOURS, NEUTRAL
+
+STATE_COLOURS = {"before": BEFORE, "after": AFTER}
+CLEAR_OF_SELF_DEG = 15.0  # where q2 = q1, the correlation of a peak with itself outshines everything near 0° and 180°
+_Q2_LABEL = "q₂ (nm⁻¹)"
+_DELTA_LABEL = "Δ (degrees)"
+_PLANES = ((0, 1, 2), (0, 2, 1), (1, 2, 0))  # horizontal axis, vertical axis, normal
+
+
+def spacing_nm(q1_inv_nm: float) -> float:
+    """Return the nearest-neighbour distance, nm, of the fcc crystal whose 111 reflection lies at q1."""
+    return float(2 * np.pi / (LAYER_SPACING * q1_inv_nm))
+
+
+def intensity_slices(volumes: dict[str, IntensityVolume], q1_inv_nm: float) -> Figure:
+    """Draw the three central planes of log I(q), one row for each state, in one colour scale; a ring marks |q| = q1."""
+    figure = Figure(figsize=(10.2, 3.25 * len(volumes) + 0.2), layout="constrained")
+    panels = figure.subplots(len(volumes), 3, squeeze=False)
+    slices = {state: [_central_plane(volume, *plane) for plane in _PLANES] for state, volume in volumes.items()}
+    norm = _logarithmic(volumes, slices, q1_inv_nm)
+    for row, (state, volume) in zip(panels, volumes.items(), strict=True):
+        for ax, (across, up, normal), values in zip(row, _PLANES, slices[state], strict=True):
+            axes = volume.q_axes_inv_nm
+            mesh = ax.pcolormesh(
+                axes[across], axes[up], values.T, norm=norm, cmap="inferno", shading="nearest", rasterized=True
+            )
+            ax.add_patch(Circle((0, 0), q1_inv_nm, fill=False, edgecolor="white", linestyle=":", linewidth=0.9))
+            names = "xyz"
+            ax.set_title(f"{state}, q{names[normal]} ≈ 0")
+            ax.set(xlabel=f"q{names[across]} (nm⁻¹)", ylabel=f"q{names[up]} (nm⁻¹)", aspect="equal")
+    figure.colorbar(mesh, ax=panels, label="intensity (arbitrary units)", shrink=0.7, extend="both")
+    return figure
+
+
+def radial_profiles(maps: dict[str, CorrelationMap]) -> Figure:
+    """Draw the mean intensity on each sphere q2, with the reflections of fcc and hcp of the spacing that q1 implies."""
+    figure = Figure(figsize=(9.0, 4.0), layout="constrained")
+    ax = figure.subplots()
+    for state, correlation in maps.items():
+        style = "-" if state == "before" else "--"
+        ax.semilogy(correlation.q2_inv_nm, correlation.radial_profile, style, color=STATE_COLOURS[state], label=state)
+    last = list(maps.values())[-1]
+    q2, d_nn_nm = last.q2_inv_nm, spacing_nm(last.q1_inv_nm)
+    for structure, colour, height in (("fcc", COLOURS["fcc"], 1.0), ("hcp", COLOURS["hcp"], 0.86)):
+        for q, family in _families(structure, d_nn_nm, float(q2[0]), float(q2[-1])):
+            ax.axvline(q, ymax=height, color=colour, linewidth=0.9, linestyle=(0, (2, 2)), alpha=0.9, zorder=1)
+            ax.annotate(
+                family,
+                (q, 1.0 if structure == "fcc" else height),
+                (0, 2) if structure == "fcc" else (-2, -1),
+                xycoords=("data", "axes fraction"),
+                textcoords="offset points",
+                ha="center" if structure == "fcc" else "right",
+                va="bottom" if structure == "fcc" else "top",
+                rotation=0 if structure == "fcc" else 90,
+                fontsize=8,
+                color=colour,
+            )
+    handles = [
+        *ax.get_legend_handles_labels()[0],
+        Line2D([], [], color=COLOURS["fcc"], linestyle=(0, (2, 2)), label="reflections of fcc (above)"),
+        Line2D([], [], color=COLOURS["hcp"], linestyle=(0, (2, 2)), label="reflections of hcp (beside)"),
+    ]
+    ax.legend(handles=handles, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+    ax.set(xlabel="q (nm⁻¹)", ylabel="mean intensity (arbitrary units)", xlim=(q2[0], q2[-1]))
+    return figure
+
+
+def correlation_maps(maps: dict[str, CorrelationMap]) -> Figure:
+    """Draw C(q1, q2, Δ) of each state like Fig. 3c of the paper, in one colour scale, with what is expected marked."""
+    figure = Figure(figsize=(5.6 * len(maps), 5.4), layout="constrained")
+    panels = figure.subplots(1, len(maps), sharey=True, squeeze=False)[0]
+    inner = np.concatenate([_clear_of_self(m).ravel() for m in maps.values()])
+    norm = Normalize(*np.nanpercentile(inner, [2, 99.3])) if np.isfinite(inner).any() else Normalize(-1, 1)
+    for ax, (state, correlation) in zip(panels, maps.items(), strict=True):
+        q2 = correlation.q2_inv_nm
+        mesh = ax.pcolormesh(
+            correlation.delta_deg, q2, correlation.ccf, norm=norm, cmap="viridis", shading="nearest", rasterized=True
+        )
+        ax.set_facecolor("#bbbbbb")
+        _mark_expected(ax, correlation)
+        ax.set_title(f"{state}: q₁ = {correlation.q1_inv_nm:.3f} nm⁻¹, d = {spacing_nm(correlation.q1_inv_nm):.2f} nm")
+        _delta_axis(ax)
+        ax.set_ylim(q2[0], q2[-1])
+    panels[0].set_ylabel(_Q2_LABEL)
+    figure.colorbar(mesh, ax=list(panels), label="C(q₁, q₂, Δ) (dimensionless)", extend="both", shrink=0.9)
+    figure.legend(handles=_legend_handles(), loc="outside lower center", ncols=4, frameon=False)
+    return figure
+
+
+def correlation_difference(before: CorrelationMap, after: CorrelationMap) -> Figure:
+    """Draw C after minus C before, at equal q2 / q1 so that thermal expansion does not show."""
+    figure = Figure(figsize=(6.4, 4.9), layout="constrained")
+    ax = figure.subplots()
+    ratio = before.q2_inv_nm / before.q1_inv_nm
+    difference = CorrelationMap(
+        1.0,
+        ratio,
+        before.delta_deg,
+        _at_ratio(after, ratio, before.delta_deg) - before.ccf,
+        before.coverage,
+        before.radial_profile,
+    )
+    inner = np.abs(_clear_of_self(difference))
+    limit = float(np.nanpercentile(inner, 99.3)) if np.isfinite(inner).any() else 1.0
+    mesh = ax.pcolormesh(
+        before.delta_deg,
+        ratio,
+        difference.ccf,
+        vmin=-(limit or 1.0),
+        vmax=limit or 1.0,
+        cmap="PuOr_r",
+        shading="nearest",
+        rasterized=True,
+    )
+    ax.set_facecolor("#bbbbbb")
+    for arc in rod_arcs(spacing_nm(1.0), ratio):
+        ax.plot(arc.delta_deg, arc.q2_inv_nm, "--", color="black", linewidth=0.8, alpha=0.7 if arc.from_axis else 0.25)
+    _delta_axis(ax)
+    ax.set(ylabel="q₂ / q₁ (dimensionless)", ylim=(ratio[0], ratio[-1]))
+    ax.set_title("after − before")
+    figure.colorbar(mesh, ax=ax, label="difference of C (dimensionless)", extend="both")
+    return figure
+
+
+def correlation_line(maps: dict[str, CorrelationMap]) -> Figure:
+    """Draw C(q1, q2 ≈ q1, Δ) of each state; dotted lines mark the angles between 111 reflections of fcc."""
+    figure = Figure(figsize=(8.6, 3.6), layout="constrained")
+    ax = figure.subplots()
+    top = 0.0
+    for state, correlation in maps.items():
+        row = int(np.abs(correlation.q2_inv_nm - correlation.q1_inv_nm).argmin())
+        style = "-" if state == "before" else "--"
+        label = f"{state}: q₂ = {correlation.q2_inv_nm[row]:.3f} nm⁻¹"
+        ax.plot(correlation.delta_deg, correlation.ccf[row], style, color=STATE_COLOURS[state], label=label)
+        values = _clear_of_self(correlation)[row]
+        if np.isfinite(values).any():
+            top = max(top, float(np.nanmax(values)))
+    for angle in (np.degrees(np.arccos(1 / 3)), np.degrees(np.arccos(-1 / 3))):
+        ax.axvline(angle, color=NEUTRAL, linestyle=":", linewidth=1)
+        ax.annotate(
+            f"{angle:.1f}°", (angle, 1), (0, 2), xycoords=("data", "axes fraction"), textcoords="offset points",
+            ha="center", fontsize=8, color=NEUTRAL,
+        )  # fmt: skip
+    _delta_axis(ax)
+    ax.set_ylabel("C(q₁, q₂ ≈ q₁, Δ) (dimensionless)")
+    ax.set_ylim(top=1.25 * top if top > 0 else None)
+    ax.legend(loc="upper center", frameon=False)
+    return figure
+
+
+def _central_plane(volume: IntensityVolume, across: int, up: int, normal: int) -> np.ndarray:
+    """Return the plane nearest q = 0 with `across` as first and `up` as second index; NaN where nothing was measured."""
+    intensity = volume.intensity if volume.measured is None else np.where(volume.measured, volume.intensity, np.nan)
+    return np.take(intensity, int(np.abs(volume.q_axes_inv_nm[normal]).argmin()), axis=normal)
+
+
+def _logarithmic(
+    volumes: dict[str, IntensityVolume], slices: dict[str, list[np.ndarray]], q1_inv_nm: float
+) -> LogNorm:
+    """Scale to what lies outside the forward peak, which outshines every reflection."""
+    outside = []
+    for state, volume in volumes.items():
+        for (across, up, _), values in zip(_PLANES, slices[state], strict=True):
+            axes = volume.q_axes_inv_nm
+            q = np.hypot(axes[across][:, None], axes[up][None, :])
+            outside.append(values[(q > 0.5 * q1_inv_nm) & (values > 0)])
+    positive = np.concatenate(outside)
+    if positive.size == 0:
+        return LogNorm(1e-3, 1.0)
+    low, high = np.percentile(positive, [15, 99.8])
+    return LogNorm(float(low), float(max(high, 1.001 * low)))
+
+
+def _clear_of_self(correlation: CorrelationMap) -> np.ndarray:
+    delta = correlation.delta_deg
+    return correlation.ccf[:, (delta > CLEAR_OF_SELF_DEG) & (delta < 180 - CLEAR_OF_SELF_DEG)]
+
+
+def _at_ratio(correlation: CorrelationMap, ratio: np.ndarray, delta_deg: np.ndarray) -> np.ndarray:
+    """Return the map (n_q2, n_delta) at other q2 / q1 and Δ, by linear interpolation where they differ."""
+    own = correlation.q2_inv_nm / correlation.q1_inv_nm
+    if own.shape == ratio.shape and np.allclose(own, ratio) and np.array_equal(correlation.delta_deg, delta_deg):
+        return correlation.ccf
+    along = np.array([np.interp(delta_deg, correlation.delta_deg, row) for row in correlation.ccf])
+    return np.array([np.interp(ratio, own, column, np.nan, np.nan) for column in along.T]).T
+
+
+def _families(structure: str, d_nn_nm: float, q_low: float, q_high: float) -> list[tuple[float, str]]:
+    """Return |q| and a name for each family of reflections within a range; families of equal |q| share an entry."""
+    found: dict[float, set[str]] = {}
+    for peak in expected_peaks(structure, d_nn_nm, (q_low, q_high)):
+        found.setdefault(round(peak.q2_inv_nm, 4), set()).add(peak.family)
+    return [(q, "/".join(sorted(names))) for q, names in sorted(found.items())]
+
+
+def _mark_expected(ax: Axes, correlation: CorrelationMap) -> None:
+    q2, d_nn_nm = correlation.q2_inv_nm, spacing_nm(correlation.q1_inv_nm)
+    span = (float(q2[0]), float(q2[-1]))
+    fcc, hcp = (expected_peaks(structure, d_nn_nm, span) for structure in ("fcc", "hcp"))
+    only = [peak for peak in hcp if not any(_coincide(peak, other) for other in fcc)]
+    for arc in rod_arcs(d_nn_nm, q2):
+        width, alpha = (1.3, 0.95) if arc.from_axis else (0.7, 0.45)
+        ax.plot(arc.delta_deg, arc.q2_inv_nm, "--", color="#ff6f59", linewidth=width, alpha=alpha)
+    for peaks, marker, size in ((fcc, "o", 9), (only, "s", 6)):
+        ax.plot(
+            [peak.delta_deg for peak in peaks],
+            [peak.q2_inv_nm for peak in peaks],
+            marker,
+            linestyle="none",
+            markersize=size,
+            markerfacecolor="none",
+            markeredgecolor="white",
+            markeredgewidth=1.0,
+            clip_on=False,
+        )
+
+
+def _coincide(a: ExpectedPeak, b: ExpectedPeak) -> bool:
+    return abs(a.delta_deg - b.delta_deg) < 1 and abs(a.q2_inv_nm - b.q2_inv_nm) < 0.01 * b.q2_inv_nm
+
+
+def _legend_handles() -> list[Line2D]:
+    ring = {"linestyle": "none", "markerfacecolor": "#31688e", "markeredgecolor": "white"}
+    return [
+        Line2D([], [], marker="o", markersize=10, label="expected in fcc", **ring),  # type: ignore[arg-type]
+        Line2D([], [], marker="s", markersize=8, label="in hcp only", **ring),  # type: ignore[arg-type]
+        Line2D([], [], color="#ff6f59", linestyle="--", linewidth=1.4, label="rods 10l with 111 along the stacking"),
+        Line2D([], [], color="#ff6f59", linestyle="--", linewidth=0.8, alpha=0.6, label="rods 10l with other 111"),
+    ]
+
+
+def _delta_axis(ax: Axes) -> None:
+    ax.set(xlabel=_DELTA_LABEL, xlim=(0, 180), xticks=range(0, 181, 30))

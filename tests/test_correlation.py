@@ -1,0 +1,239 @@
+import numpy as np
+import pytest
+from conftest import fcc_ball
+from scipy.spatial.transform import Rotation
+from test_scattering import direct_intensity
+
+from simsc.core.errors import InputError, SamplingError
+from simsc.core.intensity import IntensityVolume, ShellIntensity, shell_grid
+from simsc.core.superlattice import Superlattice
+from simsc.correlation.engine import correlate
+from simsc.correlation.peaks import expected_peaks, layer_momentum_transfer, reflections, rod_arcs
+from simsc.correlation.shells import first_bright_peak, shells_of_crystal, shells_of_volume
+from simsc.scattering.amplitude import intensity_on_grid
+
+DELTA = np.linspace(0, 180, 721)
+
+
+@pytest.fixture
+def cluster(rng) -> Superlattice:
+    return Superlattice(rng.normal(scale=12, size=(15, 3)), rng.normal(7.4, 0.8, 15))
+
+
+@pytest.fixture(scope="module")
+def ball() -> Superlattice:
+    """The reference case: an fcc ball with d = 16 nm, N = 2000, R = 7.4 nm."""
+    return fcc_ball(16.0, 2000, 7.4)
+
+
+def brute_force(cluster: Superlattice, q1: float, q2: float, delta_deg: np.ndarray) -> np.ndarray:
+    """Correlate without harmonics or bins: for every direction of q1, go round the circle of q2 at the angle Δ."""
+    n = 60
+    directions, weights = shell_grid(n, 2 * n)
+    directions, weights = directions.reshape(-1, 3), np.repeat(weights, 2 * n) / (2 * n)
+
+    def contrast(q: float, where: np.ndarray) -> np.ndarray:
+        mean = weights @ direct_intensity(cluster, q * directions)
+        return direct_intensity(cluster, q * where) / mean - 1
+
+    first = contrast(q1, directions)
+    helper = np.where(np.abs(directions[:, :1]) < 0.7, [[1.0, 0, 0]], [[0, 1.0, 0]])
+    across = np.cross(directions, helper)
+    across /= np.linalg.norm(across, axis=1)[:, None]
+    also = np.cross(directions, across)
+    psi = 2 * np.pi * np.arange(64) / 64
+    values = []
+    for delta in np.radians(delta_deg):
+        circle = np.cos(delta) * directions[:, None] + np.sin(delta) * (
+            np.cos(psi)[:, None] * across[:, None] + np.sin(psi)[:, None] * also[:, None]
+        )
+        values.append(weights @ (first * contrast(q2, circle).mean(axis=1)))
+    return np.array(values)
+
+
+def test_map_against_brute_force(cluster):
+    q1, q2 = 0.25, np.array([0.2, 0.31])
+    angles = np.array([0.0, 13.7, 60.0, 90.0, 151.0])
+    first, second = shells_of_crystal([cluster], q1, q2)
+    result = correlate(first, second, angles)
+    for row, q in zip(result.ccf, q2, strict=True):
+        exact = brute_force(cluster, q1, q, angles)
+        assert np.abs(row - exact).max() < 1e-10 * max(1, np.abs(exact).max())
+
+
+def test_invariances(cluster):
+    """Parseval at Δ = 0, Friedel's symmetry Δ → 180° − Δ, rotation, and exchange of q1 and q2."""
+    q = np.array([0.25, 0.4])
+    one = correlate(*shells_of_crystal([cluster], 0.25, q), DELTA)
+    shell, _ = shells_of_crystal([cluster], 0.25, q)
+    weights = shell_grid(len(shell.intensity), 1)[1][:, None] / shell.intensity.shape[1]
+    contrast = shell.intensity / (weights * shell.intensity).sum() - 1
+    scale = one.ccf.max()
+    assert abs(one.ccf[0, 0] - (weights * contrast**2).sum()) < 1e-9 * scale
+    assert np.abs(one.ccf - one.ccf[:, ::-1]).max() < 1e-9 * scale
+    turned = Superlattice(cluster.positions_nm @ Rotation.random(rng=1).as_matrix(), cluster.radii_nm)
+    assert np.abs(correlate(*shells_of_crystal([turned], 0.25, q), DELTA).ccf - one.ccf).max() < 1e-7 * scale
+    swapped = correlate(*shells_of_crystal([cluster], 0.4, np.array([0.25])), DELTA)
+    assert np.abs(swapped.ccf[0] - one.ccf[1]).max() < 1e-7 * scale
+    assert (one.coverage == 1).all()
+
+
+def test_masked_map_is_the_ratio_over_measured_pairs(cluster, rng):
+    """Against a sum over all pairs of grid points, for a mask so smooth that both are exact: a cap of full weight."""
+    q = 0.2
+    first, second = shells_of_crystal([cluster], q, np.array([q]))
+    (second,) = second
+    full = correlate(first, [second], DELTA)
+    n_theta, n_phi = first.intensity.shape
+    measured = np.ones((n_theta, n_phi), dtype=bool)
+    measured[n_theta // 2 - 3 : n_theta // 2 + 4] = False
+    masked = ShellIntensity(q, np.where(measured, first.intensity, np.nan), measured)
+    result = correlate(masked, [masked], DELTA)
+    assert (result.coverage < 1).all()
+    weights = (shell_grid(n_theta, 1)[1][:, None] / n_phi * measured).ravel()
+    assert abs(result.coverage[0, 0] - weights.sum()) < 0.02
+    # Bands of pairs: the same ratio by counting.
+    directions = shell_grid(n_theta, n_phi)[0].reshape(-1, 3)
+    mean = (weights * first.intensity.ravel()).sum() / weights.sum()
+    contrast = weights * (first.intensity.ravel() / mean - 1)
+    angles = np.degrees(np.arccos(np.clip(directions @ directions.T, -1, 1)))
+    bins = np.arange(20.0, 161.0, 10.0)
+    pairs = np.histogram(angles, bins, weights=np.outer(contrast, contrast))[0]
+    counted = pairs / np.histogram(angles, bins, weights=np.outer(weights, weights))[0]
+    sines = np.sin(np.radians(DELTA))
+    averaged = [
+        (result.ccf[0] * result.coverage[0] * sines)[inside].sum() / (result.coverage[0] * sines)[inside].sum()
+        for inside in ((DELTA >= low) & (DELTA < low + 10) for low in bins[:-1])
+    ]
+    assert np.abs(np.array(averaged) - counted).max() < 0.05 * np.abs(full.ccf[0, 80:-80]).max()
+
+
+def maxima(row: np.ndarray) -> np.ndarray:
+    """Return the angles of all clear maxima between 15° and 90°, refined by a parabola."""
+    inner = np.arange(60, 362)
+    top = inner[(row[inner] > row[inner - 1]) & (row[inner] >= row[inner + 1]) & (row[inner] > 0.2 * row[60:361].max())]
+    left, middle, right = row[top - 1], row[top], row[top + 1]
+    return DELTA[top] + 0.25 * 0.5 * (left - right) / (left - 2 * middle + right)
+
+
+@pytest.fixture(scope="module")
+def reference_map(ball):
+    q111 = layer_momentum_transfer(16.0)
+    q2 = q111 * np.sqrt(np.array([3, 4, 8, 11]) / 3)
+    return correlate(*shells_of_crystal([ball], q111, q2), DELTA)
+
+
+@pytest.mark.parametrize(
+    ("row", "angles"), [(0, [70.53]), (1, [54.74]), (2, [35.26, 90.0]), (3, [29.50, 58.52, 79.98])]
+)
+def test_peak_angles_of_the_fcc_ball(reference_map, row, angles):
+    found = maxima(reference_map.ccf[row])
+    assert len(found) == len(angles)
+    assert np.abs(found - angles).max() < 0.1
+
+
+def test_volume_and_direct_shells_agree(ball):
+    q1, q2 = 0.481, np.array([0.40, 0.555, 0.785])
+    exact = correlate(*shells_of_crystal([ball], q1, q2), DELTA)
+    volume = intensity_on_grid(ball, 0.8, 256)
+    interpolated = correlate(*shells_of_volume(volume, q1, q2), DELTA)
+    assert np.abs(interpolated.ccf - exact.ccf).max() < 1e-3 * np.abs(exact.ccf[:, 60:]).max()
+    assert (interpolated.coverage == 1).all()
+
+
+def test_a_grid_too_coarse_for_the_crystal_is_refused(ball):
+    volume = intensity_on_grid(ball, 0.8, 64)
+    with pytest.raises(SamplingError, match=r"--grid \d+"):
+        shells_of_volume(volume, 0.481, np.array([0.5]))
+
+
+def test_what_lies_outside_the_grid_is_not_measured(cluster):
+    volume = intensity_on_grid(cluster, 0.5, 96)
+    result = correlate(*shells_of_volume(volume, 0.4, np.array([0.45, 0.6])), DELTA)
+    assert (result.coverage[0] == 1).all()
+    assert (result.coverage[1] < 1).all()
+    with pytest.raises(SamplingError, match=r"0\.5"):
+        correlate(*shells_of_volume(volume, 0.4, np.array([0.9])), DELTA)
+
+
+def test_unmeasured_voxels_lower_the_coverage(cluster):
+    volume = intensity_on_grid(cluster, 0.5, 96)
+    measured = np.ones(volume.intensity.shape, dtype=bool)
+    measured[:, :, 40:56] = False
+    holed = IntensityVolume(
+        np.where(measured, volume.intensity, np.nan), volume.q_axes_inv_nm, measured, volume.diameter_nm
+    )
+    result = correlate(*shells_of_volume(holed, 0.4, np.array([0.4])), DELTA)
+    assert 0.6 < result.coverage[0, 0] < 0.85
+    full = correlate(*shells_of_volume(volume, 0.4, np.array([0.4])), DELTA)
+    zero_filled = IntensityVolume(np.where(measured, volume.intensity, 0.0), volume.q_axes_inv_nm)
+    wrong = correlate(*shells_of_volume(zero_filled, 0.4, np.array([0.4])), DELTA)
+    away = slice(80, -80)
+    error = np.abs(result.ccf - full.ccf)[0, away].mean()
+    assert error < 0.5 * np.abs(wrong.ccf - full.ccf)[0, away].mean()
+
+
+def test_first_bright_peak(ball):
+    assert abs(first_bright_peak([ball], 0.481 * 1.02) - layer_momentum_transfer(16.0)) < 0.004
+    with pytest.raises(SamplingError, match="no peak"):
+        first_bright_peak([ball], 0.42)
+
+
+def test_expected_fcc_and_hcp_peaks():
+    assert abs(layer_momentum_transfer(16.0) - 0.4810) < 1e-4
+    fcc = {(p.family, round(p.delta_deg, 2)): p.multiplicity for p in expected_peaks("fcc", 16.0, (0.4, 0.95))}
+    assert fcc["111", 70.53] == 3
+    assert fcc["200", 54.74] == 3
+    assert fcc["220", 35.26] == 3
+    assert fcc["220", 90.0] == 6
+    assert np.allclose(
+        sorted({a for family, a in fcc if family == "311" and a <= 90}), [29.50, 58.52, 79.98], atol=0.011
+    )
+    hcp = {p.family: p.q2_inv_nm for p in expected_peaks("hcp", 16.0, (0.4, 0.95))}
+    assert abs(hcp["100"] - 0.4535) < 1e-4
+    assert "001" not in hcp  # extinct
+
+
+@pytest.mark.parametrize(("structure", "families"), [("fcc", 8 + 6 + 12 + 24), ("hcp", 6 + 2 + 12 + 12 + 6)])
+def test_reflections_against_the_direct_structure_factor(structure, families):
+    """Sum over a large perfect crystal instead of the rules of extinction."""
+    from simsc.build.close_packed import close_packed
+
+    crystal = close_packed("ABC" if structure == "fcc" else "AB", 16.0).replicate(
+        (6, 6, 6 if structure == "hcp" else 4)
+    )
+    cell = crystal.cell.vectors_nm
+    hkl = np.stack(np.meshgrid(*[np.arange(-24, 25)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
+    q = 2 * np.pi * hkl @ np.linalg.inv(cell).T
+    length = np.linalg.norm(q, axis=1)
+    q_max = (2 * np.pi / (np.sqrt(2) * 16.0) * np.sqrt(11)) * 1.001 if structure == "fcc" else 0.8
+    q = q[(length > 0.01) & (length < q_max)]
+    strength = np.abs(
+        np.concatenate([np.exp(1j * part @ crystal.positions_nm.T).mean(axis=1) for part in np.array_split(q, 50)])
+    )
+    assert (strength > 1e-6).sum() == len(reflections(structure, 16.0, q_max)[0]) == families
+
+
+def test_rod_arcs_of_the_reference_case():
+    arcs = rod_arcs(16.0, np.array([0.44, 0.52, 0.55, 0.65, 0.70]))
+    axis = [arc for arc in arcs if arc.from_axis]
+    assert len(axis[0].q2_inv_nm) == 4  # 0.44 lies below q100
+    assert np.allclose(axis[0].delta_deg, [60.7, 55.5, 44.2, 40.4], atol=0.06)
+    # On a rod at a third of q111 lies another 111 reflection: 70.53° away from the axis and from one another.
+    arcs = rod_arcs(16.0, np.array([layer_momentum_transfer(16.0)]))
+    angles = sorted({round(float(arc.delta_deg[0]), 2) for arc in arcs})
+    assert {70.53, 109.47} <= set(angles)
+
+
+def test_bad_input_is_refused(cluster):
+    with pytest.raises(InputError, match="positive"):
+        shells_of_crystal([cluster], -0.1, np.array([0.4]))
+    first, second = shells_of_crystal([cluster], 0.2, np.array([0.2]))
+    (second,) = second
+    nothing = ShellIntensity(0.2, second.intensity, np.zeros(second.intensity.shape, dtype=bool))
+    with pytest.raises(SamplingError, match="no intensity was measured"):
+        correlate(first, [nothing], DELTA)
+    with pytest.raises(SamplingError, match="must be positive"):
+        correlate(first, [ShellIntensity(0.2, -second.intensity)], DELTA)
+    with pytest.raises(InputError, match="bcc"):
+        expected_peaks("bcc", 16.0, (0.4, 0.9))
