@@ -104,7 +104,7 @@ def _read(sample: Superlattice, cell: Cell | None, axis_q: np.ndarray, d: float)
     steps = np.where(products.imag > 0, 1, -1)
     confidence = np.abs(products.imag) / (3 * np.sin(np.pi / 3))
     if cell is not None:
-        begin = max(range(len(steps)), key=lambda k: lettered(np.roll(steps, -k)[:-1]))
+        begin = max(range(len(steps)), key=lambda k: tuple(np.roll(steps, -k) * steps[k]))
         steps, confidence = np.roll(steps, -begin), np.roll(confidence, -begin)
     sequence = lettered(steps if cell is None else steps[:-1])
     return Stacking(sequence, axis_q / np.linalg.norm(axis_q), steps, confidence, cell is not None)

@@ -19,7 +19,7 @@ class Cell:
         InputError: if the vectors are not finite, span no volume or are left-handed.
 
     Example:
-        >>> Cell.orthorhombic(2.0, 3.0, 4.0).volume_nm3
+        >>> round(Cell.orthorhombic(2.0, 3.0, 4.0).volume_nm3, 6)
         24.0
     """
 

@@ -56,7 +56,7 @@ class State:
         time_ns: its time, ns.
         counts: NPs of each class.
         sequence: stacking sequence; empty where it could not be read.
-        letters: letter of each NP's layer, or empty where layers do not lie parallel to two cell vectors.
+        layers: number of each NP's layer within `sequence`; empty where it is not clear.
         intensity: 3D intensity of the finite crystal.
         n_scatterers: NPs in the finite crystal.
         correlation: correlation map.
@@ -66,7 +66,7 @@ class State:
     time_ns: float
     counts: dict[str, int]
     sequence: str
-    letters: str
+    layers: tuple[int, ...]
     intensity: IntensityVolume
     n_scatterers: int
     correlation: CorrelationMap
@@ -135,23 +135,24 @@ def same_stacking(first: str, second: str) -> bool:
     return len(a) == len(b) and (b in a + a or b[::-1] in a + a)
 
 
-def layer_letters(trajectory: Trajectory, frame: int) -> str:
-    """Return the letter of each NP's layer, or "" where it is not clear.
+def layer_numbers(trajectory: Trajectory, frame: int) -> tuple[int, ...]:
+    """Return the number of each NP's layer within the stacking sequence, or () where it is not clear.
 
-    Letters follow `stacking_sequence`, whose layer 0 is the one nearest the origin of the cell.
+    Layer 0 is the one nearest the origin of the cell, as in `stacking_sequence`. Nothing is returned where the sequence
+    cannot be read or its layers are not spanned by the first two cell vectors.
     """
     superlattice = trajectory.superlattice(frame)
     stacking = stacking_sequence(superlattice)
     assert superlattice.cell is not None
     if stacking is None:
-        return ""
+        return ()
     along = superlattice.cell.vectors_nm @ stacking.axis
     if np.abs(along[:2]).max() > 0.05 * abs(along[2]):
-        return ""
+        return ()
     n_layers = len(stacking.sequence)
     phase = 2 * np.pi * n_layers * (superlattice.positions_nm @ stacking.axis) / along[2]
     layer = np.round((phase - np.angle(np.exp(1j * phase).sum())) / (2 * np.pi)).astype(int) % n_layers
-    return "".join(stacking.sequence[k] for k in layer)
+    return tuple(int(k) for k in layer)
 
 
 def _read_order(folder: Path) -> Order:
@@ -173,7 +174,7 @@ def _read_state(folder: Path, name: str, summary: dict[str, Any], trajectory: Tr
         time_ns=float(summary["time_ns"]),
         counts={str(key): int(value) for key, value in summary["counts"].items()},
         sequence=str(summary["sequence"] or ""),
-        letters=layer_letters(trajectory, int(summary["frame"])),
+        layers=layer_numbers(trajectory, int(summary["frame"])),
         intensity=read_intensity(folder / "scattering" / f"intensity_{name}.h5"),
         n_scatterers=read_superlattice(folder / "scattering" / f"crystal_{name}.h5").n,
         correlation=read_map(folder / "correlation" / f"map_{name}.h5"),

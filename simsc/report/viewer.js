@@ -95,12 +95,13 @@
   // The letter of each layer at the left edge; left out when the layers are seen from above.
   function drawLetters(g, view, screen) {
     const { state } = view, seen = new Map();
-    if (!state.letters || Math.cos(camera.tilt) < 0.45) return;
+    if (!state.layers.length || Math.cos(camera.tilt) < 0.45) return;
     state.positions.forEach((p, k) => {
-      const height = Math.round(p[2] / (0.5 * state.spacing));
-      const layer = seen.get(height) || { letter: state.letters[k], label: state.labels[k], z: [] };
+      // A layer that the cell's faces cut has a part at the top and one at the bottom.
+      const key = state.layers[k] + (p[2] > view.centre[2] ? "t" : "b");
+      const layer = seen.get(key) || { letter: state.sequence[state.layers[k]], label: state.labels[k], z: [] };
       layer.z.push(p[2]);
-      seen.set(height, layer);
+      seen.set(key, layer);
     });
     g.font = "600 15px system-ui, sans-serif";
     g.textAlign = "center";
