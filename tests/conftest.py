@@ -43,7 +43,7 @@ def short_study(tmp_path: Path) -> Callable[..., Path]:
         changes = {
             "duration_ns": "0.01",
             "output_every_ns": "0.005",
-            "stacking": '"ABAC"',
+            "stacking": '"ABCB"',
             "replicate": "[5, 3, 2]",
             "grid": "32",
             "frames": "1",

@@ -6,12 +6,15 @@ neighbours found are provably distinct, and an error says so where that cannot b
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import freud
 import numpy as np
 
 from simsc.core.errors import InputError, ThinCellError
 from simsc.core.superlattice import Superlattice
+
+if TYPE_CHECKING:
+    import freud
 
 _LARGEST_REPLICA = 50_000_000  # NPs; above it memory, not geometry, is what fails
 
@@ -27,8 +30,8 @@ class Neighbours:
         vectors_nm: (N, k, 3) vectors from the NP to its neighbours, nm, in the frame of freud's box.
     """
 
-    system: tuple[freud.box.Box, np.ndarray]
-    neighbour_list: freud.locality.NeighborList
+    system: "tuple[freud.box.Box, np.ndarray]"
+    neighbour_list: "freud.locality.NeighborList"
     distances_nm: np.ndarray
     vectors_nm: np.ndarray
 
@@ -52,6 +55,8 @@ def nearest_neighbours(superlattice: Superlattice, k: int = 12) -> Neighbours:
         >>> bool(np.allclose(nearest_neighbours(close_packed("ABCABCABABAB", 6.2)).distances_nm, 6.2))
         True
     """
+    import freud  # takes a second to load, with Matplotlib
+
     periodic = superlattice.cell is not None and bool(superlattice.cell.periodic.any())
     if not periodic and superlattice.n <= k:
         raise InputError(f"{superlattice.n} NPs in free space: {k} neighbours each need at least {k + 1}")
@@ -99,11 +104,13 @@ def nearest_distance_scale_nm(neighbours: Neighbours) -> float:
     return float(np.median(neighbours.distances_nm[:, 5]))
 
 
-def _freud_system(superlattice: Superlattice, counts: np.ndarray) -> tuple[freud.box.Box, np.ndarray]:
+def _freud_system(superlattice: Superlattice, counts: np.ndarray) -> "tuple[freud.box.Box, np.ndarray]":
     """Return freud's box and points; the original NPs come first. freud works in single precision.
 
     freud searches periodic boxes only, so directions that are not periodic get so much room that no image comes near.
     """
+    import freud
+
     positions = superlattice.positions_nm
     room = 4 * float(np.linalg.norm(np.ptp(positions, axis=0))) + 1.0
     if superlattice.cell is None:

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import minimize
 
 from simsc.build.close_packed import LAYER_SPACING
 from simsc.classify.neighbours import nearest_distance_scale_nm, nearest_neighbours
@@ -213,6 +212,8 @@ def _strength(positions: np.ndarray, q: np.ndarray) -> np.ndarray:
 
 def _refine(positions: np.ndarray, q: np.ndarray) -> np.ndarray:
     """Climb to the nearest maximum of the scattered strength."""
+    from scipy.optimize import minimize  # slow to load, and periodic cells do without
+
     centred = positions - positions.mean(axis=0)
     step = 1.0 / np.ptp(centred, axis=0).max()
     simplex = q + step * np.vstack([np.zeros(3), np.eye(3)])

@@ -6,7 +6,6 @@ q_l and w_l: Steinhardt, Nelson and Ronchetti, Phys. Rev. B 28 (1983) 784, DOI 1
 import functools
 from dataclasses import dataclass
 
-import freud
 import numpy as np
 
 from simsc.build.close_packed import close_packed
@@ -151,6 +150,8 @@ METHODS = {"paper": label_paper, "thermal": label_thermal}
 
 
 def _invariants(neighbours: Neighbours, n: int, third_order: bool) -> tuple[np.ndarray, np.ndarray]:
+    import freud
+
     steinhardt = freud.order.Steinhardt(l=[4, 6], wl=third_order, wl_normalize=third_order)
     steinhardt.compute(neighbours.system, neighbors=neighbours.neighbour_list)
     values = np.array(steinhardt.particle_order, dtype=np.float64)[:n]

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 import numpy as np
-from scipy import ndimage
 
 from simsc.core.errors import InputError, SamplingError
 from simsc.core.intensity import IntensityVolume, ShellIntensity, band_limit, shell_grid
@@ -32,16 +31,15 @@ def shells_of_crystal(
     return next(shells), shells
 
 
-def first_bright_peak(frames: list[Superlattice], near_inv_nm: float, threads: int = 0) -> float:
+def first_bright_peak(frames: list[Superlattice], near_inv_nm: float, threads: int = 0) -> float | None:
     """Return the momentum transfer, nm⁻¹, at which the mean intensity peaks within 5 % of an expected value.
+
+    None if no peak stands out there, as for crystals of a few NPs, whose peaks are wider than that.
 
     Args:
         frames: NPs with radii; the intensity is averaged over the frames.
         near_inv_nm: where the peak is expected, nm⁻¹.
         threads: of the transforms; 0 takes all cores.
-
-    Raises:
-        SamplingError: if the mean intensity has no maximum there.
     """
     q = near_inv_nm * np.linspace(0.95, 1.05, 41)
     limits = [band_limit(value * max(frame.diameter_nm for frame in frames)) for value in q]
@@ -54,9 +52,7 @@ def first_bright_peak(frames: list[Superlattice], near_inv_nm: float, threads: i
     top = int(profile.argmax())
     # Side lobes of a small crystal are maxima too, but no bright ones.
     if profile[top] < _BRIGHT * max(profile[0], profile[-1]):
-        raise SamplingError(
-            f"the mean intensity has no peak within 5 % of q = {near_inv_nm:.4g} nm⁻¹; give q1 yourself"
-        )
+        return None
     left, middle, right = profile[top - 1 : top + 2]
     return float(q[top] + (q[1] - q[0]) * 0.5 * (left - right) / (left - 2 * middle + right))
 
@@ -91,6 +87,8 @@ def shells_of_volume(
     values = volume.intensity
     if volume.measured is not None:
         values = np.where(volume.measured, values, values[volume.measured].mean())
+    from scipy import ndimage  # slow to load, and shells of crystals do without
+
     coefficients = ndimage.spline_filter(values, order=_SPLINE_ORDER)
     shells = (
         _interpolate(volume, coefficients, float(q), grid)
@@ -115,6 +113,8 @@ def _grids(diameter_nm: float, q1_inv_nm: float, q2_inv_nm: np.ndarray) -> list[
 def _interpolate(
     volume: IntensityVolume, coefficients: np.ndarray, q_inv_nm: float, grid: tuple[int, int]
 ) -> ShellIntensity:
+    from scipy import ndimage
+
     points = q_inv_nm * shell_grid(*grid)[0]
     origin = np.array([axis[0] for axis in volume.q_axes_inv_nm])
     steps = np.array([axis[1] - axis[0] for axis in volume.q_axes_inv_nm])

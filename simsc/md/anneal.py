@@ -129,7 +129,7 @@ def anneal(
                     thermo = session.thermo()
                     centres = session.centres_angstrom(system.centre_type)
                     cell = session.cell_angstrom()
-                    _check_health(thermo, target, abs(np.linalg.det(cell)) / first_volume, phase.name)
+                    check_health(thermo, target, abs(np.linalg.det(cell)) / first_volume, phase.name)
                     if writer is None or centres is None:
                         continue
                     frame = Superlattice(nm_from_angstrom(centres), radii_nm, Cell(nm_from_angstrom(cell)))
@@ -172,7 +172,15 @@ def anneal(
     return read_trajectory(folder / TRAJECTORY)
 
 
-def _check_health(thermo: dict[str, float], target_K: float, expansion: float, phase: str) -> None:
+def check_health(thermo: dict[str, float], target_K: float, expansion: float, phase: str) -> None:
+    """Raise a `SimulationError` with a diagnosis if a state cannot be physical.
+
+    Args:
+        thermo: `LammpsSession.thermo()`.
+        target_K: target temperature, K.
+        expansion: volume over the volume at the begin.
+        phase: name of the phase, for the message.
+    """
     if not np.isfinite(list(thermo.values())).all():
         raise SimulationError(f"phase {phase}: energy, temperature or pressure is not finite; try a smaller time step")
     if thermo["temperature_K"] > _HOTTEST * target_K:

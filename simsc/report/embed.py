@@ -1,11 +1,13 @@
 """Put figures and data into a page: SVG and PNG that need no other file, JSON that no text can break out of."""
 
 import base64
+import contextlib
 import html
 import io
 import json
 import re
 import warnings
+from collections.abc import Iterator
 from typing import Any
 from xml.etree import ElementTree
 
@@ -13,14 +15,6 @@ import matplotlib
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-_STYLE = {
-    "font.size": 9.5,
-    "axes.titlesize": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "legend.fontsize": 9,
-    "svg.fonttype": "none",  # text stays text: small, searchable, read aloud
-}
 _REFERENCE = re.compile(r"url\(#([^)]+)\)")
 
 
@@ -32,7 +26,11 @@ def svg(figure: Figure, name: str, alt: str) -> str:
         name: prefix of every id within, so that several drawings share a page; letters and digits.
         alt: what the figure shows, for those who do not see it.
     """
-    with warnings.catch_warnings(), matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
+    # Text stays text: small, searchable, read aloud.
+    with (
+        warnings.catch_warnings(),
+        matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}),
+    ):
         warnings.filterwarnings("ignore", message="Glyph .* missing from")  # the browser has more fonts
         buffer = io.BytesIO()
         figure.savefig(buffer, format="svg", metadata={"Date": None})
@@ -76,9 +74,19 @@ def json_script(identifier: str, data: Any) -> str:
     return f'<script type="application/json" id="{html.escape(identifier)}">{text}</script>'
 
 
-def style() -> dict[str, Any]:
-    """Return the Matplotlib settings in which the figures of a page are drawn."""
-    return dict(_STYLE)
+@contextlib.contextmanager
+def drawing_style() -> Iterator[None]:
+    """Draw figures within this context as the page shows them."""
+    with matplotlib.rc_context(
+        {
+            "font.size": 9.5,
+            "axes.titlesize": 10,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "legend.fontsize": 9,
+        }
+    ):
+        yield
 
 
 def _prefixed(key: str, value: str, name: str) -> str:

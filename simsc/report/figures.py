@@ -62,7 +62,7 @@ def order_scatter(order: Order, frames: Sequence[int], titles: Sequence[str]) ->
 
 
 def stacking_diagram(sequences: Sequence[str], titles: Sequence[str]) -> Figure:
-    """Draw periodic sequences as stacks of layers, first layer at the bottom, at the height and sideways shift they have.
+    """Draw periodic sequences as stacks of layers from the first at the bottom, shifted sideways as A, B and C are.
 
     A layer is blue (fcc-like) where its neighbours differ and red, with a dot, (hcp-like) where they are alike.
     """
@@ -95,20 +95,23 @@ def count_timeline(order: Order) -> Figure:
         values = (order.labels == name).sum(axis=1)
         if name == "surface" and not values.any():
             continue
+        # Equal numbers must not hide each other: large hollow fcc markers around small hcp ones.
+        hollow = name == "fcc"
         ax.plot(
             order.time_ns,
             values,
-            MARKERS.get(name, "s"),
-            linestyle="-",
-            markersize=3,
-            linewidth=1.2,
+            marker=MARKERS.get(name, "s"),
+            markersize=6 if hollow else 2.6,
+            markerfacecolor="none" if hollow else None,
+            linewidth=0.9,
             color=COLOURS.get(name, NEUTRAL),
             label=name,
-            alpha=0.9,
         )
     unread = np.array([not sequence for sequence in order.sequences])
     if unread.any():
-        ax.plot(order.time_ns[unread], np.zeros(unread.sum()), "|", color="black", markersize=9, label="sequence not read")
+        ax.plot(
+            order.time_ns[unread], np.zeros(unread.sum()), "|", color="black", markersize=9, label="sequence not read"
+        )
     ax.set(xlabel=TIME_LABEL, ylabel="number of NPs", ylim=(-0.8, order.labels.shape[1] + 0.8))
     _shade_phases(ax, order.time_ns, order.phases)
     ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
@@ -167,14 +170,15 @@ def _shade_phases(ax: Axes, time_ns: np.ndarray, names: Sequence[str], named: bo
     starts = [k for k in range(len(names)) if k == 0 or names[k] != names[k - 1]]
     edges = [0.0, *(float(time_ns[k - 1]) for k in starts[1:]), float(time_ns[-1])]
     for number, k in enumerate(starts):
+        # Names of short phases go one line up, so that they do not run into their neighbours.
+        narrow = (edges[number + 1] - edges[number]) * 70 < (edges[-1] - edges[0]) * len(names[k])
         if number % 2 == 0:
             ax.axvspan(edges[number], edges[number + 1], color="#eef1f6", zorder=0, linewidth=0)
-        # Short phases get one name in two lines of height, so that neighbours do not run into each other.
         if named:
             ax.annotate(
                 plain(names[k] if len(names[k]) <= 14 else names[k][:13] + "…"),
                 ((edges[number] + edges[number + 1]) / 2, 1.0),
-                (0, 3 + 11 * (number % 2)),
+                (0, 14 if narrow else 3),
                 xycoords=("data", "axes fraction"),
                 textcoords="offset points",
                 ha="center",

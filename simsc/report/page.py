@@ -6,21 +6,503 @@ Nothing that comes from a study reaches the page unescaped, and the page's polic
 import base64
 import functools
 import hashlib
+import json
 import tomllib
 from html import escape
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
 
 from simsc.core.cell import Cell
-from simsc.core.errors import InputError
 from simsc.core.files import write_text
 from simsc.report import figures, scattering_figures
-from simsc.report.embed import json_script, png, style, svg
+from simsc.report.embed import drawing_style, json_script, png, svg
 from simsc.report.results import STAGES, STATES, Results, State, layer_kinds, read_results, same_stacking
 from simsc.study.schema import Study, preset_text
 
-_DOI = "https://doi.org/10.1021/acsnano.5c15256"
+_DOI = "https://doi.org/10.1021/acsnano.5c16138"
+_PAPER = f'<a href="{_DOI}" rel="noreferrer">Lapkin et al., ACS Nano 2025, 19, 42881</a>'
+
+
+def write_report(folder: Path, report: Path) -> None:
+    """Write the page of a finished run.
+
+    Args:
+        folder: run folder with all stages finished.
+        report: HTML file to write, whole or not at all.
+
+    Raises:
+        InputError: naming a result that is missing or cannot be read, or a page that cannot be written.
+    """
+    with drawing_style():
+        write_text(report, page(read_results(folder)))
+
+
+def page(results: Results) -> str:
+    """Return the whole page as HTML."""
+    title = results.study.title or f"Annealing of {results.study.superlattice.stacking}"
+    sections = (
+        ("summary", "Study and result", summary_section),
+        ("system", "The system in three dimensions", system_section),
+        ("order", "Bond order", order_section),
+        ("sequence", "Stacking sequence", sequence_section),
+        ("thermo", "Thermodynamics", thermo_section),
+        ("scattering", "Scattered intensity", scattering_section),
+        ("correlation", "Correlation maps", correlation_section),
+        ("provenance", "Provenance", provenance_section),
+    )
+    contents = "".join(f'<li><a href="#{key}">{name}</a></li>' for key, name, _ in sections)
+    body = "".join(
+        f'<section id="{key}" aria-labelledby="{key}-title"><h2 id="{key}-title">{name}</h2>{write(results)}</section>'
+        for key, name, write in sections
+    )
+    script = _asset("viewer.js")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = (
+        "default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
+        f"script-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    )
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f'<title>{_text(title)}</title>\n<link rel="icon" href="data:,">\n'
+        f"<style>\n{_asset('page.css')}</style>\n</head>\n"
+        f'<body>\n<div class="wrap">\n<header><h1>{_text(title)}</h1>'
+        f'<p class="soft">Report of a run of simsc {_text(_provenance(results)["simsc"])}, '
+        f"{_text(_when(_provenance(results)))}</p>"
+        f'<nav aria-label="Sections"><ul>{contents}</ul></nav></header>\n<main>\n{body}\n</main>\n'
+        f"<footer><p>Written by simsc. The study follows {_PAPER}.</p></footer>\n</div>\n"
+        f"{json_script('viewer-data', _viewer_data(results))}\n<script>{script}</script>\n</body>\n</html>\n"
+    )
+
+
+def summary_section(results: Results) -> str:
+    """Return the headline result, what it is worth, and the study as a table."""
+    section = results.study.scattering
+    replicate = " × ".join(str(n) for n in section.replicate)
+    numbers = " and ".join(
+        f"{name}, {state.n_scatterers} NPs ({state.intensity.diameter_nm or 0:.0f} nm across)"
+        for name, state in results.states.items()
+    )
+    cards = "".join(_state_card(name, results.states[name], results) for name in STATES)
+    return f"""
+<div class="headline">{cards}</div>
+<p><strong>{_comparison(results)}</strong></p>
+<div class="note" role="note"><p><strong>An accelerated preview.</strong> The model is coarse-grained: its ligands are
+soft and its dynamics fast, so its time is not real time, and it has not been shown to prefer fcc over hcp.</p>
+<p><strong>The scattering is that of a replicated cell.</strong> A finite crystal is needed, so the annealed cell was
+repeated {replicate} times and {"the largest ball cut out of it" if section.shape == "ball" else "used as one block"}:
+{numbers}. All copies are alike, so there is less disorder in it than in a real crystal, and the period of the cell
+shows in the scattering.</p></div>
+{_study_table(results.study)}"""
+
+
+def system_section(results: Results) -> str:
+    """Return the two views in 3D and their controls."""
+    views = ""
+    for name in STATES:
+        state = results.states[name]
+        label = f"{name}: {_counts(state.counts)}; sequence {state.sequence or 'not read'}. "
+        label += "Arrow keys turn both views, plus and minus zoom, 0 resets."
+        views += (
+            f'<figure class="view"><figcaption>{name.capitalize()} ({state.time_ns:.4g} ns, {_counts(state.counts)})'
+            f'</figcaption><canvas id="view-{name}" tabindex="0" role="img" aria-label="{_text(label)}"></canvas>'
+            "</figure>"
+        )
+    classes = {"fcc": "fcc-like", "hcp": "hcp-like", "surface": "surface: no full shell of neighbours"}
+    key = "".join(
+        f'<li><span class="dot {escape(name)}" aria-hidden="true"></span>{escape(text)}</li>'
+        for name, text in classes.items()
+        if name != "surface" or any(results.states[state].counts.get(name) for state in STATES)
+    )
+    boxes = (
+        ("letters", "Layer letters", True),
+        ("neighbours", "Neighbouring cells, faint", True),
+        ("touching", "Spheres as wide as their distance", False),
+    )
+    options = "".join(
+        f'<label><input type="checkbox" id="{i}"{" checked" if on else ""}> {text}</label>' for i, text, on in boxes
+    )
+    buttons = "".join(
+        f'<button type="button" id="{i}">{text}</button>'
+        for i, text in (
+            ("zoom-in", "Zoom in"),
+            ("zoom-out", "Zoom out"),
+            ("along-layers", "Along the layers"),
+            ("along-axis", "Down the axis"),
+            ("reset", "Reset"),
+        )
+    )
+    return f"""
+<p>NP cores wrapped into the periodic cell (its edges are drawn), coloured by label. Drag to turn both views together;
+with a view selected, the wheel or + and − zoom and the arrow keys turn.</p>
+<div class="views">{views}<div class="controls"><ul class="key">{key}</ul>{buttons}{options}</div></div>
+<noscript><p class="note">The views need JavaScript; everything else on this page does not.</p></noscript>
+{_cell_table(results)}"""
+
+
+def order_section(results: Results) -> str:
+    """Return the q₄–q₆ figure of the start, the hottest frame and the end."""
+    thermo, order = results.trajectory.thermo, results.order
+    first, last = results.states["before"].frame, results.states["after"].frame
+    hottest = int(np.flatnonzero(thermo["target_K"] >= thermo["target_K"].max() - 1e-6)[-1])
+    frames = (first, hottest, last)
+    titles = [
+        f"{name}: {thermo['temperature_K'][k]:.0f} K, {order.time_ns[k]:.4g} ns"
+        for name, k in zip(("before", "hottest", "after"), frames, strict=True)
+    ]
+    said = "; ".join(f"{title}, {_counts(order.counts(k))}" for title, k in zip(titles, frames, strict=True))
+    scatter = svg(figures.order_scatter(order, frames, titles), "order", f"Scatter of q4 and q6 of every NP: {said}.")
+    return f"""
+<p>Steinhardt's q₄ and q₆ over the 12 nearest neighbours of each NP, as in Fig. 5d of {_PAPER}; labels by the method
+“{_text(results.study.order.method)}”. Crosses mark the perfect lattices; the further a cloud lies from its cross, the
+more the NPs vibrate or the more their cell is strained.</p>
+{_figure(scatter, "Each point is one NP. Circles: fcc-like; diamonds: hcp-like; squares: surface.")}"""
+
+
+def sequence_section(results: Results) -> str:
+    """Return the stacks of layers, the time line and the table of changes."""
+    order = results.order
+    sequences = [results.states[state].sequence for state in STATES]
+    said = "; ".join(f"{state}: {sequence or 'not read'}" for state, sequence in zip(STATES, sequences, strict=True))
+    unread = sum(not sequence for sequence in order.sequences)
+    note = f" In {unread} of {len(order.sequences)} frames no sequence could be read." if unread else ""
+    stack = svg(figures.stacking_diagram(sequences, STATES), "stack", f"Stacks of layers. {said}.")
+    line = svg(figures.count_timeline(order), "counts", "Number of fcc-like and hcp-like NPs over time.")
+    return f"""
+<p>A layer whose two neighbours are alike is hcp-like (red, with a dot), one between different neighbours is fcc-like
+(blue). The crystal is periodic: a sequence has no first layer of its own, so sequences that differ only in where they
+start, in the names of the letters or in their direction are the same stacking. Reading starts with the layer
+nearest the origin of the cell, so drift of the crystal alone can shift a sequence.{note}</p>
+<div class="pair">{_figure(stack, "Layers from bottom to top, shifted sideways as A, B and C.")}
+{_figure(line, "Labels over time; phases are named above.")}</div>
+{_changes_table(results)}"""
+
+
+def thermo_section(results: Results) -> str:
+    """Return the thermodynamics over time and the spacing against temperature."""
+    thermo = results.trajectory.thermo
+    series = svg(
+        figures.thermo_series(results.trajectory),
+        "thermo",
+        f"Temperature from {thermo['temperature_K'].min():.0f} to {thermo['temperature_K'].max():.0f} K, potential "
+        "energy, volume and pressure over time.",
+    )
+    spacing = svg(
+        figures.spacing_against_temperature(results.trajectory, results.study.anneal.phases),
+        "spacing",
+        f"Nearest-neighbour distance, {thermo['d_nn_nm'].min():.2f} to {thermo['d_nn_nm'].max():.2f} nm, against "
+        "temperature.",
+    )
+    return (
+        _figure(series, "Values at single instants. So small a system fluctuates in pressure by far more than 1 atm.")
+        + "<h3>Nearest-neighbour distance against temperature</h3>"
+        + _figure(
+            spacing, "If heating and cooling fall on one line, the spacing follows the temperature without delay."
+        )
+    )
+
+
+def scattering_section(results: Results) -> str:
+    """Return the slices of log I(q) and the radial profiles."""
+    maps = {state: results.states[state].correlation for state in STATES}
+    volumes = {state: results.states[state].intensity for state in STATES}
+    q1 = maps["after"].q1_inv_nm
+    step = float(np.diff(volumes["after"].q_axes_inv_nm[0][:2])[0])
+    slices = png(
+        scattering_figures.intensity_slices(volumes, q1),
+        "Slices of the logarithm of the scattered intensity through the planes nearest qz = 0, qy = 0 and qx = 0, "
+        "before (top) and after (bottom): Bragg peaks, with streaks along qz where the stacking is faulted.",
+        dpi=110,
+    )
+    profile = svg(
+        scattering_figures.radial_profiles(maps),
+        "profile",
+        "Mean intensity on spheres of q before and after, with the reflections of fcc and hcp marked.",
+    )
+    return (
+        _figure(
+            slices,
+            "Intensity of the finite crystal, logarithmic, one colour scale for all; layers were built normal to z. "
+            f"Each plane is the one of the grid nearest the origin (within {step / 2:.2g} nm⁻¹). Dotted ring: "
+            f"|q| = q₁ = {q1:.3f} nm⁻¹. Streaks along qz are Bragg rods, whose pattern tells how layers follow each "
+            "other; their spots, evenly spaced, come from the period of the replicated cell. The grain between the "
+            "peaks comes from the spread of core radii.",
+        )
+        + "<h3>Radial profile</h3>"
+        + _figure(
+            profile,
+            "Mean intensity on each sphere. Lines: reflections of fcc and hcp with d from q₁ (after: "
+            f"{scattering_figures.spacing_nm(q1):.2f} nm). Intensity at reflections that only hcp has speaks of hcp "
+            "layers or of rods.",
+        )
+    )
+
+
+def correlation_section(results: Results) -> str:
+    """Return the maps, their difference and the line at q2 ≈ q1."""
+    before, after = (results.states[state].correlation for state in STATES)
+    maps = {"before": before, "after": after}
+    angle = scattering_figures.CLEAR_OF_SELF_DEG
+    coverage = min(float(m.coverage.min()) for m in maps.values())
+    measured = (
+        "All pairs of directions" if coverage > 0.9999 else f"{100 * coverage:.0f} % or more of pairs of directions"
+    )
+    return (
+        "<p>C(q₁, q₂, Δ) is the correlation of the intensity on the sphere q₁, where fcc has 111, with that on the "
+        f"sphere q₂ at the angle Δ, as in Fig. 3c of {_PAPER}. Colour scales leave out Δ below {angle:.0f}° and "
+        f"above {180 - angle:.0f}°, where peaks meet themselves. {measured} contribute.</p>"
+        + _figure(
+            png(
+                scattering_figures.correlation_maps(maps),
+                "Correlation maps before and after, Δ from 0 to 180 degrees against q2; circles mark the peaks expected "
+                "in fcc, squares those only in hcp, dashed lines the Bragg rods.",
+            ),
+            "Read it so: bright spots within circles come from fcc (those at 0°, 90° and 180° from hcp too), spots "
+            "within squares from hcp or from rods, and intensity along the dashed arcs from faults in the stacking, "
+            "which draw peaks out into rods.",
+        )
+        + "<h3>What annealing changed</h3>"
+        + _figure(
+            png(
+                scattering_figures.correlation_difference(before, after),
+                "Difference of the correlation maps, after minus before.",
+            ),
+            "Orange grew, purple fell, white stayed; the colours span far less than in the maps. Healing of faults "
+            "would show as arcs purple all along (heavy dashes: 111 along the stacking). Orange beside purple means "
+            "that a spot moved, with strain of the cell for one; expect it even where the stacking is unchanged.",
+        )
+        + "<h3>At q₂ ≈ q₁</h3>"
+        + _figure(
+            svg(
+                scattering_figures.correlation_line(maps),
+                "line",
+                "Correlation at q2 near q1 against Δ, before and after; dotted lines at 70.5 and 109.5 degrees.",
+            ),
+            "Peaks at the dotted lines, 70.5° and 109.5°, are correlations between different 111 reflections of fcc: "
+            "higher ones mean more fcc. Rods that pass nearby add to them.",
+        )
+    )
+
+
+def provenance_section(results: Results) -> str:
+    """Return versions, seed, run times and digests."""
+    rows = "".join(
+        f'<tr><th scope="row">{name}</th><td class="number">{results.records[name]["seconds"]:.1f}</td>'
+        f"<td>{_text(_when(record))}</td><td>{_versions(record)}</td></tr>"
+        for name in STAGES
+        if (record := results.records[name]["provenance"])
+    )
+    total = sum(results.records[name]["seconds"] for name in STAGES)
+    digests = "".join(
+        f'<tr><th scope="row">{_text(f"{name}/{file}")}</th><td><code>{_text(digest)}</code></td></tr>'
+        for name in STAGES
+        for file, digest in results.records[name]["outputs"].items()
+    )
+    return f"""
+<p>Seed of all random numbers: <strong>{results.study.seed}</strong>. The same study with the same seed gives the same
+superlattice, velocities and radii; the anneal also depends on the number of ranks and on the build of LAMMPS.</p>
+<div class="scroll"><table><caption>Stages</caption><thead><tr><th scope="col">stage</th>
+<th scope="col" class="number">run time (s)</th><th scope="col">finished</th><th scope="col">made with</th></tr></thead>
+<tbody>{rows}</tbody><tfoot><tr><th scope="row">all</th><td class="number">{total:.1f}</td><td></td><td></td></tr>
+</tfoot></table></div>
+<details><summary>SHA-256 digests of all files</summary><div class="scroll"><table><thead><tr><th scope="col">file</th>
+<th scope="col">digest</th></tr></thead><tbody>{digests}</tbody></table></div></details>
+<details><summary>The resolved study file</summary><pre><code>{_text(results.study.to_toml())}</code></pre></details>"""
+
+
+def _state_card(name: str, state: State, results: Results) -> str:
+    thermo = results.trajectory.thermo
+    numbers = " · ".join(
+        f'<span class="{escape(kind)}">{n} {escape(kind)}</span>'
+        for kind, n in state.counts.items()
+        if n or kind in ("fcc", "hcp")
+    )
+    return (
+        f'<div class="state"><h3>{name.capitalize()}: {thermo["temperature_K"][state.frame]:.0f} K, '
+        f'{state.time_ns:.4g} ns</h3><p class="numbers">{numbers}</p><p>Sequence {_sequence(state.sequence)}<br>'
+        f'<span class="soft">d<sub>NN</sub> = {thermo["d_nn_nm"][state.frame]:.3f} nm</span></p></div>'
+    )
+
+
+def _comparison(results: Results) -> str:
+    before, after = (results.states[state] for state in STATES)
+    change = after.counts.get("fcc", 0) - before.counts.get("fcc", 0)
+    total = sum(before.counts.values())
+    if change:
+        counts = f"{abs(change)} of {total} NPs became {'fcc' if change > 0 else 'hcp or surface'}-like."
+    else:
+        counts = "The numbers of fcc-like and hcp-like NPs are unchanged."
+    if not (before.sequence and after.sequence):
+        return f"{counts} A sequence could not be read, so the stackings are not compared."
+    if before.sequence == after.sequence:
+        return f"{counts} The stacking is unchanged."
+    if same_stacking(before.sequence, after.sequence):
+        return (
+            f"{counts} The two sequences are one and the same periodic stacking, read from another layer on (the "
+            "crystal drifted along its axis)."
+        )
+    return f"{counts} The stacking changed."
+
+
+def _study_table(study: Study) -> str:
+    """Return the study beside the preset that holds the paper's protocol."""
+    paper = Study.model_validate_json(_paper_json())
+    rows = "".join(
+        f'<tr><th scope="row">{_text(key)}</th><td>{_text(value)}</td><td>'
+        + ("same" if reference == value else _text(reference or "absent"))
+        + "</td></tr>"
+        for key, value, reference in _side_by_side(study, paper)
+    )
+    return f"""<div class="scroll"><table><caption>The study, beside the preset with the paper’s full protocol</caption>
+<thead><tr><th scope="col">what</th><th scope="col">this study</th><th scope="col">preset “paper”</th></tr></thead>
+<tbody>{rows}</tbody></table></div>"""
+
+
+def _side_by_side(study: Study, paper: Study) -> list[tuple[str, str, str]]:
+    here, there = _readable(study), _readable(paper)
+    return [(key, here.get(key, "absent"), there.get(key, "")) for key in dict.fromkeys([*here, *there])]
+
+
+def _readable(study: Study) -> dict[str, str]:
+    lattice, anneal, scattering, correlation = study.superlattice, study.anneal, study.scattering, study.correlation
+    phases = {
+        f"phase “{phase.name}”": f"{phase.start_K:g} → {phase.stop_K:g} K in {phase.duration_ns:g} ns"
+        if phase.start_K != phase.stop_K
+        else f"{phase.start_K:g} K for {phase.duration_ns:g} ns"
+        for phase in anneal.phases
+    }
+    first, last, step = correlation.q2_over_q1
+    return {
+        "stacking": lattice.stacking,
+        "NPs in the cell": f"{2 * len(lattice.stacking) * lattice.lateral[0] * lattice.lateral[1]}",
+        "nearest-neighbour distance at the start": f"{lattice.d_nn_nm:g} nm",
+        "core radius": f"{study.nanoparticle.core_radius_nm:g} nm",
+        "force field": anneal.force_field,
+        "pressure and coupling": f"{anneal.pressure_atm:g} atm, {anneal.coupling}",
+        **phases,
+        "frames saved every": f"{anneal.output_every_ns:g} ns",
+        "method of labels": study.order.method,
+        "scattering before, after": f"“{scattering.before}”, “{scattering.after}”; last {scattering.frames} frames",
+        "crystal that scatters": f"cell × {' × '.join(map(str, scattering.replicate))}, {scattering.shape}",
+        "width of core radii": f"{scattering.core_radius_std_nm:g} nm",
+        "intensity grid": f"{scattering.grid}³ points to {scattering.q_max_inv_nm:g} nm⁻¹",
+        "correlation map": f"q₂ / q₁ from {first:g} to {last:g} by {step:g}; {correlation.n_delta} angles",
+        "seed": str(study.seed),
+    }
+
+
+@functools.cache
+def _paper_json() -> str:
+    return json.dumps(tomllib.loads(preset_text("paper")))
+
+
+def _cell_table(results: Results) -> str:
+    rows = ""
+    for name in STATES:
+        vectors = results.trajectory.cells_nm[results.states[name].frame]
+        lengths = np.linalg.norm(vectors, axis=1)
+        cosines = [vectors[i] @ vectors[j] / (lengths[i] * lengths[j]) for i, j in ((1, 2), (0, 2), (0, 1))]
+        cells = [f"{x:.3f}" for x in lengths] + [f"{np.degrees(np.arccos(x)):.2f}" for x in cosines]
+        cells.append(f"{Cell(vectors).volume_nm3:.0f}")
+        rows += f'<tr><th scope="row">{name}</th>' + "".join(f'<td class="number">{x}</td>' for x in cells) + "</tr>"
+    heads = ("a (nm)", "b (nm)", "c (nm)", "α (°)", "β (°)", "γ (°)", "volume (nm³)")
+    head = "".join(f'<th scope="col" class="number">{name}</th>' for name in heads)
+    return (
+        '<div class="scroll"><table><caption>The periodic cell at that instant</caption>'
+        f'<thead><tr><th scope="col">state</th>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
+    )
+
+
+def _changes_table(results: Results) -> str:
+    """Return the frames in which the phase or the sequence changed."""
+    order, rows, last, known = results.order, "", None, ""
+    for k, (phase, sequence) in enumerate(zip(order.phases, order.sequences, strict=True)):
+        if (phase, sequence) == last:
+            continue
+        if not sequence:
+            remark = "could not be read"
+        elif not known:
+            remark = "first reading"
+        elif sequence == known:
+            remark = "same"
+        else:
+            remark = "same stacking, other start" if same_stacking(sequence, known) else "changed"
+        counts = order.counts(k)
+        cells = "".join(f'<td class="number">{counts[name]}</td>' for name in order.classes)
+        rows += (
+            f'<tr><td class="number">{order.time_ns[k]:.4g}</td><td>{_text(phase)}</td>{cells}'
+            f"<td>{_sequence(sequence)}</td><td>{remark}</td></tr>"
+        )
+        last, known = (phase, sequence), sequence or known
+    head = "".join(f'<th scope="col" class="number">{_text(name)}</th>' for name in order.classes)
+    return f"""<div class="scroll limit" tabindex="0" role="region" aria-label="Changes of phase or sequence"><table>
+<caption>Frames in which the phase or the sequence changed</caption><thead><tr>
+<th scope="col" class="number">time (ns)</th><th scope="col">phase</th>{head}<th scope="col">sequence</th>
+<th scope="col">stacking against the one before</th></tr></thead><tbody>{rows}</tbody></table></div>"""
+
+
+def _viewer_data(results: Results) -> dict[str, Any]:
+    """Return what viewer.js draws; lengths in nm."""
+    states = []
+    for name in STATES:
+        state, trajectory = results.states[name], results.trajectory
+        superlattice = trajectory.superlattice(state.frame)
+        assert superlattice.cell is not None
+        states.append(
+            {
+                "name": name,
+                "cell": superlattice.cell.vectors_nm.round(4).tolist(),
+                "positions": superlattice.cell.wrap(superlattice.positions_nm).round(4).tolist(),
+                "radii": trajectory.radii_nm.round(4).tolist(),
+                "labels": [str(label) for label in results.order.labels[state.frame]],
+                "sequence": state.sequence if state.layers else "",
+                "layers": list(state.layers) if state.sequence else [],
+                "spacing": round(float(trajectory.thermo["d_nn_nm"][state.frame]), 4),
+            }
+        )
+    return {"colours": figures.COLOURS, "states": states}
+
+
+def _figure(content: str, caption: str) -> str:
+    return f"<figure>{content}<figcaption>{caption}</figcaption></figure>"
+
+
+def _sequence(sequence: str) -> str:
+    """Return a sequence with hcp-like layers in red and underlined."""
+    if not sequence:
+        return '<span class="soft">not read</span>'
+    letters = "".join(
+        f'<span class="{"hcp" if kind == "h" else "fcc"}">{_text(letter)}</span>'
+        for letter, kind in zip(sequence, layer_kinds(sequence), strict=True)
+    )
+    return f'<span class="sequence">{letters}</span>'
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return escape(", ".join(f"{n} {name}" for name, n in counts.items() if n or name in ("fcc", "hcp")))
+
+
+def _versions(record: dict[str, Any]) -> str:
+    return _text(", ".join(f"{key} {value}" for key, value in record.items() if key != "created"))
+
+
+def _when(record: dict[str, Any]) -> str:
+    return str(record["created"]).replace("T", " ").replace("+00:00", " UTC")
+
+
+def _provenance(results: Results) -> dict[str, Any]:
+    record: dict[str, Any] = results.records[STAGES[-1]]["provenance"]
+    return record
+
+
+def _text(value: object) -> str:
+    """Return anything as text that HTML shows as it stands."""
+    return escape(str(value))
+
+
+def _asset(name: str) -> str:
+    return (resources.files("simsc.report") / name).read_text(encoding="utf-8")

@@ -54,25 +54,25 @@ def radial_profiles(maps: dict[str, CorrelationMap]) -> Figure:
         ax.semilogy(correlation.q2_inv_nm, correlation.radial_profile, style, color=STATE_COLOURS[state], label=state)
     last = list(maps.values())[-1]
     q2, d_nn_nm = last.q2_inv_nm, spacing_nm(last.q1_inv_nm)
-    for structure, colour, height in (("fcc", COLOURS["fcc"], 1.0), ("hcp", COLOURS["hcp"], 0.86)):
+    for structure, offset in (("fcc", 14), ("hcp", 2)):
         for q, family in _families(structure, d_nn_nm, float(q2[0]), float(q2[-1])):
-            ax.axvline(q, ymax=height, color=colour, linewidth=0.9, linestyle=(0, (2, 2)), alpha=0.9, zorder=1)
+            dashes = (0, (2, 2)) if structure == "fcc" else (2, (2, 2))
+            ax.axvline(q, color=COLOURS[structure], linewidth=0.9, linestyle=dashes, zorder=1)
             ax.annotate(
                 family,
-                (q, 1.0 if structure == "fcc" else height),
-                (0, 2) if structure == "fcc" else (-2, -1),
+                (q, 1.0),
+                (0, offset),
                 xycoords=("data", "axes fraction"),
                 textcoords="offset points",
-                ha="center" if structure == "fcc" else "right",
-                va="bottom" if structure == "fcc" else "top",
-                rotation=0 if structure == "fcc" else 90,
+                ha="center",
+                va="bottom",
                 fontsize=8,
-                color=colour,
+                color=COLOURS[structure],
             )
     handles = [
         *ax.get_legend_handles_labels()[0],
-        Line2D([], [], color=COLOURS["fcc"], linestyle=(0, (2, 2)), label="reflections of fcc (above)"),
-        Line2D([], [], color=COLOURS["hcp"], linestyle=(0, (2, 2)), label="reflections of hcp (beside)"),
+        Line2D([], [], color=COLOURS["fcc"], linestyle=(0, (2, 2)), label="reflections of fcc (upper row)"),
+        Line2D([], [], color=COLOURS["hcp"], linestyle=(0, (2, 2)), label="reflections of hcp (lower row)"),
     ]
     ax.legend(handles=handles, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
     ax.set(xlabel="q (nm⁻¹)", ylabel="mean intensity (arbitrary units)", xlim=(q2[0], q2[-1]))
@@ -158,19 +158,17 @@ def correlation_line(maps: dict[str, CorrelationMap]) -> Figure:
     _delta_axis(ax)
     ax.set_ylabel("C(q₁, q₂ ≈ q₁, Δ) (dimensionless)")
     ax.set_ylim(top=1.25 * top if top > 0 else None)
-    ax.legend(loc="upper center", frameon=False)
+    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
     return figure
 
 
 def _central_plane(volume: IntensityVolume, across: int, up: int, normal: int) -> np.ndarray:
-    """Return the plane nearest q = 0 with `across` as first and `up` as second index; NaN where nothing was measured."""
+    """Return the plane nearest q = 0, first index `across`, second `up`; NaN where nothing was measured."""
     intensity = volume.intensity if volume.measured is None else np.where(volume.measured, volume.intensity, np.nan)
     return np.take(intensity, int(np.abs(volume.q_axes_inv_nm[normal]).argmin()), axis=normal)
 
 
-def _logarithmic(
-    volumes: dict[str, IntensityVolume], slices: dict[str, list[np.ndarray]], q1_inv_nm: float
-) -> LogNorm:
+def _logarithmic(volumes: dict[str, IntensityVolume], slices: dict[str, list[np.ndarray]], q1_inv_nm: float) -> LogNorm:
     """Scale to what lies outside the forward peak, which outshines every reflection."""
     outside = []
     for state, volume in volumes.items():
@@ -234,7 +232,7 @@ def _coincide(a: ExpectedPeak, b: ExpectedPeak) -> bool:
 
 
 def _legend_handles() -> list[Line2D]:
-    ring = {"linestyle": "none", "markerfacecolor": "#31688e", "markeredgecolor": "white"}
+    ring = {"linestyle": "none", "markerfacecolor": "none", "markeredgecolor": NEUTRAL}
     return [
         Line2D([], [], marker="o", markersize=10, label="expected in fcc", **ring),  # type: ignore[arg-type]
         Line2D([], [], marker="s", markersize=8, label="in hcp only", **ring),  # type: ignore[arg-type]

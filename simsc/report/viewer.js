@@ -49,7 +49,7 @@
     g.scale(ratio, ratio);
     g.fillStyle = "#fbfcfd";
     g.fillRect(0, 0, width, height);
-    const scale = (Math.min(height, 2.2 * width) / (2 * largest + 4)) * camera.zoom;
+    const scale = (Math.min(height, 2.2 * width) / (2 * largest + 9)) * camera.zoom;
     const screen = (p) => { const q = project(view, p); return [width / 2 + q[0] * scale, height / 2 - q[1] * scale, q[2]]; };
     const items = spheres(view).map((s) => ({ ...s, s: screen(s.p) }));
     for (const [from, to] of view.edges) for (let k = 0; k < 16; k++) {

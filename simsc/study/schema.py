@@ -188,7 +188,8 @@ def read_study(path: Path) -> Study:
         # JSON, because strict checks of Python objects would refuse TOML's arrays where a pair is meant.
         return Study.model_validate_json(json.dumps(values, default=str))
     except ValidationError as error:
-        errors = error.errors()
+        # A misspelt key is missing elsewhere: name the misspelling.
+        errors = sorted(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
         more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
         raise StudyError(f"{path}: {_describe(dict(errors[0]))}{more}") from None
 

@@ -191,7 +191,9 @@ def correlation_stage(context: Context, out: Path) -> None:
     for s, state in enumerate(STATES):
         crystals = _crystals(context, trajectory, state)
         d_nn_nm = float(np.mean([trajectory.thermo["d_nn_nm"][k] for k in _frames(context, trajectory, state)]))
-        q1 = first_bright_peak(crystals, layer_momentum_transfer(d_nn_nm), threads=context.threads)
+        expected = layer_momentum_transfer(d_nn_nm)
+        peak = first_bright_peak(crystals, expected, threads=context.threads)
+        q1 = expected if peak is None else peak
         q2 = q2_values(q1, section)
         first, second = shells_of_crystal(crystals, q1, q2, threads=context.threads)
         done = 0
@@ -202,7 +204,9 @@ def correlation_stage(context: Context, out: Path) -> None:
             context.progress("correlation", (s + done / n) / len(STATES), f"{state}: q2 {done} of {n}")
 
         correlation = correlate(first, second, delta_deg, threads=context.threads, on_shell=on_shell)
-        write_map(out / f"map_{state}.h5", correlation, provenance(d_nn_nm=d_nn_nm, frames=len(crystals)))
+        q1_from = "expected 111, as no peak stands out there" if peak is None else "first bright peak"
+        origin = provenance(d_nn_nm=d_nn_nm, frames=len(crystals), q1=q1_from)
+        write_map(out / f"map_{state}.h5", correlation, origin)
 
 
 STAGES = (

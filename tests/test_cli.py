@@ -1,0 +1,178 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import ase.io
+import h5py
+import numpy as np
+import pytest
+from ase import Atoms
+from conftest import PAPER, displaced, fcc_ball
+
+from simsc.build.close_packed import close_packed
+from simsc.cli import cli
+from simsc.core.files import provenance, write_superlattice
+
+
+@pytest.fixture
+def simsc(tmp_path):
+    def run(*arguments: str) -> subprocess.CompletedProcess:
+        command = [sys.executable, "-m", "simsc", *map(str, arguments)]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+
+    return run
+
+
+def test_every_command_has_help_with_an_example(simsc):
+    commands = [[name] for name in cli.commands] + [["build", "close-packed"]]
+    for command in commands:
+        result = simsc(*command, "--help")
+        assert result.returncode == 0
+        if command != ["build"]:
+            assert "Example:\n    simsc " in result.stdout, command
+
+
+def test_the_papers_cell_from_build_to_labels(simsc, tmp_path):
+    assert simsc("build", "close-packed", PAPER, "--d-nn", "6.2", "-o", "lattice.h5").returncode == 0
+    result = json.loads(simsc("classify", "lattice.h5", "--json").stdout)
+    assert result["n"] == 24
+    assert result["counts"]["fcc"] == result["counts"]["hcp"] == 12
+    assert result["labels"][::2] == ["hcp"] + ["fcc"] * 6 + ["hcp"] * 5
+    assert result["sequence"] == PAPER
+    for seed in range(5):
+        crystal = displaced(close_packed(PAPER, 6.2), 0.02 * 6.2, np.random.default_rng(seed))
+        write_superlattice(tmp_path / "moved.h5", crystal, provenance())
+        for method in ("paper", "thermal"):
+            result = json.loads(simsc("classify", "moved.h5", "--json", "--method", method).stdout)
+            assert result["counts"] == {"fcc": 12, "hcp": 12, "surface": 0}
+
+
+@pytest.mark.parametrize(("unit", "scale"), [("A", 10.0), ("nm", 1.0)])
+def test_files_of_other_programs(simsc, tmp_path, unit, scale):
+    crystal = close_packed(PAPER, 6.2)
+    atoms = Atoms("Au24", scale * crystal.positions_nm, cell=scale * crystal.cell.vectors_nm, pbc=True)
+    ase.io.write(tmp_path / "centres@1.extxyz", atoms)
+    result = json.loads(simsc("classify", "centres@1.extxyz", "--json", "--length-unit", unit, "--d-nn", "6.2").stdout)
+    assert result["counts"]["fcc"] == 12
+    assert result["sequence"] == PAPER
+
+
+def test_from_a_ball_to_its_map(simsc, tmp_path):
+    """The fcc reference ball in Å, through both commands; angles as for a perfect fcc crystal."""
+    ball = fcc_ball(16.0, 2000, 7.4)
+    ase.io.write(tmp_path / "ball.xyz", Atoms("Au2000", 10 * ball.positions_nm))
+    assert simsc("scatter", "ball.xyz", "--radius", "7.4", "-o", "intensity.h5").returncode == 0
+    result = simsc("correlate", "intensity.h5", "--q1", "0.481", "--q2", "0.48:0.79:0.005", "-o", "map.h5")
+    assert result.returncode == 0, result.stderr
+    direct = simsc(
+        "correlate", "ball.xyz", "--radius", "7.4", "--q1", "0.481", "--q2", "0.48:0.79:0.005", "-o", "direct.h5"
+    )
+    assert direct.returncode == 0, direct.stderr
+    with h5py.File(tmp_path / "map.h5") as file, h5py.File(tmp_path / "direct.h5") as other:
+        q2, delta, ccf = file["q2"][:], file["delta"][:], file["ccf"][:]
+        assert np.allclose(q2, np.arange(0.48, 0.7901, 0.005))
+        assert np.allclose(delta, np.linspace(0, 180, 721))
+        assert ccf.shape == file["coverage"].shape == (len(q2), 721)
+        assert (file["coverage"][:] == 1).all()
+        assert np.abs(ccf - other["ccf"][:]).max() < 0.01 * np.abs(ccf[:, 60:-60]).max()
+        # A program that knows NeXus finds the plot.
+        data = file[f"{file.attrs['default']}/{file['entry'].attrs['default']}"]
+        assert data.attrs["signal"] == "ccf"
+        assert list(data.attrs["axes"]) == ["q2", "delta"]
+    row = ccf[np.abs(q2 - 0.785).argmin(), 60:361]
+    assert abs(delta[60:361][row.argmax()] - 90) < 0.3 or abs(delta[60:361][row.argmax()] - 35.26) < 0.3
+
+
+def test_polydisperse_radii_are_reproducible(simsc, tmp_path):
+    write_superlattice(tmp_path / "l.h5", close_packed(PAPER, 16.0), provenance())
+    values = []
+    for seed in ("1", "1", "2"):
+        done = simsc(
+            "scatter", "l.h5", "--radius", "7.4", "--radius-std", "0.8", "--grid", "16", "--seed", seed, "-o", "i.h5"
+        )
+        assert done.returncode == 0, done.stderr
+        with h5py.File(tmp_path / "i.h5") as file:
+            values.append(file["intensity"][:])
+            assert json.loads(file.attrs["provenance"])["command"].startswith("simsc scatter l.h5")
+    assert np.array_equal(values[0], values[1])
+    assert not np.allclose(values[0], values[2])
+
+
+def test_doctor(simsc):
+    result = simsc("doctor", "--json")
+    assert result.returncode == 0, result.stdout
+    assert [check["name"] for check in json.loads(result.stdout)] == [
+        "packages",
+        "MPI",
+        "LAMMPS",
+        "freud",
+        "data",
+        "disk",
+        "memory",
+    ]
+
+
+@pytest.fixture
+def bad_files(tmp_path):
+    write_superlattice(tmp_path / "l.h5", close_packed("ABC", 6.2), provenance())
+    (tmp_path / "text.xyz").write_text("no structure")
+    (tmp_path / "broken.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100))
+    (tmp_path / "exists.toml").write_text("")
+    (tmp_path / "locked").mkdir(mode=0o500)
+    with h5py.File(tmp_path / "foreign.h5", "w") as file:
+        file["x"] = 1
+
+
+BAD = [
+    ("new --preset previw new.toml", "did you mean 'preview'"),
+    ("new exists.toml", "exists already"),
+    ("new nowhere/new.toml", "cannot be written"),
+    ("run missing.toml", "missing.toml: No such file"),
+    ("run exists.toml", "superlattice: is missing"),
+    ("classify missing.h5", "missing.h5: no such file"),
+    ("classify text.xyz", "text.xyz: ASE cannot read it"),
+    ("classify broken.h5", "broken.h5: cannot be read"),
+    ("classify foreign.h5", "neither a superlattice nor a trajectory"),
+    ("classify l.h5 --d-nn -1", "must be positive"),
+    ("classify l.h5 --method best", "'best' is not one of"),
+    ("classify l.h5 --frob", "No such option"),
+    ("frobnicate", "No such command"),
+    ("build close-packed ABBA --d-nn 6.2 -o x.h5", "both B"),
+    ("build close-packed ABC --d-nn zero -o x.h5", "'zero' is not a valid float"),
+    ("build close-packed ABC --d-nn 0 -o x.h5", "must be a positive number"),
+    ("build close-packed ABC --d-nn 6.2 -o nowhere/x.h5", "cannot be written"),
+    ("scatter l.h5 -o i.h5", "give --radius"),
+    ("scatter l.h5 --radius 2 --radius-std 1 -o i.h5", "standard deviation"),
+    ("scatter l.h5 --radius nan -o i.h5", "positive number"),
+    ("scatter l.h5 --radius 2 --q-max -1 -o i.h5", "q_max"),
+    ("correlate l.h5 --radius 2 --q1 0.4 --q2 0.4-0.9 -o m.h5", "first:last:step"),
+    ("correlate l.h5 --radius 2 --q1 0.4 --q2 0.9:0.4:0.1 -o m.h5", "0 < first"),
+    ("correlate l.h5 --radius 2 --q1 -0.4 -o m.h5", "must be positive"),
+    ("correlate l.h5 --q1 0.4 -o m.h5", "give --radius"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "says"), BAD, ids=[arguments for arguments, _ in BAD])
+def test_bad_input_is_one_line_and_status_2(simsc, bad_files, arguments, says):
+    result = simsc(*arguments.split())
+    assert result.returncode == 2, result.stderr
+    assert result.stderr.startswith("simsc: error: ")
+    assert says in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1, result.stderr
+    assert result.stdout == ""
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_folders_that_cannot_be_written(simsc, bad_files):
+    result = simsc("new", "locked/new.toml")
+    assert result.returncode == 2
+    assert "cannot be written" in result.stderr
+
+
+def test_nothing_is_left_after_a_failed_write(simsc, bad_files, tmp_path):
+    before = sorted(path.name for path in tmp_path.rglob("*"))
+    assert simsc("correlate", "l.h5", "--q1", "0.4", "-o", "m.h5").returncode == 2
+    assert sorted(path.name for path in tmp_path.rglob("*")) == before
+    assert not list(Path(tmp_path).glob(".*partial"))

@@ -1,0 +1,182 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from simsc.core.errors import InputError, StudyError
+from simsc.md.parallel import world
+from simsc.study.run import run_study
+from simsc.study.schema import preset_names, preset_text, read_study
+
+STAGES = ["build", "anneal", "order", "scattering", "correlation"]
+
+
+def simsc(*arguments: str, cwd: Path, **options) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-m", "simsc", *arguments], cwd=cwd, capture_output=True, text=True, **options
+    )
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_presets_are_valid(name, tmp_path):
+    path = tmp_path / "study.toml"
+    path.write_text(preset_text(name))
+    study = read_study(path)
+    assert study.superlattice.stacking == "ABCABCABABAB"
+    assert [phase.name for phase in study.anneal.phases] == ["equilibrate", "heat", "hold", "cool"]
+    # What is written into the run folder reads back as the same study.
+    path.write_text(study.to_toml())
+    assert read_study(path) == study
+
+
+def test_the_paper_preset_has_the_papers_protocol(tmp_path):
+    path = tmp_path / "study.toml"
+    path.write_text(preset_text("paper"))
+    study = read_study(path)
+    heat, hold, cool = study.anneal.phases[1:]
+    assert (heat.start_K, heat.stop_K, heat.duration_ns) == (300, 600, 75)
+    assert (hold.start_K, hold.stop_K, hold.duration_ns) == (600, 600, 10)
+    assert (cool.start_K, cool.stop_K, cool.duration_ns) == (600, 300, 75)
+    assert (study.anneal.pressure_atm, study.anneal.coupling) == (1, "tri")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("lateral = [1, 1]", "latteral = [1, 1]", "superlattice.latteral: unknown key; did you mean 'lateral'"),
+        ("[scattering]", "[scatering]", "scatering: unknown key; did you mean 'scattering'"),
+        ("start_K = 300.0", "start_K = -300.0", "anneal.phases[0].start_K: input should be greater than 0, got -300"),
+        ("start_K = 300.0", "start_K = 3.0", "anneal.phases[0].start_K: 3 is outside 250 … 700 K"),
+        ("start_K = 300.0", "start_K = nan", "anneal.phases[0].start_K"),
+        ('"ABCABCABABAB"  ', '"ABBA"', "superlattice.stacking: stacking 'ABBA': layers 2 and 3 are both B"),
+        (
+            "core_radius_nm = 2.0",
+            'core_radius_nm = "2.0"',
+            'nanoparticle.core_radius_nm: input should be a valid number, got "2.0"',
+        ),
+        ("core_radius_nm = 2.0", "core_radius_nm = true", "nanoparticle.core_radius_nm"),
+        ("core_radius_nm = 2.0", "core_radius_nm = 20.0", "nanoparticle.core_radius_nm: 20 is outside 1.5 … 4 nm"),
+        ("d_nn_nm = 6.3", "d_nn_nm = 3.9", "the cores overlap"),
+        ("d_nn_nm = 6.3", "", "superlattice.d_nn_nm: is missing"),
+        ('after = "cool"', 'after = "freeze"', "scattering.after: 'freeze' is not a phase; phases are equilibrate"),
+        ('coupling = "tri"', 'coupling = "triclinic"', "anneal.coupling: input should be 'iso', 'aniso' or 'tri'"),
+        ("oleate_super_ligand", "oleate", "force field 'oleate' is not known; available: oleate_super_ligand"),
+        ("lateral = [1, 1]", "lateral = [1, 0]", "superlattice.lateral[1]"),
+        ('name = "heat"', 'name = "hold"', "each phase needs a name of its own"),
+        ("seed = 20251217", "seed = 1.5", "seed"),
+        ("[order]", "[order", "is not valid TOML"),
+    ],
+)
+def test_wrong_studies_get_one_line_that_names_the_key(tmp_path, old, new, says):
+    text = preset_text("preview")
+    assert old in text
+    path = tmp_path / "study.toml"
+    path.write_text(text.replace(old, new, 1))
+    with pytest.raises(StudyError) as caught:
+        read_study(path)
+    assert says in str(caught.value)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_run_from_study_to_report_and_again(short_study, tmp_path):
+    study = short_study()
+    first = simsc("run", str(study), "--out", "run", cwd=tmp_path)
+    assert first.returncode == 0, first.stderr
+    run = tmp_path / "run"
+    assert f"report: {run / 'report.html'}" in first.stdout
+    counts = (run / "order" / "counts.csv").read_text().splitlines()
+    assert counts[0] == "time_ns,phase,fcc,hcp,surface,sequence"
+    assert counts[1].endswith("equilibrate,4,4,0,ABCB")
+    summary = json.loads((run / "order" / "summary.json").read_text())
+    assert summary["before"]["sequence"] == "ABCB"
+    stamps = {name: (run / name / "done.json").stat().st_mtime_ns for name in STAGES}
+
+    again = simsc("run", str(study), "--out", "run", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert [f"{name}: finished before" in again.stdout for name in STAGES] == [True] * 5
+    assert stamps == {name: (run / name / "done.json").stat().st_mtime_ns for name in STAGES}
+
+    # A result that was changed afterwards is made again, with all that follows from it, and nothing before.
+    (run / "order" / "counts.csv").write_text("changed")
+    third = simsc("run", str(study), "--out", "run", cwd=tmp_path)
+    assert third.returncode == 0, third.stderr
+    redone = [name for name in STAGES if (run / name / "done.json").stat().st_mtime_ns != stamps[name]]
+    assert redone == ["order", "scattering", "correlation"]
+
+    # Another study does not overwrite it.
+    other = short_study("other.toml", seed="5", d_nn_nm="6.4")
+    refused = simsc("run", str(other), "--out", "run", cwd=tmp_path)
+    assert refused.returncode == 2
+    assert "seed: 20251217 → 5; superlattice.d_nn_nm: 6.3 → 6.4" in refused.stderr
+    assert len(refused.stderr.strip().splitlines()) == 1
+
+
+def test_kill_during_annealing_loses_that_stage_only(short_study, tmp_path):
+    study = short_study(duration_ns="0.3")
+    command = [sys.executable, "-m", "simsc", "run", str(study), "--out", "run"]
+    partial = tmp_path / "run" / "anneal.partial" / "trajectory.partial.h5"
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while not (partial.exists() and partial.stat().st_size > 0) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert partial.exists()
+    built = tmp_path / "run" / "build" / "done.json"
+    stamp = built.stat().st_mtime_ns
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    # Two runs in one folder: the second is refused while the first works.
+    time.sleep(3)
+    refused = simsc("run", str(study), "--out", "run", cwd=tmp_path)
+    assert refused.returncode == 2
+    assert "another simsc works in it" in refused.stderr
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 85
+    assert "the same command goes on" in process.stderr.read()
+    process.stderr.close()
+    assert built.stat().st_mtime_ns == stamp
+    assert not (tmp_path / "run" / "anneal").exists()
+
+
+def test_foreign_folders_are_left_alone(short_study, tmp_path):
+    study = read_study(short_study())
+    folder = tmp_path / "precious"
+    folder.mkdir()
+    (folder / "thesis.tex").write_text("years of work")
+    with pytest.raises(InputError, match="other files"):
+        run_study(study, folder, world(), 1)
+    with pytest.raises(InputError, match="not a folder"):
+        run_study(study, folder / "thesis.tex", world(), 1)
+    assert [path.name for path in folder.iterdir()] == ["thesis.tex"]
+
+
+def test_a_full_disk_is_a_missing_resource(tmp_path):
+    from simsc.core.errors import ResourceError
+    from simsc.core.files import write_error
+
+    assert isinstance(write_error(tmp_path, OSError(28, "No space left on device")), ResourceError)
+    assert isinstance(write_error(tmp_path, PermissionError(13, "Permission denied")), InputError)
+
+
+def test_two_ranks_share_one_run(short_study, tmp_path):
+    mpiexec = Path(sys.executable).parent / "mpiexec"
+    if not mpiexec.exists():
+        pytest.skip("no mpiexec beside this Python")
+    prefix = [str(mpiexec), "-n", "2", sys.executable, "-m", "mpi4py", "-m", "simsc", "run"]
+    done = subprocess.run([*prefix, str(short_study()), "--out", "run"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("report: ") == 1
+    record = json.loads((tmp_path / "run" / "anneal" / "done.json").read_text())
+    assert record["provenance"]["ranks"] == 2
+    log = (tmp_path / "run" / "anneal" / "log.lammps").read_text()
+    assert "by 1 MPI processor grid" in log or "MPI processor grid" in log
+    bad = short_study("bad.toml", seed="-1")
+    failed = subprocess.run([*prefix, str(bad), "--out", "bad"], cwd=tmp_path, capture_output=True, text=True)
+    assert failed.returncode == 2
+    assert failed.stderr.count("simsc: error:") == 1
