@@ -246,31 +246,32 @@ def main() -> NoReturn:
     try:
         status = cli.main(standalone_mode=False) or 0
     except SimscError as error:
-        click.echo(f"simsc: error: {error}", err=True)
-        status = error.exit_status
+        _fail(str(error), error.exit_status)
     except click.ClickException as error:
-        click.echo(f"simsc: error: {error.format_message()} (see --help)", err=True)
-        status = InputError.exit_status
+        _fail(f"{error.format_message()} (see --help)", InputError.exit_status)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("simsc: error: stopped", err=True)
-        status = StoppedEarly.exit_status
+        _fail("stopped", StoppedEarly.exit_status)
     except MemoryError:
-        click.echo("simsc: error: not enough memory; use a smaller --grid or fewer replicas", err=True)
-        status = ResourceError.exit_status
-    _leave(status)
+        _fail("not enough memory; use a smaller --grid or fewer replicas", ResourceError.exit_status)
+    sys.exit(status)
 
 
-def _leave(status: int) -> NoReturn:
-    """End with a status; under mpi4py's own runner a plain exit would abort all ranks and lose it."""
-    if status and "mpi4py.MPI" in sys.modules:
+def _fail(message: str, status: int) -> NoReturn:
+    """Say what is wrong in one line and end at once, whatever libraries would still like to do."""
+    click.echo(f"simsc: error: {message}", err=True)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if "mpi4py.MPI" in sys.modules:
         from mpi4py import MPI
 
         if MPI.COMM_WORLD.size > 1:
-            sys.stdout.flush()
-            sys.stderr.flush()
+            if status in (StoppedEarly.exit_status, SimscError.exit_status):
+                # The other ranks may be in the middle of a step that this one has left.
+                MPI.COMM_WORLD.Abort(status)
+            # mpi4py's own runner would take an exit for a reason to abort, and lose the status.
             MPI.Finalize()
-            os._exit(status)
-    sys.exit(status)
+    # No tidying up: HDF5 crashes in it after a full disk did not let it close a file.
+    os._exit(status)
 
 
 class _StageProgress:

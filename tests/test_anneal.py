@@ -14,7 +14,7 @@ from simsc.forcefield.super_ligand import load_super_ligand
 from simsc.md.anneal import anneal, check_health, plain_lammps_arguments, prepare
 from simsc.md.parallel import world
 from simsc.md.protocol import Phase, Protocol
-from simsc.md.session import LammpsSession
+from simsc.md.session import LammpsSession, is_whole_data_file
 from simsc.md.trajectory import COLUMNS, TrajectoryWriter, read_trajectory
 from simsc.models.super_ligand import LammpsSystem, dress_super_ligand
 
@@ -196,3 +196,12 @@ def test_spacing_follows_the_volumes(tmp_path):
     protocol = Protocol((Phase("hold", 300, 300, 1.0),), output_every_ns=0.02)
     trajectory = anneal(system, crystal.radii_nm, protocol, tmp_path, 3, world(), threads=2)
     assert trajectory.thermo["d_nn_nm"][25:].mean() == pytest.approx(6.195, rel=0.01)
+
+
+def test_cut_data_files_are_noticed(annealed, tmp_path):
+    folder, _, _ = annealed
+    whole = (folder / "annealed.data").read_bytes()
+    assert is_whole_data_file(folder / "annealed.data")
+    for length in (0, 10, 500, len(whole) // 2, len(whole) - 40, len(whole) - 1):
+        (tmp_path / "cut.data").write_bytes(whole[:length])
+        assert not is_whole_data_file(tmp_path / "cut.data"), length

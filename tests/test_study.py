@@ -119,7 +119,7 @@ def test_a_run_from_study_to_report_and_again(short_study, tmp_path):
 
 def test_kill_during_annealing_loses_that_stage_only(short_study, tmp_path):
     study = short_study(duration_ns="0.3")
-    command = [sys.executable, "-m", "simsc", "run", str(study), "--out", "run"]
+    command = [sys.executable, "-m", "simsc", "run", str(study), "--out", "run", "--threads", "1"]
     partial = tmp_path / "run" / "anneal.partial" / "trajectory.partial.h5"
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 60

@@ -10,6 +10,7 @@ import errno
 import json
 import os
 import platform
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,9 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 def write_error(path: Path, error: OSError) -> InputError | ResourceError:
     """Turn a failed write into an error of simsc."""
-    reason = error.strerror or " ".join(str(error).split())
+    # HDF5 wraps the system's words in its own.
+    inner = re.search(r"error message = '([^']*)'", str(error))
+    reason = inner[1] if inner else error.strerror or " ".join(str(error).split())
     if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR):
         return InputError(f"{path}: cannot be written: {reason}")
     return ResourceError(f"{path}: writing failed: {reason}; free some disk space and start again")
@@ -78,7 +81,7 @@ def write_text(path: Path, text: str) -> None:
 
 def write_superlattice(path: Path, superlattice: Superlattice, origin: dict[str, Any]) -> None:
     """Write a superlattice to HDF5; `origin` (see `provenance`) goes with it."""
-    with _new_file(path, SUPERLATTICE, origin) as file:
+    with new_hdf5(path, SUPERLATTICE, origin) as file:
         file["positions_nm"] = superlattice.positions_nm
         if superlattice.radii_nm is not None:
             file["radii_nm"] = superlattice.radii_nm
@@ -89,7 +92,7 @@ def write_superlattice(path: Path, superlattice: Superlattice, origin: dict[str,
 
 def write_intensity(path: Path, volume: IntensityVolume, origin: dict[str, Any]) -> None:
     """Write an intensity volume to HDF5."""
-    with _new_file(path, INTENSITY, origin) as file:
+    with new_hdf5(path, INTENSITY, origin) as file:
         file.create_dataset("intensity", data=volume.intensity, compression="gzip", compression_opts=1, shuffle=True)
         for name, axis in zip(("qx", "qy", "qz"), volume.q_axes_inv_nm, strict=True):
             file[name] = axis
@@ -103,7 +106,7 @@ def write_intensity(path: Path, volume: IntensityVolume, origin: dict[str, Any])
 
 def write_map(path: Path, correlation: CorrelationMap, origin: dict[str, Any]) -> None:
     """Write a correlation map to HDF5: `q2` (nm⁻¹), `delta` (degrees), `ccf`, `coverage`, `radial_profile`."""
-    with _new_file(path, CORRELATION_MAP, origin) as file:
+    with new_hdf5(path, CORRELATION_MAP, origin) as file:
         file.attrs["q1_inv_nm"] = correlation.q1_inv_nm
         file["q2"], file["delta"] = correlation.q2_inv_nm, correlation.delta_deg
         file["q2"].attrs["units"], file["delta"].attrs["units"] = "1/nm", "degree"
@@ -204,11 +207,22 @@ def _read_by_ase(path: Path, nm_per_unit: float) -> Superlattice:
 
 
 @contextlib.contextmanager
-def _new_file(path: Path, file_format: str, origin: dict[str, Any]) -> Iterator[h5py.File]:
-    with whole_file(path) as partial, h5py.File(partial, "w") as file:
+def new_hdf5(path: Path, file_format: str, origin: dict[str, Any]) -> Iterator[h5py.File]:
+    """Give an empty HDF5 file to fill, which is written, whole or not at all, at the end of the block.
+
+    Raises:
+        InputError: if the folder does not exist or cannot be written.
+        ResourceError: if the disk is full or fails.
+    """
+    # Laid out in memory: HDF5 itself crashes the process when a disk runs full under an open file.
+    with h5py.File(path.name, "w", driver="core", backing_store=False) as file:
         file.attrs["format"] = file_format
         file.attrs["provenance"] = json.dumps(origin)
         yield file
+        file.flush()
+        image = file.id.get_file_image()
+    with whole_file(path) as partial:
+        partial.write_bytes(image)
 
 
 @contextlib.contextmanager

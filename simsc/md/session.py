@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,20 @@ import numpy as np
 from simsc.core.errors import ResourceError, SimulationError
 
 _NEEDED_PACKAGES = ("MOLECULE", "EXTRA-MOLECULE", "RIGID")
+
+
+def is_whole_data_file(path: Path) -> bool:
+    """Tell whether a LAMMPS data file has as many atoms, bonds and so on as its header promises."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    promised = [re.fullmatch(r"(\d+) (atoms|bonds|angles|dihedrals|impropers)", line) for line in lines[:40]]
+    sections = {line.split()[0]: k for k, line in enumerate(lines) if line[:1].isalpha()}
+    for match in filter(None, promised):
+        begin = sections.get(match[2].capitalize(), len(lines)) + 2
+        rows = lines[begin : begin + int(match[1])]
+        # The last line may have been cut too: all of a section's lines have at least the fields of its first.
+        if len(rows) < int(match[1]) or any(len(row.split()) < len(rows[0].split()) for row in rows):
+            return False
+    return any(promised) and bool(lines[-1:]) and path.read_bytes().endswith(b"\n")
 
 
 class LammpsSession:
@@ -103,8 +118,14 @@ class LammpsSession:
         self._do(f"run {steps} start {start} stop {stop} pre {'yes' if first else 'no'} post no")
 
     def write_data(self, name: str) -> None:
-        """Write the whole state as a LAMMPS data file in the folder."""
+        """Write the whole state as a LAMMPS data file in the folder.
+
+        Raises:
+            ResourceError: if the file is not whole: LAMMPS says nothing when a disk is full.
+        """
         self._do(f"write_data {name} pair ij nofix")
+        if self.comm.rank == 0 and not is_whole_data_file(Path(name)):
+            raise ResourceError(f"{self._folder / name}: was not written whole; free some disk space and start again")
 
     @property
     def step(self) -> int:

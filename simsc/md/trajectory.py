@@ -1,5 +1,7 @@
 """A trajectory: NP centres and thermodynamics over time, in HDF5, read back as superlattices."""
 
+import contextlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import numpy as np
 
 from simsc.core.cell import Cell
 from simsc.core.errors import InputError
+from simsc.core.files import write_error
 from simsc.core.superlattice import Superlattice
 
 COLUMNS = {
@@ -74,6 +77,7 @@ class TrajectoryWriter:
     """
 
     def __init__(self, path: Path, radii_nm: np.ndarray, phase_names: tuple[str, ...]) -> None:
+        self._path = path
         self._file = h5py.File(path, "w")
         self._file.attrs["format"] = FORMAT
         self._file.attrs["phase_names"] = list(phase_names)
@@ -90,17 +94,27 @@ class TrajectoryWriter:
             self._series[f"thermo/{name}"] = dataset
 
     def append(self, positions_nm: np.ndarray, cell_nm: np.ndarray, phase: int, thermo: dict[str, float]) -> None:
-        """Append one frame; `thermo` holds a number for each name of `COLUMNS`."""
+        """Append one frame; `thermo` holds a number for each name of `COLUMNS`.
+
+        Raises:
+            ResourceError: if it cannot be written, as on a full disk.
+        """
         values = {"positions_nm": positions_nm, "cells_nm": cell_nm, "phase": phase}
         values |= {f"thermo/{name}": thermo[name] for name in COLUMNS}
-        for name, dataset in self._series.items():
-            dataset.resize(len(dataset) + 1, axis=0)
-            dataset[-1] = values[name]
-        self._file.flush()
+        try:
+            for name, dataset in self._series.items():
+                dataset.resize(len(dataset) + 1, axis=0)
+                dataset[-1] = values[name]
+            self._file.flush()
+            # HDF5 hands the data to the system; this hands them to the disk, and learns whether it had room.
+            os.fsync(self._file.id.get_vfd_handle())
+        except (OSError, RuntimeError) as error:
+            raise write_error(self._path, OSError(*error.args)) from None
 
     def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+        """Close the file; what cannot be written any more has been complained about by `append`."""
+        with contextlib.suppress(OSError, RuntimeError):
+            self._file.close()
 
 
 def read_trajectory(path: Path) -> Trajectory:
@@ -122,4 +136,4 @@ def read_trajectory(path: Path) -> Trajectory:
                 thermo={name: file[f"thermo/{name}"][:] for name in COLUMNS},
             )
     except (OSError, KeyError) as error:
-        raise InputError(f"{path}: cannot be read as a trajectory ({error})") from None
+        raise InputError(f"{path}: cannot be read as a trajectory ({' '.join(str(error).split())})") from None

@@ -90,13 +90,13 @@ def summary_section(results: Results) -> str:
     cards = "".join(_state_card(name, results.states[name], results) for name in STATES)
     return f"""
 <div class="headline">{cards}</div>
-<p><strong>{_comparison(results)}</strong></p>
+<p class="lead"><strong>{_comparison(results)}</strong></p>
 <div class="note" role="note"><p><strong>An accelerated preview.</strong> The model is coarse-grained: its ligands are
 soft and its dynamics fast, so its time is not real time, and it has not been shown to prefer fcc over hcp.</p>
 <p><strong>The scattering is that of a replicated cell.</strong> A finite crystal is needed, so the annealed cell was
 repeated {replicate} times and {"the largest ball cut out of it" if section.shape == "ball" else "used as one block"}:
-{numbers}. All copies are alike, so there is less disorder in it than in a real crystal, and the period of the cell
-shows in the scattering.</p></div>
+{numbers}. All copies hold the same NP centres, so there is less disorder than in a real crystal, and the period of
+the cell shows in the scattering.</p></div>
 {_study_table(results.study)}"""
 
 
@@ -175,8 +175,8 @@ def sequence_section(results: Results) -> str:
     return f"""
 <p>A layer whose two neighbours are alike is hcp-like (red, with a dot), one between different neighbours is fcc-like
 (blue). The crystal is periodic: a sequence has no first layer of its own, so sequences that differ only in where they
-start, in the names of the letters or in their direction are the same stacking. Reading starts with the layer
-nearest the origin of the cell, so drift of the crystal alone can shift a sequence.{note}</p>
+start, in the names of the letters or in their direction are the same stacking; they are written from the
+longest run of fcc on.{note}</p>
 <div class="pair">{_figure(stack, "Layers from bottom to top, shifted sideways as A, B and C.")}
 {_figure(line, "Labels over time; phases are named above.")}</div>
 {_changes_table(results)}"""
@@ -258,8 +258,8 @@ def correlation_section(results: Results) -> str:
         + _figure(
             png(
                 scattering_figures.correlation_maps(maps),
-                "Correlation maps before and after, Δ from 0 to 180 degrees against q2; circles mark the peaks expected "
-                "in fcc, squares those only in hcp, dashed lines the Bragg rods.",
+                "Correlation maps before and after, Δ from 0 to 180 degrees against q2; circles mark peaks expected in "
+                "fcc, squares those only in hcp, dashed lines the Bragg rods.",
             ),
             "Read it so: bright spots within circles come from fcc (those at 0°, 90° and 180° from hcp too), spots "
             "within squares from hcp or from rods, and intensity along the dashed arcs from faults in the stacking, "
@@ -333,7 +333,7 @@ def _comparison(results: Results) -> str:
     change = after.counts.get("fcc", 0) - before.counts.get("fcc", 0)
     total = sum(before.counts.values())
     if change:
-        counts = f"{abs(change)} of {total} NPs became {'fcc' if change > 0 else 'hcp or surface'}-like."
+        counts = f"{abs(change)} {'more' if change > 0 else 'fewer'} of the {total} NPs are fcc-like than before."
     else:
         counts = "The numbers of fcc-like and hcp-like NPs are unchanged."
     if not (before.sequence and after.sequence):
@@ -342,8 +342,8 @@ def _comparison(results: Results) -> str:
         return f"{counts} The stacking is unchanged."
     if same_stacking(before.sequence, after.sequence):
         return (
-            f"{counts} The two sequences are one and the same periodic stacking, read from another layer on (the "
-            "crystal drifted along its axis)."
+            f"{counts} The two sequences are one and the same periodic stacking, read from another start or in another "
+            "direction."
         )
     return f"{counts} The stacking changed."
 

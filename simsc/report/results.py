@@ -135,24 +135,46 @@ def same_stacking(first: str, second: str) -> bool:
     return len(a) == len(b) and (b in a + a or b[::-1] in a + a)
 
 
-def layer_numbers(trajectory: Trajectory, frame: int) -> tuple[int, ...]:
-    """Return the number of each NP's layer within the stacking sequence, or () where it is not clear.
+def layer_numbers(trajectory: Trajectory, frame: int, sequence: str) -> tuple[int, ...]:
+    """Return the place within a stacking sequence of each NP's layer.
 
-    Layer 0 is the one nearest the origin of the cell, as in `stacking_sequence`. Nothing is returned where the sequence
-    cannot be read or its layers are not spanned by the first two cell vectors.
+    The layers are numbered along the stacking axis, then the numbers shifted until hcp-like layers, whose neighbours
+    lie above each other, fall on those of the sequence.
+
+    Args:
+        trajectory: NP centres.
+        frame: number of the frame.
+        sequence: its stacking sequence.
+
+    Returns:
+        (N,) numbers, or () where they are not clear: no sequence fits, or its layers are not spanned by the first two
+        cell vectors.
     """
     superlattice = trajectory.superlattice(frame)
     stacking = stacking_sequence(superlattice)
     assert superlattice.cell is not None
-    if stacking is None:
+    if stacking is None or len(stacking.sequence) != len(sequence):
         return ()
-    along = superlattice.cell.vectors_nm @ stacking.axis
+    vectors, n_layers = superlattice.cell.vectors_nm, len(sequence)
+    along = vectors @ stacking.axis
     if np.abs(along[:2]).max() > 0.05 * abs(along[2]):
         return ()
-    n_layers = len(stacking.sequence)
     phase = 2 * np.pi * n_layers * (superlattice.positions_nm @ stacking.axis) / along[2]
     layer = np.round((phase - np.angle(np.exp(1j * phase).sum())) / (2 * np.pi)).astype(int) % n_layers
-    return tuple(int(k) for k in layer)
+    d_nn_nm = float(trajectory.thermo["d_nn_nm"][frame])
+    positions = superlattice.positions_nm
+    kinds = ""
+    for k in range(n_layers):
+        below, above = positions[layer == (k - 1) % n_layers], positions[layer == (k + 1) % n_layers]
+        if len(below) == 0 or len(above) == 0:
+            return ()
+        fractional = superlattice.cell.fractional((above[None, :] - below[:, None]).reshape(-1, 3))
+        lateral = (fractional[:, :2] - np.round(fractional[:, :2])) @ vectors[:2]
+        nearest = np.linalg.norm(lateral, axis=1).reshape(len(below), len(above)).min(axis=1)
+        # 0 where the layers lie above each other, d / √3 where they do not.
+        kinds += "h" if nearest.mean() < d_nn_nm / (2 * np.sqrt(3)) else "c"
+    begin = (kinds + kinds).find(layer_kinds(sequence))
+    return () if begin < 0 else tuple(int(k - begin) % n_layers for k in layer)
 
 
 def _read_order(folder: Path) -> Order:
@@ -174,7 +196,7 @@ def _read_state(folder: Path, name: str, summary: dict[str, Any], trajectory: Tr
         time_ns=float(summary["time_ns"]),
         counts={str(key): int(value) for key, value in summary["counts"].items()},
         sequence=str(summary["sequence"] or ""),
-        layers=layer_numbers(trajectory, int(summary["frame"])),
+        layers=layer_numbers(trajectory, int(summary["frame"]), str(summary["sequence"] or "")),
         intensity=read_intensity(folder / "scattering" / f"intensity_{name}.h5"),
         n_scatterers=read_superlattice(folder / "scattering" / f"crystal_{name}.h5").n,
         correlation=read_map(folder / "correlation" / f"map_{name}.h5"),

@@ -140,15 +140,13 @@ def correlation_line(maps: dict[str, CorrelationMap]) -> Figure:
     """Draw C(q1, q2 ≈ q1, Δ) of each state; dotted lines mark the angles between 111 reflections of fcc."""
     figure = Figure(figsize=(8.6, 3.6), layout="constrained")
     ax = figure.subplots()
-    top = 0.0
+    shown = []
     for state, correlation in maps.items():
         row = int(np.abs(correlation.q2_inv_nm - correlation.q1_inv_nm).argmin())
         style = "-" if state == "before" else "--"
         label = f"{state}: q₂ = {correlation.q2_inv_nm[row]:.3f} nm⁻¹"
         ax.plot(correlation.delta_deg, correlation.ccf[row], style, color=STATE_COLOURS[state], label=label)
-        values = _clear_of_self(correlation)[row]
-        if np.isfinite(values).any():
-            top = max(top, float(np.nanmax(values)))
+        shown.append(_clear_of_self(correlation)[row])
     for angle in (np.degrees(np.arccos(1 / 3)), np.degrees(np.arccos(-1 / 3))):
         ax.axvline(angle, color=NEUTRAL, linestyle=":", linewidth=1)
         ax.annotate(
@@ -157,7 +155,9 @@ def correlation_line(maps: dict[str, CorrelationMap]) -> Figure:
         )  # fmt: skip
     _delta_axis(ax)
     ax.set_ylabel("C(q₁, q₂ ≈ q₁, Δ) (dimensionless)")
-    ax.set_ylim(top=1.25 * top if top > 0 else None)
+    finite = np.concatenate(shown)[np.isfinite(np.concatenate(shown))]
+    if finite.size and np.ptp(finite) > 0:
+        ax.set_ylim(finite.min() - 0.06 * np.ptp(finite), finite.max() + 0.12 * np.ptp(finite))
     ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
     return figure
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 
 from simsc.build.close_packed import close_packed
@@ -15,6 +14,7 @@ from simsc.build.finite_crystal import finite_crystal
 from simsc.classify.stacking import stacking_sequence
 from simsc.classify.steinhardt import CLASSES, METHODS, bond_order
 from simsc.core.files import (
+    new_hdf5,
     provenance,
     read_superlattice,
     whole_file,
@@ -38,6 +38,7 @@ from simsc.scattering.amplitude import intensity_on_grid
 from simsc.study.schema import Study, q2_values
 
 STATES = ("before", "after")
+ORDER = "simsc order 1"
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,7 @@ def anneal_stage(context: Context, out: Path) -> None:
             f"{progress.ns_per_day:.0f} ns/day",
         )
 
+    context.progress("anneal", 0.0, "pushing the tails apart")
     task = (replace(system, data=""), superlattice.radii_nm, _protocol(study), str(out.absolute()), study.seed)
     if context.comm.size > 1:
         patient_bcast(context.comm, "anneal")
@@ -137,13 +139,12 @@ def order_stage(context: Context, out: Path) -> None:
         stacking = stacking_sequence(frame)
         sequences.append(None if stacking is None else stacking.sequence)
         context.progress("order", (k + 1) / len(trajectory), f"frame {k + 1} of {len(trajectory)}")
-    with whole_file(out / "order.h5") as partial, h5py.File(partial, "w") as file:
+    with new_hdf5(out / "order.h5", ORDER, provenance(method=context.study.order.method)) as file:
         for name in ("q4", "q6", "w4", "w6"):
             file[name] = np.array([getattr(order, name) for order in orders])
         file["labels"] = np.array([[CLASSES.index(name) for name in frame.labels] for frame in labels], dtype="i1")
         file["labels"].attrs["classes"] = list(CLASSES)
         file["time_ns"] = trajectory.thermo["time_ns"]
-        file.attrs["provenance"] = json.dumps(provenance(method=context.study.order.method))
     with whole_file(out / "counts.csv") as partial, open(partial, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["time_ns", "phase", *CLASSES, "sequence"])
