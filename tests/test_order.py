@@ -195,6 +195,7 @@ def test_stacking_does_not_see_where_the_crystal_has_drifted_to():
         found = stacking_sequence(moved)
         assert found is not None
         assert found.sequence == PAPER
+        assert found.layers.tolist() == [k for k in range(12) for _ in range(2)]
     assert stacking_sequence(close_packed("ABCABCACBACB", 6.2)).sequence == "ABCABCACBACB"
 
 
@@ -218,6 +219,7 @@ def test_stacking_of_a_turned_ball(rng):
     heights = np.round(crystal.positions_nm[:, 2] / (LAYER_SPACING * 16.0) - 0.01).astype(int)
     layers = np.unique(heights, return_counts=True)[1]
     assert len(found.sequence) == (layers >= 3).sum()
+    assert (np.bincount(found.layers[found.layers >= 0]) >= 3).all()
     canonical = {relabelled(s) for s in (found.sequence, found.sequence[::-1])}
     doubled = "ABCABACBCACB" * 2
     windows = {relabelled(doubled[k : k + len(found.sequence)]) for k in range(12)}

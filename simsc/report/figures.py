@@ -7,9 +7,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from simsc.classify.stacking import layer_kinds
 from simsc.classify.steinhardt import IDEAL
 from simsc.md.trajectory import Trajectory
-from simsc.report.results import Order, layer_kinds
+from simsc.report.results import Order
 from simsc.study.schema import PhaseSection
 
 # Told apart with any common colour blindness; markers differ too.

@@ -15,11 +15,12 @@ from typing import Any
 
 import numpy as np
 
+from simsc.classify.stacking import layer_kinds, same_stacking
 from simsc.core.cell import Cell
 from simsc.core.files import write_text
 from simsc.report import figures, scattering_figures
 from simsc.report.embed import drawing_style, json_script, png, svg
-from simsc.report.results import STAGES, STATES, Results, State, layer_kinds, read_results, same_stacking
+from simsc.report.results import STAGES, STATES, Results, State, read_results
 from simsc.study.schema import Study, preset_text
 
 _DOI = "https://doi.org/10.1021/acsnano.5c16138"

@@ -96,7 +96,7 @@ class ScatteringSection(_Section):
     shape: Literal["ball", "block"] = "ball"
     core_radius_std_nm: Annotated[float, Field(ge=0)] = 0.0
     q_max_inv_nm: PositiveFloat
-    grid: Annotated[int, Field(ge=16, le=1024)] = 160
+    grid: Annotated[int, Field(ge=16, le=1024)] = 161
 
 
 class CorrelationSection(_Section):

@@ -131,19 +131,21 @@ def order_stage(context: Context, out: Path) -> None:
     """Label every NP in every frame, and read the stacking sequence."""
     trajectory = read_trajectory(context.folder / "anneal" / TRAJECTORY)
     label = METHODS[context.study.order.method]
-    orders, labels, sequences = [], [], []
+    orders, labels, sequences, layers = [], [], [], []
     for k in range(len(trajectory)):
         frame = trajectory.superlattice(k)
         orders.append(bond_order(frame))
         labels.append(label(orders[-1]))
         stacking = stacking_sequence(frame)
         sequences.append(None if stacking is None else stacking.sequence)
+        layers.append(np.full(frame.n, -1) if stacking is None else stacking.layers)
         context.progress("order", (k + 1) / len(trajectory), f"frame {k + 1} of {len(trajectory)}")
     with new_hdf5(out / "order.h5", ORDER, provenance(method=context.study.order.method)) as file:
         for name in ("q4", "q6", "w4", "w6"):
             file[name] = np.array([getattr(order, name) for order in orders])
         file["labels"] = np.array([[CLASSES.index(name) for name in frame.labels] for frame in labels], dtype="i1")
         file["labels"].attrs["classes"] = list(CLASSES)
+        file["layers"] = np.array(layers, dtype="i4")
         file["time_ns"] = trajectory.thermo["time_ns"]
     with whole_file(out / "counts.csv") as partial, open(partial, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
