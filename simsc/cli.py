@@ -36,7 +36,7 @@ from simsc.core.files import (
 from simsc.core.superlattice import Superlattice
 from simsc.core.units import NM_PER_UNIT
 from simsc.correlation.engine import correlate
-from simsc.correlation.shells import shells_of_crystal, shells_of_volume
+from simsc.correlation.shells import points_needed, shells_of_crystal, shells_of_volume
 from simsc.doctor import available_cores, run_checks
 from simsc.scattering.amplitude import intensity_on_grid
 from simsc.study.schema import preset_names, preset_text, read_study
@@ -196,6 +196,10 @@ def scatter(
     volume = intensity_on_grid(superlattice, q_max_inv_nm, grid, threads=available_cores())
     write_intensity(output, volume, _origin())
     click.echo(f"{output}: {grid}³ points up to q = {q_max_inv_nm:g} nm⁻¹, {superlattice.n} NPs")
+    if superlattice.cell is not None and superlattice.cell.periodic.any():
+        click.echo("simsc: note: the periodic cell was taken as a finite crystal, without its images", err=True)
+    if (needed := points_needed(volume)) > grid:
+        click.echo(f"simsc: note: too coarse to be interpolated; for a correlation use --grid {needed}", err=True)
 
 
 @cli.command("correlate", epilog=_example("simsc correlate intensity.h5 --q1 0.481 --q2 0.4:0.9:0.005 -o map.h5"))
@@ -247,6 +251,9 @@ def main() -> NoReturn:
         status = cli.main(standalone_mode=False) or 0
     except SimscError as error:
         _fail(str(error), error.exit_status)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        sys.exit(InputError.exit_status)
     except click.ClickException as error:
         _fail(f"{error.format_message()} (see --help)", InputError.exit_status)
     except (click.Abort, KeyboardInterrupt):

@@ -11,7 +11,7 @@ from simsc.build.close_packed import close_packed
 from simsc.core.errors import InputError, ResourceError, SimulationError
 from simsc.core.superlattice import Superlattice
 from simsc.forcefield.super_ligand import load_super_ligand
-from simsc.md.anneal import anneal, check_health, plain_lammps_arguments, prepare
+from simsc.md.anneal import anneal, check_health, continued, plain_lammps_arguments, prepare
 from simsc.md.parallel import world
 from simsc.md.protocol import Phase, Protocol
 from simsc.md.session import LammpsSession, is_whole_data_file
@@ -139,6 +139,16 @@ def test_models_refuse_what_they_cannot_hold(crystal):
         dress_super_ligand(crystal.with_radii(np.array([2.0, 2.1, 2.0, 2.0])), parameters, rng)
     with pytest.raises(InputError, match="oleate_super_ligand"):
         load_super_ligand("oleat")
+
+
+def test_flips_of_the_box_do_not_move_anything(rng):
+    before = np.array([[62.0, 0, 0], [3.0, 108.0, 0], [34.5, 2.0, 600.0]])
+    after = before - np.outer([0, 0, 1], before[0])
+    last = rng.uniform(0, 60, (24, 3))
+    now = last + rng.normal(scale=2.0, size=(24, 3))
+    jumped = now + rng.integers(-1, 2, (24, 3)) @ after
+    assert np.allclose(continued(jumped, after, last, before), now)
+    assert continued(jumped, before, last, before) is jumped
 
 
 def test_chunks_add_up():

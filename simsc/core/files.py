@@ -195,7 +195,7 @@ def _read_by_ase(path: Path, nm_per_unit: float) -> Superlattice:
         atoms = ase.io.read(path, index=-1, do_not_split_by_at_sign=True)
         assert isinstance(atoms, ase.Atoms)
     except Exception as error:  # ASE's readers raise whatever their parsing met
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise InputError(f"{path}: ASE cannot read it ({reason[:200]})") from None
     if len(atoms) == 0:
         raise InputError(f"{path}: holds no atoms")

@@ -45,7 +45,7 @@ def first_bright_peak(frames: list[Superlattice], near_inv_nm: float, threads: i
     limits = [band_limit(value * max(frame.diameter_nm for frame in frames)) for value in q]
     # A mean over the sphere needs half the rings that a correlation does.
     grids = [(limit // 2 + 1, 2 * (limit // 2 + 1)) for limit in limits]
-    shells = intensity_on_shells(frames, q, grids, threads=threads)
+    shells = intensity_on_shells(frames, q, grids, tolerance=1e-5, threads=threads)
     profile = np.array(
         [(shell_grid(*grid)[1] @ shell.intensity).sum() / grid[1] for shell, grid in zip(shells, grids, strict=True)]
     )
@@ -74,9 +74,7 @@ def shells_of_volume(
             intensity, or if a shell lies outside the grid.
     """
     step = max(float(axis[1] - axis[0]) for axis in volume.q_axes_inv_nm)
-    if volume.diameter_nm is not None and step > _COARSEST * np.pi / volume.diameter_nm:
-        extent = max(float(axis[-1] - axis[0]) for axis in volume.q_axes_inv_nm)
-        needed = int(np.ceil(extent * volume.diameter_nm / (_COARSEST * np.pi))) + 1
+    if (needed := points_needed(volume)) > max(volume.intensity.shape):
         raise SamplingError(
             f"the intensity grid (step {step:.4g} nm⁻¹) is too coarse for a crystal of {volume.diameter_nm:.4g} nm: "
             f"use at least --grid {needed}, or correlate the structure itself"
@@ -95,6 +93,14 @@ def shells_of_volume(
         for q, grid in zip([q1_inv_nm, *q2_inv_nm], grids, strict=True)
     )
     return next(shells), shells
+
+
+def points_needed(volume: IntensityVolume) -> int:
+    """Return how many points along its longest axis a volume needs to be interpolated; 0 if its size is unknown."""
+    if volume.diameter_nm is None:
+        return 0
+    extent = max(float(axis[-1] - axis[0]) for axis in volume.q_axes_inv_nm)
+    return int(np.ceil(extent * volume.diameter_nm / (_COARSEST * np.pi))) + 1
 
 
 def _grids(diameter_nm: float, q1_inv_nm: float, q2_inv_nm: np.ndarray) -> list[tuple[int, int]]:

@@ -116,6 +116,7 @@ def anneal(
             session.script("push_off.lmp")
             session.set(pressure=f"{protocol.pressure_atm:.10g}", coupling=protocol.coupling)
             begin = time.monotonic()
+            last: tuple[np.ndarray, np.ndarray] | None = None
             first_volume = abs(np.linalg.det(session.cell_angstrom()))
             for k, phase in enumerate(protocol.phases):
                 session.set(t_start=f"{phase.start_K:.10g}", t_stop=f"{phase.stop_K:.10g}")
@@ -132,6 +133,9 @@ def anneal(
                     check_health(thermo, target, abs(np.linalg.det(cell)) / first_volume, phase.name)
                     if writer is None or centres is None:
                         continue
+                    if last is not None:
+                        centres = continued(centres, cell, *last)
+                    last = (centres, cell)
                     frame = Superlattice(nm_from_angstrom(centres), radii_nm, Cell(nm_from_angstrom(cell)))
                     d_nn = mean_nearest_distance_nm(frame)
                     time_ns = ns_from_steps(float(done), system.timestep_fs)
@@ -170,6 +174,25 @@ def anneal(
         return None
     os.replace(partial, folder / TRAJECTORY)
     return read_trajectory(folder / TRAJECTORY)
+
+
+def continued(centres: np.ndarray, cell: np.ndarray, last_centres: np.ndarray, last_cell: np.ndarray) -> np.ndarray:
+    """Return centres without the jumps by lattice vectors that they make when LAMMPS flips a tilted box.
+
+    LAMMPS replaces a box that has become too oblique by a less oblique one of the same lattice; the image flags of
+    rigid bodies do not follow.
+
+    Args:
+        centres: (N, 3) unwrapped centres.
+        cell: (3, 3) cell vectors as rows.
+        last_centres: (N, 3) centres one frame before.
+        last_cell: (3, 3) cell vectors one frame before.
+    """
+    flipped = np.abs(cell - last_cell) > 0.5 * np.diag(cell)
+    if not flipped.any():
+        return centres
+    moved = (centres - last_centres) @ np.linalg.inv(cell)
+    return centres - np.round(moved) @ cell
 
 
 def check_health(thermo: dict[str, float], target_K: float, expansion: float, phase: str) -> None:
