@@ -42,6 +42,7 @@ from simsc.scattering.amplitude import intensity_on_grid
 from simsc.study.schema import preset_names, preset_text, read_study
 
 _PLAIN_INTERVAL_S = 20.0
+_TELLING = 0.03  # fraction done from which the time left can be told
 _LENGTH_UNIT = click.option(
     "--length-unit", type=click.Choice(list(NM_PER_UNIT)), default="A", show_default=True,
     help="Unit of positions in files that are not simsc's own.",
@@ -322,8 +323,8 @@ class _StageProgress:
             click.echo(f"{stage}: done in {now - begin:.0f} s", err=True)
         elif now - self._last > _PLAIN_INTERVAL_S and fraction > 0:
             self._last = now
-            left = (now - begin) * (1 - fraction) / fraction
-            click.echo(f"{stage}: {100 * fraction:.0f} %, {left:.0f} s left  {detail}", err=True)
+            left = f", {(now - begin) * (1 - fraction) / fraction:.0f} s left" if fraction > _TELLING else ""
+            click.echo(f"{stage}: {100 * fraction:.0f} %{left}  {detail}", err=True)
 
 
 def _with_radii(

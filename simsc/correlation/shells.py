@@ -15,7 +15,11 @@ _COARSEST = 0.7  # of the Nyquist step: there the spline is good to 1 %, at half
 
 
 def shells_of_crystal(
-    frames: list[Superlattice], q1_inv_nm: float, q2_inv_nm: np.ndarray, threads: int = 0
+    frames: list[Superlattice],
+    q1_inv_nm: float,
+    q2_inv_nm: np.ndarray,
+    tolerance: float = 1e-8,
+    threads: int = 0,
 ) -> tuple[ShellIntensity, Iterator[ShellIntensity]]:
     """Return the first shell and an iterator over the second shells of a finite crystal, without interpolation.
 
@@ -23,11 +27,12 @@ def shells_of_crystal(
         frames: NPs with radii; the intensity is averaged over the frames.
         q1_inv_nm: momentum transfer of the first shell, nm⁻¹.
         q2_inv_nm: (n_q2,) momentum transfers of the second shells, nm⁻¹.
+        tolerance: accuracy of the amplitude relative to the forward direction. Default 1e-8.
         threads: of the transforms; 0 takes all cores.
     """
     diameter = max(frame.diameter_nm for frame in frames)
     grids = _grids(diameter, q1_inv_nm, q2_inv_nm)
-    shells = intensity_on_shells(frames, np.array([q1_inv_nm, *q2_inv_nm]), grids, threads=threads)
+    shells = intensity_on_shells(frames, np.array([q1_inv_nm, *q2_inv_nm]), grids, tolerance, threads)
     return next(shells), shells
 
 
