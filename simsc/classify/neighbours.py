@@ -63,7 +63,11 @@ def nearest_neighbours(superlattice: Superlattice, k: int = 12) -> Neighbours:
     counts = np.ones(3, dtype=int)
     while True:
         box, points = _freud_system(superlattice, counts)
-        query = freud.locality.AABBQuery(box, points).query(points, {"num_neighbors": k, "exclude_ii": True})
+        # freud widens its search from here; its own guess takes the room around a finite crystal for its density.
+        volume = np.prod(np.maximum(np.ptp(points, axis=0), 1e-3 * np.ptp(points)), dtype=float)
+        guess = min(1.1 * float(k * volume / len(points)) ** (1 / 3), 0.49 * min(box.L))
+        arguments = {"num_neighbors": k, "exclude_ii": True, "r_guess": guess, "scale": 1.2}
+        query = freud.locality.AABBQuery(box, points).query(points, arguments)
         found = query.toNeighborList(sort_by_distance=True)
         complete = len(found) == k * len(points)
         if superlattice.cell is None or not superlattice.cell.periodic.any():
@@ -75,8 +79,8 @@ def nearest_neighbours(superlattice: Superlattice, k: int = 12) -> Neighbours:
         thin = superlattice.cell.periodic & (widths <= 2 * largest * (1 + 1e-5))
         if not thin.any():
             break
-        guess = largest if np.isfinite(largest) else widths[superlattice.cell.periodic].min()
-        wanted = np.ceil(np.minimum(2.2 * guess, 2 * widths.max()) / superlattice.cell.perpendicular_widths_nm)
+        reach = largest if np.isfinite(largest) else widths[superlattice.cell.periodic].min()
+        wanted = np.ceil(np.minimum(2.2 * reach, 2 * widths.max()) / superlattice.cell.perpendicular_widths_nm)
         counts = np.where(thin, np.maximum(counts + 1, wanted.astype(int)), counts)
         if superlattice.n * int(np.prod(counts)) > _LARGEST_REPLICA:
             raise ThinCellError(

@@ -17,12 +17,13 @@ from simsc.core.directions import fibonacci_sphere
 from simsc.core.superlattice import Superlattice
 
 _DIRECTIONS = 20_000  # half of them used: 1.3° apart
-_SEARCH_NPS = 1_000  # enough to find the axis; all NPs refine it
+_SEARCH_NPS = 600  # enough to find the axis; all NPs refine it
 _LAYERED = 0.3  # scattered strength above which the faces of a cell may be layers; thermal motion lowers it from 1
 _SPACING_TOLERANCE = 0.15
 _LEAN = 0.2  # of a reflection out of the layers, in units of its length; shear by more is no longer close packing
 _NET_TOLERANCE_DEG = 8.0
 _FEWEST_IN_LAYER = 3
+_SMALL = 200.0  # d³: volume of a cell whose reciprocal vectors are looked through one by one
 _WIDTHS = 3.0  # of a replicated cell, in units of d, so that the net is resolved
 _CERTAIN = 0.25  # −cos of the phase of a step, 0.5 for close packing; at less two layers sit on top of one another
 
@@ -70,50 +71,74 @@ def stacking_sequence(superlattice: Superlattice, d_nn_nm: float | None = None) 
     d = d_nn_nm if d_nn_nm is not None else nearest_distance_scale_nm(nearest_neighbours(superlattice))
     if superlattice.cell is None or not superlattice.cell.periodic.all():
         axis_q = _brightest_axis(superlattice.positions_nm, d)
-        return None if axis_q is None else _read(superlattice, superlattice.n, None, axis_q, d)
-    sample = _replicated(superlattice, d)
+        reflections = _stacking_reflections(superlattice.positions_nm, axis_q, d)
+        return None if reflections is None else _read_finite(superlattice.positions_nm, axis_q, reflections)
+    cell = superlattice.cell
+    wrapped = Superlattice(cell.wrap(superlattice.positions_nm), cell=cell)
+    widths = cell.perpendicular_widths_nm
+    positions = wrapped.replicate(np.ceil(np.maximum(_WIDTHS * d / widths, 1)).astype(int).tolist()).positions_nm
     # Cubic stackings scatter alike along four axes, so the axes of the cell come first, c before b and a.
-    for axis_q in _cell_axes(superlattice.cell, sample.positions_nm, d):
-        if (stacking := _read(sample, superlattice.n, superlattice.cell, axis_q, d)) is not None:
+    for axis_q in _axes(cell, positions, d):
+        reflections = _stacking_reflections(positions, axis_q, d, cell)
+        if reflections is not None and (stacking := _read_periodic(wrapped, axis_q, reflections)) is not None:
             return stacking
-    axis_q = _brightest_axis(sample.positions_nm, d)
-    return None if axis_q is None else _read(sample, superlattice.n, superlattice.cell, axis_q, d)
+    return None
 
 
-def _read(sample: Superlattice, n: int, cell: Cell | None, axis_q: np.ndarray, d: float) -> Stacking | None:
-    """Read the sequence along a given axis; None if the layers along it are not close-packed.
-
-    The first n NPs of the sample are those asked for, the others their copies.
-    """
-    reflections = _stacking_reflections(sample, cell, axis_q, d)
-    if reflections is None:
+def _read_periodic(wrapped: Superlattice, axis_q: np.ndarray, reflections: np.ndarray) -> Stacking | None:
+    """Read the sequence of a repeating crystal along a given axis; None if its layers are not close-packed."""
+    assert wrapped.cell is not None
+    gained = np.round(wrapped.cell.vectors_nm @ axis_q / (2 * np.pi)).astype(int)
+    n_layers = int(np.gcd.reduce(gained))
+    # Layer 0 may be cut by the cell's faces, the layers of the next period are whole.
+    periods = wrapped.replicate(np.where(gained == 0, 1, 3).tolist()).positions_nm
+    layer = _layers(periods, axis_q)
+    wanted = np.arange(n_layers, 2 * n_layers + 1)
+    if n_layers == 0 or (told := _steps(periods, layer, wanted, reflections)) is None:
         return None
-    phases = sample.positions_nm @ axis_q
-    layer = np.round((phases - np.angle(np.exp(1j * phases).sum())) / (2 * np.pi)).astype(int)
-    if cell is not None:
-        n_layers = int(np.gcd.reduce(np.round(cell.vectors_nm @ axis_q / (2 * np.pi)).astype(int)))
-        # Layer 0 may be cut by the cell's faces, the layers of the next period are whole.
-        wanted = np.arange(n_layers, 2 * n_layers + 1)
-    else:
-        numbers, sizes = np.unique(layer, return_counts=True)
-        wanted = numbers[sizes >= _FEWEST_IN_LAYER]
+    steps, confidence = told
+    begin = max(range(n_layers), key=lambda k: tuple(np.roll(steps, -k) * steps[k]))
+    steps, confidence = np.roll(steps, -begin), np.roll(confidence, -begin)
+    layers = (layer[: wrapped.n] - begin) % n_layers
+    return Stacking(lettered(steps[:-1]), axis_q / np.linalg.norm(axis_q), steps, layers, confidence, True)
+
+
+def _read_finite(positions: np.ndarray, axis_q: np.ndarray, reflections: np.ndarray) -> Stacking | None:
+    """Read the sequence of a finite crystal along a given axis; None if its layers are not close-packed."""
+    layer = _layers(positions, axis_q)
+    numbers, sizes = np.unique(layer, return_counts=True)
+    wanted = numbers[sizes >= _FEWEST_IN_LAYER]
+    if (told := _steps(positions, layer, wanted, reflections)) is None:
+        return None
+    steps, confidence = told
+    layers = np.where(np.isin(layer, wanted), layer - wanted[0], -1)
+    return Stacking(lettered(steps), axis_q / np.linalg.norm(axis_q), steps, layers, confidence, False)
+
+
+def _layers(positions: np.ndarray, axis_q: np.ndarray) -> np.ndarray:
+    """Return the number (N,) of each position's layer; layer 0 is the one nearest the origin."""
+    phases = positions @ axis_q
+    return np.round((phases - np.angle(np.exp(1j * phases).sum())) / (2 * np.pi)).astype(int)
+
+
+def _steps(
+    positions: np.ndarray, layer: np.ndarray, wanted: np.ndarray, reflections: np.ndarray
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return the steps ±1 between layers and how well each is told; None if one is not a close-packed step."""
     if len(wanted) < 2 or (np.diff(wanted) != 1).any() or not np.isin(wanted, layer).all():
         return None
-    waves = np.exp(1j * sample.positions_nm @ reflections.T)
-    amplitudes = np.array([waves[layer == k].mean(axis=0) for k in wanted])
+    waves = np.exp(1j * positions @ reflections.T)
+    place = np.clip(layer - wanted[0], -1, len(wanted)) + 1
+    sums = [
+        np.bincount(place, part, minlength=len(wanted) + 2)[1:-1] for wave in waves.T for part in (wave.real, wave.imag)
+    ]
+    sizes = np.bincount(place, minlength=len(wanted) + 2)[1:-1]
+    amplitudes = (np.array(sums[0::2]) + 1j * np.array(sums[1::2])).T / sizes[:, None]
     # Three reflections that add up to zero: displacements of a layer cancel to first order, its position remains.
     products = (amplitudes[1:] * amplitudes[:-1].conj()).sum(axis=1)
     if (products.real > -_CERTAIN * np.abs(products)).any():
         return None
-    steps = np.where(products.imag > 0, 1, -1)
-    confidence = np.abs(products.imag) / (3 * np.sin(np.pi / 3))
-    axis = axis_q / np.linalg.norm(axis_q)
-    if cell is None:
-        numbers_from_0 = np.where(np.isin(layer, wanted), layer - wanted[0], -1)
-        return Stacking(lettered(steps), axis, steps, numbers_from_0, confidence, False)
-    begin = max(range(len(steps)), key=lambda k: tuple(np.roll(steps, -k) * steps[k]))
-    steps, confidence = np.roll(steps, -begin), np.roll(confidence, -begin)
-    return Stacking(lettered(steps[:-1]), axis, steps, (layer[:n] - begin) % len(steps), confidence, True)
+    return np.where(products.imag > 0, 1, -1), np.abs(products.imag) / (3 * np.sin(np.pi / 3))
 
 
 def layer_kinds(sequence: str) -> str:
@@ -149,41 +174,29 @@ def lettered(steps: np.ndarray) -> str:
     return "".join("ABC"[k % 3] for k in positions)
 
 
-def _replicated(superlattice: Superlattice, d: float) -> Superlattice:
-    """Repeat the cell until it is a few d wide; twice at least, so that whole layers follow the first period."""
-    assert superlattice.cell is not None
-    counts = np.ceil(_WIDTHS * d / superlattice.cell.perpendicular_widths_nm).astype(int)
-    wrapped = Superlattice(superlattice.cell.wrap(superlattice.positions_nm), cell=superlattice.cell)
-    return wrapped.replicate(np.maximum(counts, 3).tolist())
-
-
-def _cell_axes(cell: Cell, positions: np.ndarray, d: float) -> Iterator[np.ndarray]:
-    """Yield the reciprocal vectors (3,), nm⁻¹, of one layer spacing for cell faces that may be layers."""
+def _axes(cell: Cell, positions: np.ndarray, d: float) -> Iterator[np.ndarray]:
+    """Yield reciprocal vectors (3,), nm⁻¹, of one layer spacing: for cell faces that may be layers, then any other."""
     q_layer = 2 * np.pi / (LAYER_SPACING * d)
     for vector in 2 * np.pi * np.linalg.inv(cell.vectors_nm)[:, ::-1].T:
         candidate = vector * max(1, round(q_layer / np.linalg.norm(vector)))
         near = abs(np.linalg.norm(candidate) / q_layer - 1) < _SPACING_TOLERANCE
-        if near and _strength(positions, candidate[None])[0] > _LAYERED:
+        if near and _strength(_core(positions, _SEARCH_NPS), candidate[None])[0] > _LAYERED:
             yield candidate
+    yield _snapped(_brightest_axis(positions, d), cell)
 
 
-def _brightest_axis(positions: np.ndarray, d: float) -> np.ndarray | None:
-    """Return the reciprocal vector (3,), nm⁻¹, at the layer spacing at which the centres scatter most."""
+def _brightest_axis(positions: np.ndarray, d: float) -> np.ndarray:
+    """Return the reciprocal vector (3,), nm⁻¹, near the layer spacing at which the centres scatter most."""
     q_layer = 2 * np.pi / (LAYER_SPACING * d)
-    distance = np.linalg.norm(positions - positions.mean(axis=0), axis=1)
-    core = positions[np.argsort(distance, kind="stable")[:_SEARCH_NPS]]
-    candidates = np.concatenate(
-        [q_layer * f * fibonacci_sphere(_DIRECTIONS)[: _DIRECTIONS // 2] for f in (0.97, 1, 1.03)]
-    )
-    strength = np.concatenate([_strength(core, part) for part in np.array_split(candidates, 100)])
-    best = _refine(positions, _refine(core, candidates[strength.argmax()]))
-    if _strength(core, best[None])[0] < 3 / np.sqrt(len(core)):
-        return None
+    directions = fibonacci_sphere(_DIRECTIONS)[: _DIRECTIONS // 2]
+    best = _climb(positions, np.concatenate([q_layer * factor * directions for factor in (0.97, 1, 1.03)]))
     return best * np.sign(best[np.argmax(np.abs(best) * [1.0, 1.0 + 1e-6, 1.0 + 2e-6])])
 
 
-def _stacking_reflections(sample: Superlattice, cell: Cell | None, axis_q: np.ndarray, d: float) -> np.ndarray | None:
-    """Return three reflections (3, 3), nm⁻¹, 120° apart, whose phase tells A, B and C apart.
+def _stacking_reflections(
+    positions: np.ndarray, axis_q: np.ndarray, d: float, cell: Cell | None = None
+) -> np.ndarray | None:
+    """Return three reflections (3, 3), nm⁻¹, 120° apart, whose phase tells A, B and C apart; None without such a net.
 
     They follow from two stacking-independent ones. These need not lie in the plane of the layers: where each layer is
     shifted against the one below, by shear, they lean by as much.
@@ -193,40 +206,46 @@ def _stacking_reflections(sample: Superlattice, cell: Cell | None, axis_q: np.nd
     first /= np.linalg.norm(first)
     second = np.cross(axis, first)
     length = 4 * np.pi / d
-    if cell is not None:
-        candidates = _reciprocal_vectors(cell, 1.3 * length)
+    core = _core(positions, _SEARCH_NPS)
+    # Peaks are as narrow as the crystal is thick: go in half widths.
+    step = np.pi / np.ptp(core @ axis)
+    lean = step * np.arange(-np.floor(_LEAN * length / step), _LEAN * length / step)
+
+    def around(azimuths_deg: np.ndarray) -> np.ndarray:
+        angles = np.radians(azimuths_deg)[:, None]
+        ring = length * (np.cos(angles) * first + np.sin(angles) * second)
+        # The net may be strained: look at somewhat shorter and longer reflections too.
+        return np.concatenate([(f * ring + lean[:, None, None] * axis).reshape(-1, 3) for f in (0.97, 1, 1.03)])
+
+    def azimuths_deg(vectors: np.ndarray) -> np.ndarray:
+        return np.degrees(np.arctan2(vectors @ second, vectors @ first))
+
+    if cell is not None and cell.volume_nm3 < _SMALL * d**3:
+        # A periodic crystal scatters at reciprocal vectors only, and a small cell has few of them.
+        candidates = _reciprocal_vectors(cell, (1 + _SPACING_TOLERANCE) * length)
+        height = candidates @ axis
+        across = np.linalg.norm(candidates - np.outer(height, axis), axis=1)
+        candidates = candidates[(np.abs(across / length - 1) < _SPACING_TOLERANCE) & (np.abs(height) <= _LEAN * length)]
+        if len(candidates) == 0:
+            return None
+        strength = _strength(core, candidates)
+        a = candidates[strength.argmax()]
+        turned = np.abs((azimuths_deg(candidates) - azimuths_deg(a) - 60 + 180) % 360 - 180) < _NET_TOLERANCE_DEG
+        if not turned.any():
+            return None
+        b = candidates[np.where(turned, strength, -1).argmax()]
     else:
-        angles = np.radians(np.arange(0.0, 180.0, 0.5))
-        ring = length * (np.cos(angles)[:, None] * first + np.sin(angles)[:, None] * second)
-        # A finite crystal's peaks are as narrow as it is thick: go in half widths.
-        step = np.pi / np.ptp(sample.positions_nm @ axis)
-        lean = step * np.arange(-np.floor(_LEAN * length / step), _LEAN * length / step)
-        candidates = (ring + lean[:, None, None] * axis).reshape(-1, 3)
-    in_plane = candidates - np.outer(candidates @ axis, axis)
-    near = np.abs(np.linalg.norm(in_plane, axis=1) / length - 1) < _SPACING_TOLERANCE
-    near &= np.abs(candidates @ axis) <= _LEAN * length
-    candidates, in_plane = candidates[near], in_plane[near]
-    if len(candidates) == 0:
+        a = _climb(positions, around(np.arange(0.0, 180.0, 1.0)))
+        b = _climb(positions, around(azimuths_deg(a) + 60 + np.arange(-_NET_TOLERANCE_DEG, _NET_TOLERANCE_DEG + 1)))
+        if cell is not None:
+            a, b = _snapped(a, cell), _snapped(b, cell)
+    if _strength(core, np.array([a, b])).min() < _LAYERED:
         return None
-    strength = np.concatenate([_strength(sample.positions_nm, part) for part in np.array_split(candidates, 100)])
-    azimuth = np.degrees(np.arctan2(in_plane @ second, in_plane @ first))
-    top = int(strength.argmax())
-    turned = np.abs((azimuth - azimuth[top] - 60 + 180) % 360 - 180) < _NET_TOLERANCE_DEG
-    # Where only half of the azimuths are listed, the vector may be there with the opposite sign.
-    opposite = np.abs((azimuth - azimuth[top] + 120 + 180) % 360 - 180) < _NET_TOLERANCE_DEG
-    if not (turned | opposite).any():
-        return None
-    other = int(np.where(turned | opposite, strength, -1).argmax())
-    if min(strength[top], strength[other]) < _LAYERED:
-        return None
-    a, b = candidates[top], candidates[other] * (1 if turned[other] else -1)
-    if cell is None:
-        a, b = _refine(sample.positions_nm, a), _refine(sample.positions_nm, b)
     return np.array([a + b, a - 2 * b, b - 2 * a]) / 3
 
 
 def _reciprocal_vectors(cell: Cell, length: float) -> np.ndarray:
-    """Return all reciprocal vectors (n, 3) of a cell up to a length, nm⁻¹: a periodic crystal scatters there only."""
+    """Return all reciprocal vectors (n, 3) of a cell up to a length, nm⁻¹."""
     reciprocal = 2 * np.pi * np.linalg.inv(cell.vectors_nm).T
     largest = np.floor(length * np.linalg.norm(cell.vectors_nm, axis=1) / (2 * np.pi)).astype(int)
     hkl = np.stack(np.meshgrid(*(np.arange(-n, n + 1) for n in largest), indexing="ij"), axis=-1).reshape(-1, 3)
@@ -234,17 +253,49 @@ def _reciprocal_vectors(cell: Cell, length: float) -> np.ndarray:
     return vectors[np.linalg.norm(vectors, axis=1) <= length]
 
 
+def _snapped(q: np.ndarray, cell: Cell) -> np.ndarray:
+    """Return the reciprocal vector of a cell nearest to q: a periodic crystal scatters there only."""
+    indices = np.round(cell.vectors_nm @ q / (2 * np.pi))
+    return 2 * np.pi * np.linalg.inv(cell.vectors_nm) @ indices
+
+
+def _core(positions: np.ndarray, n: int) -> np.ndarray:
+    """Return the n positions nearest to the centre."""
+    if len(positions) <= n:
+        return positions
+    distance = np.linalg.norm(positions - positions.mean(axis=0), axis=1)
+    return positions[np.argpartition(distance, n)[:n]]
+
+
+def _climb(positions: np.ndarray, candidates: np.ndarray) -> np.ndarray:
+    """Return the maximum of the scattered strength near the best of some candidates (n, 3).
+
+    The core decides which peak it is; each larger part of the crystal has narrower peaks and tells better where.
+    """
+    from scipy.optimize import minimize  # slow to load
+
+    core = _core(positions, _SEARCH_NPS)
+    strength = np.concatenate([_strength(core, part) for part in np.array_split(candidates, 100)])
+    best = candidates[strength.argmax()]
+    n = _SEARCH_NPS
+    while True:
+        part = _core(positions, n)
+        centred = part - part.mean(axis=0)
+        step = 1.0 / np.ptp(centred, axis=0).max()
+        options = {
+            "initial_simplex": best + step * np.vstack([np.zeros(3), np.eye(3)]),
+            "xatol": 1e-4 * step,
+            "fatol": 1e-7,
+        }
+        best = minimize(
+            lambda q, centred=centred: -_strength(centred, q[None])[0], best, method="Nelder-Mead", options=options
+        ).x
+        if n >= len(positions):
+            return best
+        n *= 8
+
+
 def _strength(positions: np.ndarray, q: np.ndarray) -> np.ndarray:
     """Return |Σ exp(i q·r)| / N for momentum transfers (n, 3)."""
-    return np.abs(np.exp(1j * q @ positions.T).mean(axis=1))
-
-
-def _refine(positions: np.ndarray, q: np.ndarray) -> np.ndarray:
-    """Climb to the nearest maximum of the scattered strength."""
-    from scipy.optimize import minimize  # slow to load, and periodic cells do without
-
-    centred = positions - positions.mean(axis=0)
-    step = 1.0 / np.ptp(centred, axis=0).max()
-    simplex = q + step * np.vstack([np.zeros(3), np.eye(3)])
-    options = {"initial_simplex": simplex, "xatol": 1e-5 * step, "fatol": 1e-9, "maxiter": 400}
-    return minimize(lambda x: -_strength(centred, x[None])[0], q, method="Nelder-Mead", options=options).x
+    phases = q @ positions.T
+    return np.hypot(np.cos(phases).mean(axis=1), np.sin(phases).mean(axis=1))
