@@ -25,6 +25,7 @@ TRAJECTORY = "trajectory.h5"
 DATA = "system.data"
 _S_PER_DAY = 86400.0
 _LARGEST_EXPANSION = 1.6  # of the volume, against the begin; thermal expansion up to 600 K gives 1.22
+_ATOMS_A_THREAD = 2000  # with fewer, threads mostly wait for each other
 _HOTTEST = 2.0  # times the target temperature
 
 
@@ -93,7 +94,7 @@ def anneal(
         folder: prepared folder.
         seed: of the random velocities, 1 … 2³¹ − 1.
         comm: MPI communicator.
-        threads: OpenMP threads a rank.
+        threads: OpenMP threads a rank, at most; a small system gets fewer.
         report: called on rank 0 after every chunk.
 
     Returns:
@@ -109,7 +110,8 @@ def anneal(
     total = sum(map(sum, chunks))
     writer = TrajectoryWriter(partial, radii_nm, names) if comm.rank == 0 else None
     try:
-        with LammpsSession(folder, comm, threads) as session:
+        useful = max(1, system.n_atoms // (_ATOMS_A_THREAD * comm.size))
+        with LammpsSession(folder, comm, min(threads, useful)) as session:
             first = protocol.phases[0].start_K
             session.set(**system.variables, data=DATA, seed=seed, push_steps=4000, t_first=f"{first:.10g}")
             session.script("system.lmp")
