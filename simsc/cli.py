@@ -6,6 +6,7 @@ Exit status: 0 done, 2 bad input, 75 a resource is missing, 85 stopped early, 1 
 import json
 import os
 import shlex
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -94,6 +95,7 @@ def run(study: Path, out: Path | None, threads: int | None) -> None:
     from simsc.study.stages import follow
 
     comm = world()
+    stop = _StopRequest()
     threads = threads or max(1, available_cores() // comm.size)
     if comm.rank > 0:
         follow(comm, threads)
@@ -102,9 +104,7 @@ def run(study: Path, out: Path | None, threads: int | None) -> None:
         folder = out or Path(f"{study.stem}_run")
         parsed = read_study(study)
         with _StageProgress() as progress:
-            result = run_study(parsed, folder, comm, threads, progress)
-    except KeyboardInterrupt:
-        raise StoppedEarly("stopped; finished stages are kept, the same command goes on from there") from None
+            result = run_study(parsed, folder, comm, threads, stop.checked(progress))
     finally:
         if comm.size > 1:
             patient_bcast(comm, "stop")
@@ -280,6 +280,32 @@ def _fail(message: str, status: int) -> NoReturn:
             MPI.Finalize()
     # No tidying up: HDF5 crashes in it after a full disk did not let it close a file.
     os._exit(status)
+
+
+class _StopRequest:
+    """SIGINT (Ctrl-C) and SIGTERM as a wish that is looked at whenever a run reports progress.
+
+    An exception out of the signal handler itself could come up anywhere, and be swallowed: extension modules drop
+    exceptions that arise in some of their callbacks.
+    """
+
+    def __init__(self) -> None:
+        self._wished = False
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._wish)
+
+    def _wish(self, number: int, frame: object) -> None:
+        self._wished = True
+
+    def checked(self, progress: Callable[[str, float, str], None]) -> Callable[[str, float, str], None]:
+        """Return a progress function that raises `StoppedEarly` once a stop was asked for."""
+
+        def update(stage: str, fraction: float, detail: str) -> None:
+            if self._wished:
+                raise StoppedEarly("stopped; finished stages are kept, the same command goes on from there")
+            progress(stage, fraction, detail)
+
+        return update
 
 
 class _StageProgress:
