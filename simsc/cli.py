@@ -21,6 +21,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 import simsc
 from simsc.build.close_packed import close_packed
 from simsc.build.finite_crystal import with_normal_radii
+from simsc.classify.neighbours import nearest_distance_nm
 from simsc.classify.stacking import stacking_sequence
 from simsc.classify.steinhardt import METHODS, bond_order
 from simsc.core.errors import InputError, ResourceError, SimscError, StoppedEarly
@@ -43,6 +44,7 @@ from simsc.scattering.amplitude import intensity_on_grid
 from simsc.study.schema import preset_names, preset_text, read_study
 
 _PLAIN_INTERVAL_S = 20.0
+_POOR_COVERAGE = 0.5
 _TELLING = 0.03  # fraction done from which the time left can be told
 _LENGTH_UNIT = click.option(
     "--length-unit", type=click.Choice(list(NM_PER_UNIT)), default="A", show_default=True,
@@ -171,6 +173,8 @@ def classify(file: Path, method: str, d_nn_nm: float | None, length_unit: str, a
     for name, count in labels.counts.items():
         click.echo(f"{name:>8}: {count}")
     click.echo(f"sequence: {sequence or 'no close-packed layers found'}")
+    if sequence is None:
+        click.echo("simsc: note: labels know fcc and hcp only; without layers they may mean nothing", err=True)
 
 
 @cli.command(epilog=_example("simsc scatter ball.xyz --radius 7.4 --radius-std 0.8 --q-max 0.9 -o intensity.h5"))
@@ -193,6 +197,7 @@ def scatter(
     output: Path,
 ) -> None:
     """Compute the 3D scattered intensity of the NPs in FILE, taken as one finite crystal of spheres."""
+    _check_distinct(file, output)
     superlattice = _with_radii(read_superlattice(file, length_unit), radius_nm, radius_std_nm, seed, file)
     volume = intensity_on_grid(superlattice, q_max_inv_nm, grid, threads=available_cores())
     write_intensity(output, volume, _origin())
@@ -200,7 +205,7 @@ def scatter(
     if superlattice.cell is not None and superlattice.cell.periodic.any():
         click.echo("simsc: note: the periodic cell was taken as a finite crystal, without its images", err=True)
     if (needed := points_needed(volume)) > grid:
-        click.echo(f"simsc: note: too coarse to be interpolated; for a correlation use --grid {needed}", err=True)
+        click.echo(f"simsc: note: {output} is too coarse for simsc correlate; use --grid {needed}", err=True)
 
 
 @cli.command("correlate", epilog=_example("simsc correlate intensity.h5 --q1 0.481 --q2 0.4:0.9:0.005 -o map.h5"))
@@ -225,6 +230,7 @@ def correlate_command(
     output: Path,
 ) -> None:
     """Compute the correlation map C(q1, q2, Δ) of FILE: an intensity volume, or a structure (exact, no grid)."""
+    _check_distinct(file, output)
     q2_inv_nm = _q2_axis(q2)
     if is_intensity(file):
         if radius_nm is not None or radius_std_nm:
@@ -244,6 +250,12 @@ def correlate_command(
         result = correlate(first, second, np.linspace(0, 180, n_delta), threads=available_cores(), on_shell=on_shell)
     write_map(output, result, _origin())
     click.echo(f"{output}: {len(q2_inv_nm)} × {n_delta} values, smallest coverage {result.coverage.min():.3f}")
+    if result.coverage.min() < _POOR_COVERAGE:
+        poor = q2_inv_nm[result.coverage.min(axis=1) < _POOR_COVERAGE]
+        click.echo(
+            f"simsc: note: from q2 = {poor.min():g} to {poor.max():g} nm⁻¹ less than half of the pairs were measured",
+            err=True,
+        )
 
 
 def main() -> NoReturn:
@@ -356,13 +368,24 @@ class _StageProgress:
 def _with_radii(
     superlattice: Superlattice, radius_nm: float | None, radius_std_nm: float, seed: int, file: Path
 ) -> Superlattice:
-    if radius_nm is not None:
-        return with_normal_radii(superlattice, radius_nm, radius_std_nm, np.random.default_rng(seed))
-    if superlattice.radii_nm is None:
-        raise InputError(f"{file}: has no core radii; give --radius (nm)")
-    if radius_std_nm:
-        raise InputError("--radius-std needs --radius")
-    return superlattice
+    if radius_nm is None:
+        if superlattice.radii_nm is None:
+            raise InputError(f"{file}: has no core radii; give --radius (nm)")
+        if radius_std_nm:
+            raise InputError("--radius-std needs --radius")
+        return superlattice
+    sized = with_normal_radii(superlattice, radius_nm, radius_std_nm, np.random.default_rng(seed))
+    if (distance := nearest_distance_nm(superlattice)) < 2 * radius_nm:
+        raise InputError(
+            f"{file}: cores of diameter {2 * radius_nm:g} nm overlap at a distance of {distance:.4g} nm; "
+            "check --radius (nm) and --length-unit"
+        )
+    return sized
+
+
+def _check_distinct(file: Path, output: Path) -> None:
+    if output.exists() and file.exists() and output.samefile(file):
+        raise InputError(f"{output}: is the input; give another name with -o")
 
 
 def _q2_axis(text: str) -> np.ndarray:

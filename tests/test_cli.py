@@ -151,6 +151,10 @@ BAD = [
     ("correlate l.h5 --radius 2 --q1 0.4 --q2 0.9:0.4:0.1 -o m.h5", "0 < first"),
     ("correlate l.h5 --radius 2 --q1 -0.4 -o m.h5", "must be positive"),
     ("correlate l.h5 --q1 0.4 -o m.h5", "give --radius"),
+    ("scatter l.h5 --radius 2 -o l.h5", "is the input"),
+    ("scatter l.h5 --radius 7.4 -o i.h5", "overlap at a distance of 6.2 nm; check --radius (nm) and --length-unit"),
+    ("correlate l.h5 --radius 7.4 --q1 0.4 -o m.h5", "overlap"),
+    ("build close-packed ABC --d-nn 6.2 --radius 5 -o x.h5", "overlap"),
 ]
 
 

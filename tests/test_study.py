@@ -62,6 +62,12 @@ def test_the_paper_preset_has_the_papers_protocol(tmp_path):
         ("core_radius_nm = 2.0", "core_radius_nm = true", "nanoparticle.core_radius_nm"),
         ("core_radius_nm = 2.0", "core_radius_nm = 20.0", "nanoparticle.core_radius_nm: 20 is outside 1.5 … 4 nm"),
         ("d_nn_nm = 6.3", "d_nn_nm = 3.9", "the cores overlap"),
+        (
+            "d_nn_nm = 6.3",
+            "d_nn_nm = 63",
+            "at 63 nm neighbours' ligands do not reach each other; it must not exceed 9.05 nm",
+        ),
+        ("duration_ns = 0.4", "duration_ns = 0.05", "scattering.frames: phase 'equilibrate' has 1 frame(s), not 3"),
         ("d_nn_nm = 6.3", "", "superlattice.d_nn_nm: is missing"),
         ('after = "cool"', 'after = "freeze"', "scattering.after: 'freeze' is not a phase; phases are equilibrate"),
         ('coupling = "tri"', 'coupling = "triclinic"', "anneal.coupling: input should be 'iso', 'aniso' or 'tri'"),

@@ -30,7 +30,7 @@ def close_packed(
         The superlattice; NPs are ordered by layer from z = 0 upwards.
 
     Raises:
-        InputError: for a stacking that is not close-packed, or sizes that are not positive.
+        InputError: for a stacking that is not close-packed, sizes that are not positive, or cores that overlap.
 
     Example:
         >>> close_packed("ABCABCABABAB", 6.2).n
@@ -41,6 +41,8 @@ def close_packed(
         raise InputError(f"the nearest-neighbour distance must be a positive number (nm), got {d_nn_nm}")
     if min(lateral) < 1:
         raise InputError(f"lateral repeats must be ≥ 1, got {tuple(lateral)}")
+    if radius_nm is not None and 2 * radius_nm >= d_nn_nm:
+        raise InputError(f"cores of diameter {2 * radius_nm:g} nm overlap at a distance of {d_nn_nm:g} nm")
     rectangle = np.array([[0.0, 0.0], [0.5, np.sqrt(3) / 2]])
     repeats = np.stack(np.meshgrid(np.arange(lateral[0]), np.arange(lateral[1]), indexing="ij"), axis=-1)
     layer = (repeats.reshape(-1, 1, 2) * [1.0, np.sqrt(3)] + rectangle).reshape(-1, 2)

@@ -95,6 +95,16 @@ def nearest_neighbours(superlattice: Superlattice, k: int = 12) -> Neighbours:
     return Neighbours((box, points), found, distances, vectors)
 
 
+def nearest_distance_nm(superlattice: Superlattice) -> float:
+    """Return the median distance, nm, to the nearest other NP as the positions stand; infinite for a single NP.
+
+    Periodic images are not looked at, so that it holds for a cell taken as a finite crystal.
+    """
+    from scipy.spatial import cKDTree  # slow to load
+
+    return float(np.median(cKDTree(superlattice.positions_nm).query(superlattice.positions_nm, 2)[0][:, 1]))
+
+
 def mean_nearest_distance_nm(superlattice: Superlattice) -> float:
     """Return the mean distance, nm, of the 12 nearest neighbours over all NPs."""
     return float(nearest_neighbours(superlattice).distances_nm.mean())

@@ -101,6 +101,12 @@ class SuperLigandParameters(_Values):
     dynamics: Dynamics
     validity: Validity
 
+    @property
+    def reach_angstrom(self) -> float:
+        """How far beyond the core a stretched super-ligand still attracts one of a neighbour, Å."""
+        chain = self.bonds.head_tail.r0_angstrom + (self.tail.beads_per_head - 1) * self.bonds.tail_tail.r0_angstrom
+        return self.head.height_above_core_angstrom + chain + self.lennard_jones.cutoff_angstrom / 2
+
 
 def load_super_ligand(name: str = DEFAULT) -> SuperLigandParameters:
     """Read a parameter set by its folder name in `forcefields/`.

@@ -21,7 +21,9 @@ from pydantic import (
 
 from simsc.build.close_packed import check_stacking
 from simsc.core.errors import InputError, StudyError
+from simsc.core.units import nm_from_angstrom
 from simsc.forcefield.super_ligand import DEFAULT, load_super_ligand
+from simsc.md.protocol import Phase, Protocol
 
 Count = Annotated[int, Field(ge=1, le=1000)]
 
@@ -132,9 +134,10 @@ class Study(_Section):
             if (name := getattr(self.scattering, key)) not in names:
                 raise ValueError(f"scattering.{key}: {name!r} is not a phase; phases are {', '.join(names)}")
         try:
-            validity = load_super_ligand(self.anneal.force_field).validity
+            parameters = load_super_ligand(self.anneal.force_field)
         except InputError as error:
             raise ValueError(f"anneal.force_field: {error}") from None
+        validity = parameters.validity
         low, high = validity.core_radius_nm
         if not low <= self.nanoparticle.core_radius_nm <= high:
             raise ValueError(
@@ -145,6 +148,24 @@ class Study(_Section):
             raise ValueError("scattering.core_radius_std_nm: must not exceed a quarter of the core radius")
         if self.superlattice.d_nn_nm <= 2 * self.nanoparticle.core_radius_nm:
             raise ValueError("superlattice.d_nn_nm: the cores overlap; it must exceed the core diameter")
+        reach = nm_from_angstrom(parameters.reach_angstrom)
+        if self.superlattice.d_nn_nm > 2 * (self.nanoparticle.core_radius_nm + reach):
+            raise ValueError(
+                f"superlattice.d_nn_nm: at {self.superlattice.d_nn_nm:g} nm neighbours' ligands do not reach each "
+                f"other; it must not exceed {2 * (self.nanoparticle.core_radius_nm + reach):.3g} nm"
+            )
+        chunks = Protocol(
+            tuple(Phase(**phase.model_dump()) for phase in self.anneal.phases),
+            output_every_ns=self.anneal.output_every_ns,
+        )
+        frames = dict(zip(names, map(len, chunks.chunks(parameters.dynamics.timestep_fs)), strict=True))
+        for key in ("before", "after"):
+            name = getattr(self.scattering, key)
+            if frames[name] < self.scattering.frames:
+                raise ValueError(
+                    f"scattering.frames: phase {name!r} has {frames[name]} frame(s), not {self.scattering.frames}; "
+                    "lower anneal.output_every_ns or scattering.frames"
+                )
         low, high = validity.temperature_K
         for k, phase in enumerate(self.anneal.phases):
             for key in ("start_K", "stop_K"):
