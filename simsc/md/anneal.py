@@ -39,7 +39,6 @@ class AnnealProgress:
         temperature_K: temperature now, K.
         d_nn_nm: mean distance of the 12 nearest neighbours, nm.
         ns_per_day: speed so far.
-        seconds_left: time remaining at that speed, s.
     """
 
     phase: str
@@ -47,7 +46,6 @@ class AnnealProgress:
     temperature_K: float
     d_nn_nm: float
     ns_per_day: float
-    seconds_left: float
 
 
 def prepare(system: LammpsSystem, folder: Path) -> None:
@@ -164,7 +162,6 @@ def anneal(
                             temperature_K=thermo["temperature_K"],
                             d_nn_nm=d_nn,
                             ns_per_day=time_ns / elapsed * _S_PER_DAY,
-                            seconds_left=elapsed * (total - done) / done,
                         )
                     )
                 session.script("npt_end.lmp")

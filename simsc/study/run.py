@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from simsc.core.errors import InputError, StudyError
-from simsc.core.files import provenance, whole_file, write_error, write_text
+from simsc.core.files import provenance, write_error, write_text
 from simsc.study.schema import Study, read_study
 from simsc.study.stages import STAGES, Context
 
@@ -139,8 +139,7 @@ def _prepare(folder: Path) -> None:
 def _claim(folder: Path, study: Study) -> None:
     path = folder / STUDY_FILE
     if not path.exists():
-        with whole_file(path) as partial:
-            partial.write_text(study.to_toml(), encoding="utf-8")
+        write_text(path, study.to_toml())
         return
     differences = read_study(path).differences(study)
     if differences:

@@ -76,23 +76,21 @@ class Stage:
 
 
 def build_stage(context: Context, out: Path) -> None:
-    """Build the superlattice and lay out everything that LAMMPS needs."""
+    """Build the superlattice."""
     study = context.study
     section = study.superlattice
     superlattice = close_packed(section.stacking, section.d_nn_nm, section.lateral, study.nanoparticle.core_radius_nm)
     write_superlattice(out / "superlattice.h5", superlattice, provenance(study=study.title))
-    system = dress_super_ligand(superlattice, load_super_ligand(study.anneal.force_field), context.rng(1))
-    prepare(system, out)
-    arguments = plain_lammps_arguments(system, _protocol(study), study.seed)
-    write_text(out / "plain_lammps.txt", "lmp " + " ".join(arguments) + "\n")
 
 
 def anneal_stage(context: Context, out: Path) -> None:
-    """Anneal with LAMMPS on all ranks."""
+    """Dress the superlattice, lay out everything that LAMMPS needs, and anneal on all ranks."""
     study = context.study
     superlattice = read_superlattice(context.folder / "build" / "superlattice.h5")
     system = dress_super_ligand(superlattice, load_super_ligand(study.anneal.force_field), context.rng(1))
     prepare(system, out)
+    arguments = plain_lammps_arguments(system, _protocol(study), study.seed)
+    write_text(out / "plain_lammps.txt", "lmp " + " ".join(arguments) + "\n")
 
     def report(progress: AnnealProgress) -> None:
         context.progress(
