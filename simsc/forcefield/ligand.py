@@ -1,4 +1,4 @@
-"""One ligand with every parameter that a molecular dynamics engine needs, as a file that no other program has to read."""
+"""One ligand with every parameter that molecular dynamics needs, in one file."""
 
 import json
 from functools import cached_property
@@ -67,7 +67,7 @@ class Dihedral(_Values):
 
 
 class Improper(_Values):
-    """Improper torsion k (1 + cos(n φ − φ0)), φ about the two middle atoms, the third of which is the centre (AMBER)."""
+    """Improper torsion k (1 + cos(n φ − φ0)) in AMBER's order: the third atom is the centre."""
 
     atoms: tuple[Index, Index, Index, Index]
     k_kcal_per_mol: float
@@ -168,7 +168,7 @@ class Ligand(_Values):
 
 
 def load_ligand(name: str) -> Ligand:
-    """Read a ligand that ships with simsc, by `<folder of forcefields/>/<file without .json>`, such as `oleate_gaff_resp/gaff`.
+    """Read a ligand that ships with simsc, by folder and file in `forcefields/`, such as `oleate_gaff_resp/gaff`.
 
     Raises:
         InputError: if there is no such ligand.
