@@ -258,6 +258,39 @@ def correlate_command(
         )
 
 
+@cli.command(
+    "parameterise",
+    epilog=_example(
+        "simsc parameterise 'CCCCCCCCCCCCCCCCCC(=O)[O-]' --name stearate --charges am1bcc --out stearate.json",
+        "simsc parameterise oleate.mol2 --name oleate --force-field gaff2 --out oleate.json",
+    ),
+)
+@click.argument("molecule", metavar="SMILES_OR_MOL2")
+@click.option("--name", required=True, help="What to call the ligand.")
+@click.option("--charges", help="resp (RHF/6-31G*, the default) or am1bcc (quick); a mol2 file keeps its own.")
+@click.option("--force-field", default="gaff", show_default=True, help="gaff or gaff2.")
+@click.option("--conformers", default=4, show_default=True, help="How many RESP fits together.")
+@click.option("--work", type=_PATH, help="Folder where RESP keeps what is finished, to go on from after a stop.")
+@click.option("-o", "--out", "output", type=_PATH, required=True, help="Ligand file (JSON) to write.")
+def parameterise_command(
+    molecule: str, name: str, charges: str | None, force_field: str, conformers: int, work: Path | None, output: Path
+) -> None:
+    """Give a carboxylate, by SMILES with its charge or as a .mol2 file, all parameters of GAFF or GAFF2.
+
+    RESP charges of a C18 chain take hours: an RHF/6-31G* geometry and potential for each conformer.
+    """
+    from simsc.forcefield.ligand import write_ligand
+    from simsc.forcefield.parameterise import parameterise
+
+    if not output.parent.is_dir():
+        raise InputError(f"{output}: there is no folder {output.parent}")
+    ligand = parameterise(
+        molecule, name, charges, force_field, conformers, work, progress=lambda line: click.echo(line, err=True)
+    )
+    write_ligand(output, ligand)
+    click.echo(f"{output}: {ligand.n} atoms, {ligand.force_field}, charges {ligand.charge_model}")
+
+
 def main() -> NoReturn:
     """Run the command line and end with its exit status; errors of simsc are one line, without traceback."""
     try:
