@@ -7,7 +7,8 @@ import simsc
 
 LAYERS = [
     ["core"],
-    ["build", "forcefield", "scattering"],
+    ["forcefield"],
+    ["build", "scattering"],
     ["classify", "correlation", "models"],
     ["md"],
     ["study"],

@@ -153,7 +153,7 @@ def carve(
     origin = _centre(centre) @ crystal.cell.array
     positions, kinds = _fill(crystal, origin, reach + BOND_CUTOFF_ANGSTROM)
     ideal = _ideal_coordination(crystal, anion)[kinds]
-    elements = np.array(crystal.get_chemical_symbols())[kinds]
+    elements = np.array(crystal.symbols)[kinds]
     if len(normals):
         inside = (positions @ normals.T <= distances + 1e-6).all(axis=1)
     else:
@@ -260,7 +260,7 @@ def _fill(crystal: Atoms, origin: np.ndarray, radius: float) -> tuple[np.ndarray
     widths = 1 / np.linalg.norm(np.linalg.inv(cell), axis=0)
     counts = np.ceil(radius / widths).astype(int) + 1
     shifts = np.array(list(itertools.product(*(range(-c, c + 1) for c in counts)))) @ cell
-    start = crystal.get_positions(wrap=True) - origin
+    start = (crystal.positions @ np.linalg.inv(cell) % 1.0) @ cell - origin
     # The origin may lie anywhere: bring it into the cell in which the atoms are counted.
     start += np.floor(origin @ np.linalg.inv(cell)) @ cell
     positions = (shifts[:, None, :] + start).reshape(-1, 3)
@@ -271,7 +271,7 @@ def _fill(crystal: Atoms, origin: np.ndarray, radius: float) -> tuple[np.ndarray
 
 def _ideal_coordination(crystal: Atoms, anion: str) -> np.ndarray:
     positions, kinds = _fill(crystal, np.zeros(3), float(np.linalg.norm(crystal.cell.array.sum(axis=0))) + 5)
-    elements = np.array(crystal.get_chemical_symbols())[kinds]
+    elements = np.array(crystal.symbols)[kinds]
     pairs = _cation_anion_pairs(positions, elements != anion)
     counts = np.bincount(pairs.ravel(), minlength=len(positions))
     ideal = np.zeros(len(crystal), dtype=int)

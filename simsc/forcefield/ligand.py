@@ -133,6 +133,13 @@ class Ligand(_Values):
         return round(sum(atom.charge_e for atom in self.atoms))
 
     @cached_property
+    def charges(self) -> np.ndarray:
+        """Charges (n,), e, to nine decimals; the carboxylate carbon takes what they lack of the whole net charge."""
+        quanta = np.round([1e9 * atom.charge_e for atom in self.atoms]).astype(np.int64)
+        quanta[self.carboxylate[0]] += 10**9 * self.charge_e - quanta.sum()
+        return quanta / 1e9
+
+    @cached_property
     def elements(self) -> np.ndarray:
         """Elements (n,)."""
         return np.array([atom.element for atom in self.atoms])
