@@ -16,7 +16,8 @@ from simsc.md.parallel import world
 from simsc.md.protocol import Phase, Protocol
 from simsc.md.session import LammpsSession, is_whole_data_file
 from simsc.md.trajectory import COLUMNS, TrajectoryWriter, read_trajectory
-from simsc.models.super_ligand import LammpsSystem, dress_super_ligand
+from simsc.models.lammps_system import LammpsSystem
+from simsc.models.super_ligand import dress_super_ligand
 
 PROTOCOL = Protocol((Phase("warm", 300, 300, 0.012), Phase("heat", 300, 340, 0.01)), output_every_ns=0.005)
 
@@ -103,7 +104,7 @@ def test_centres_come_back_unwrapped_and_in_order(crystal, system, tmp_path):
     with LammpsSession(tmp_path, world()) as session:
         session.set(**system.variables, data="system.data")
         session.script("system.lmp")
-        found = session.centres_angstrom(system.centre_type) / 10
+        found = session.centres_angstrom() / 10
     assert np.allclose(found, crystal.positions_nm, atol=1e-6)
 
 

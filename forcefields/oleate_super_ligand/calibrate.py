@@ -24,7 +24,8 @@ from simsc.forcefield.super_ligand import SuperLigandParameters, read_super_liga
 from simsc.md.anneal import anneal, prepare
 from simsc.md.protocol import Phase, Protocol
 from simsc.md.session import LammpsSession
-from simsc.models.super_ligand import LammpsSystem, dress_super_ligand
+from simsc.models.lammps_system import LammpsSystem
+from simsc.models.super_ligand import dress_super_ligand
 
 FOLDER = Path(__file__).resolve().parent
 CALIBRATION = FOLDER / "calibration.csv"

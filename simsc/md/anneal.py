@@ -19,13 +19,13 @@ from simsc.core.units import nm_from_angstrom, ns_from_steps
 from simsc.md.protocol import Protocol
 from simsc.md.session import LammpsSession
 from simsc.md.trajectory import Trajectory, TrajectoryWriter, read_trajectory
-from simsc.models.super_ligand import LammpsSystem
+from simsc.models.lammps_system import LammpsSystem
 
 TRAJECTORY = "trajectory.h5"
 DATA = "system.data"
 _S_PER_DAY = 86400.0
 _LARGEST_EXPANSION = 1.6  # of the volume, against the begin; thermal expansion up to 600 K gives 1.22
-_ATOMS_A_THREAD = 2000  # with fewer, threads mostly wait for each other
+ATOMS_A_THREAD = 2000  # with fewer, threads mostly wait for each other
 _HOTTEST = 2.0  # times the target temperature
 
 
@@ -108,10 +108,10 @@ def anneal(
     total = sum(map(sum, chunks))
     writer = TrajectoryWriter(partial, radii_nm, names) if comm.rank == 0 else None
     try:
-        useful = max(1, system.n_atoms // (_ATOMS_A_THREAD * comm.size))
+        useful = max(1, system.n_atoms // (ATOMS_A_THREAD * comm.size))
         with LammpsSession(folder, comm, min(threads, useful)) as session:
             first = protocol.phases[0].start_K
-            session.set(**system.variables, data=DATA, seed=seed, push_steps=4000, t_first=f"{first:.10g}")
+            session.set(**system.variables, data=DATA, seed=seed, t_first=f"{first:.10g}")
             session.script("system.lmp")
             session.script("push_off.lmp")
             session.set(pressure=f"{protocol.pressure_atm:.10g}", coupling=protocol.coupling)
@@ -128,10 +128,10 @@ def anneal(
                     done = session.step
                     target = phase.start_K + (phase.stop_K - phase.start_K) * (done - start) / (stop - start)
                     thermo = session.thermo()
-                    centres = session.centres_angstrom(system.centre_type)
+                    centres = session.centres_angstrom()
                     cell = session.cell_angstrom()
                     check_health(thermo, target, abs(np.linalg.det(cell)) / first_volume, phase.name)
-                    if writer is None or centres is None:
+                    if writer is None:
                         continue
                     if last is not None:
                         centres = continued(centres, cell, *last)

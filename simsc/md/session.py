@@ -93,7 +93,7 @@ class LammpsSession:
         """Set (or set anew) `index` variables that the scripts of `lammps_inputs/` read."""
         for name, value in variables.items():
             self._do(f"variable {name} delete")
-            self._do(f"variable {name} index {value}")
+            self._do(f'variable {name} index "{value}"')
 
     def script(self, name: str) -> None:
         """Run a script of the folder.
@@ -146,21 +146,23 @@ class LammpsSession:
         lx, ly, lz = np.subtract(high, low)
         return np.array([[lx, 0, 0], [xy, ly, 0], [xz, yz, lz]])
 
-    def centres_angstrom(self, centre_type: int) -> np.ndarray | None:
-        """Gather unwrapped positions (N, 3), Å, of all atoms of a type, ordered by molecule; None but on rank 0."""
+    def centres_angstrom(self) -> np.ndarray:
+        """Return the unwrapped centres (N, 3) of the NPs, Å: the compute `centres` of the model's `system.lmp`.
+
+        Collective: every rank has to call it.
+        """
+        low = np.array(self._lmp.extract_box()[0])
+        return np.array(self._lmp.numpy.extract_compute("centres", 0, 2)) - low
+
+    def positions_angstrom(self) -> np.ndarray:
+        """Return the unwrapped positions (n, 3) of all atoms in the order of their numbers, Å.
+
+        Collective: every rank has to call it.
+        """
         lmp = self._lmp
-        n_local = lmp.extract_global("nlocal")
-        chosen = np.flatnonzero(lmp.numpy.extract_atom("type")[:n_local] == centre_type)
-        images = lmp.numpy.extract_atom("image")
-        flags = np.array([lmp.decode_image_flags(int(images[i])) for i in chosen]).reshape(-1, 3)
-        low = np.array(lmp.extract_box()[0])
-        positions = lmp.numpy.extract_atom("x")[chosen] - low + flags @ self.cell_angstrom()
-        molecules = np.array(lmp.numpy.extract_atom("molecule")[chosen])
-        parts = self.comm.gather((molecules, positions), root=0)
-        if parts is None:
-            return None
-        order = np.argsort(np.concatenate([part[0] for part in parts]))
-        return np.concatenate([part[1] for part in parts])[order]
+        positions = np.array(lmp.gather_atoms("x", 1, 3)).reshape(-1, 3)
+        images = np.array(lmp.gather_atoms("image", 0, 3)).reshape(-1, 3)
+        return positions - np.array(lmp.extract_box()[0]) + images @ self.cell_angstrom()
 
     def _do(self, command: str) -> None:
         try:

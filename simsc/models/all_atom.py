@@ -4,15 +4,20 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
 from simsc.build.functionalize import Nanoparticle
 from simsc.core.errors import InputError
+from simsc.core.superlattice import Superlattice
+from simsc.core.units import angstrom_from_nm
 from simsc.forcefield.ligand import Ligand
 from simsc.forcefield.magnetite import MagnetiteParameters
+from simsc.models.lammps_system import LammpsSystem
 
+SCRIPTS = "lammps_inputs/all_atom"
 HYDROGEN_MASS = 1.008
 HEAVY_HYDROGEN_MASS = 3.024  # hydrogen mass repartitioning, DOI 10.1021/ct5010406
 _ROWS_A_PIECE = 50_000
@@ -108,6 +113,68 @@ def topology(
         sigma,
         terms,
         coefficients,
+    )
+
+
+Constraints = Literal["none", "hydrogens", "heavy_hydrogens"]
+TIMESTEPS_FS: dict[Constraints, float] = {"none": 1.0, "hydrogens": 2.0, "heavy_hydrogens": 4.0}
+
+
+def dress_all_atom(
+    superlattice: Superlattice,
+    nanoparticles: Sequence[Nanoparticle],
+    orientations: Rotation,
+    parameters: MagnetiteParameters,
+    constraints: Constraints = "hydrogens",
+    cutoff_angstrom: float = 10.0,
+    kspace_accuracy: float = 1.0e-4,
+) -> LammpsSystem:
+    """Put all-atom NPs on the sites of a periodic superlattice.
+
+    Args:
+        superlattice: the sites, in a fully periodic cell.
+        nanoparticles: one for each site, or a single one for all.
+        orientations: one for each site.
+        parameters: force field of the core.
+        constraints: `none` (time step 1 fs), `hydrogens` (bonds to H held by SHAKE, 2 fs; default) or
+            `heavy_hydrogens` (and hydrogen mass repartitioning, 4 fs).
+        cutoff_angstrom: of Lennard-Jones and of the real-space part of the Coulomb sum, Å.
+        kspace_accuracy: relative error of the forces that PPPM is asked for.
+
+    Raises:
+        InputError: without a periodic cell, or if numbers do not match.
+    """
+    if superlattice.cell is None or not superlattice.cell.periodic.all():
+        raise InputError("the all-atom model needs a superlattice in a fully periodic cell")
+    if len(nanoparticles) not in (1, superlattice.n):
+        raise InputError(f"{len(nanoparticles)} nanoparticles for {superlattice.n} sites; one, or one a site")
+    if constraints not in TIMESTEPS_FS:
+        raise InputError(f"constraints {constraints!r} are not known; available: {', '.join(TIMESTEPS_FS)}")
+    if len(nanoparticles) == 1:
+        nanoparticles = list(nanoparticles) * superlattice.n
+    cell, rotation = superlattice.cell.upper_triangular()
+    centres = angstrom_from_nm(cell.wrap(superlattice.positions_nm @ rotation))
+    turned = Rotation.from_matrix(rotation.T) * orientations
+    heavy = constraints == "heavy_hydrogens"
+    atoms = topology(nanoparticles, centres, turned, parameters, heavy)
+    title = f"simsc all-atom: {superlattice.n} nanoparticles, {atoms.n} atoms, units real"
+    hydrogen_mass = HEAVY_HYDROGEN_MASS if heavy else HYDROGEN_MASS
+    return LammpsSystem(
+        data="".join(_data_file(atoms, angstrom_from_nm(cell.vectors_nm), title)),
+        variables={
+            "n_nanoparticles": str(superlattice.n),
+            "cutoff": f"{cutoff_angstrom:.10g}",
+            "kspace_accuracy": f"{kspace_accuracy:.10g}",
+            "hydrogen_mass": "0" if constraints == "none" else f"{hydrogen_mass:.10g}",
+            "timestep": f"{TIMESTEPS_FS[constraints]:.10g}",
+            "t_damp": "200",
+            "p_damp": "2000",
+            "push_iterations": "100",
+            "push_steps": "1000",
+        },
+        scripts=SCRIPTS,
+        timestep_fs=TIMESTEPS_FS[constraints],
+        n_atoms=atoms.n,
     )
 
 

@@ -10,30 +10,10 @@ from simsc.core.errors import InputError
 from simsc.core.superlattice import Superlattice
 from simsc.core.units import angstrom_from_nm
 from simsc.forcefield.super_ligand import SuperLigandParameters
+from simsc.models.lammps_system import LammpsSystem
 
 CENTRE, HEAD, TAIL = 1, 2, 3  # atom types
 SCRIPTS = "lammps_inputs/super_ligand"
-
-
-@dataclass(frozen=True)
-class LammpsSystem:
-    """A system ready for LAMMPS.
-
-    Args:
-        data: text of the LAMMPS data file, units `real`.
-        variables: values of the `variable … index` inputs that belong to the model.
-        scripts: folder of the LAMMPS scripts, below `lammps_inputs/`.
-        centre_type: atom type whose atoms are the NP centres, in order of their molecule number.
-        timestep_fs: time step, fs.
-        n_atoms: number of atoms or beads.
-    """
-
-    data: str
-    variables: dict[str, str]
-    scripts: str
-    centre_type: int
-    timestep_fs: float
-    n_atoms: int
 
 
 def dress_super_ligand(
@@ -76,9 +56,9 @@ def dress_super_ligand(
             "timestep": f"{parameters.dynamics.timestep_fs:.10g}",
             "t_damp": f"{parameters.dynamics.temperature_damping_fs:.10g}",
             "p_damp": f"{parameters.dynamics.pressure_damping_fs:.10g}",
+            "push_steps": "4000",
         },
         scripts=SCRIPTS,
-        centre_type=CENTRE,
         timestep_fs=parameters.dynamics.timestep_fs,
         n_atoms=superlattice.n * len(nanoparticle.positions),
     )
