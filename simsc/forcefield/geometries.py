@@ -20,6 +20,7 @@ _TRANS_OR_GAUCHE = (180.0, 60.0, -60.0)
 _CHANCES = (0.5, 0.25, 0.25)
 _SKEW = (120.0, -120.0)  # beside a double bond
 _FOLDED_TRIALS = 100
+_STIFF_BOND, _STIFF_ANGLE = 1e4, 1.0  # kcal/mol/Å², kcal/mol/degree²: stiffer than any of MMFF94
 _STRAIN_KCAL_PER_MOL = 5.0  # above the best of all trials
 
 
@@ -55,6 +56,48 @@ def spread_conformers(molecule: Any, count: int, seed: int = 1) -> list[np.ndarr
     compact = sorted((positions for energy, positions in trials if energy < limit), key=radius_of_gyration)
     chosen = np.linspace(0, len(compact) // 2, folded).astype(int)
     return [positions for _, positions in extended] + [compact[i] for i in sorted(set(chosen.tolist()))]
+
+
+def changed_alike(molecule: Any, conformer: np.ndarray, before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """Return a conformer with bond lengths and angles changed as they changed in another one.
+
+    What a better theory changes hardly depends on the torsions, so that the second conformer need not start anew.
+
+    Args:
+        molecule: RDKit molecule.
+        conformer: positions (n, 3), Å.
+        before: of another conformer, (n, 3), Å.
+        after: of that one, optimised by the better theory, (n, 3), Å.
+
+    Returns:
+        Positions (n, 3), Å.
+    """
+    bonds, angles = [], []
+    for atom in molecule.GetAtoms():
+        centre, around = atom.GetIdx(), sorted(neighbour.GetIdx() for neighbour in atom.GetNeighbors())
+        bonds += [(i, centre) for i in around if i < centre]
+        angles += [(i, centre, k) for i, k in itertools.combinations(around, 2)]
+
+    def measured(positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        i, j = np.array(bonds).T
+        lengths = np.linalg.norm(positions[i] - positions[j], axis=1)
+        i, j, k = np.array(angles).T
+        first, second = positions[i] - positions[j], positions[k] - positions[j]
+        cosines = (first * second).sum(axis=1) / np.linalg.norm(first, axis=1) / np.linalg.norm(second, axis=1)
+        return lengths, np.degrees(np.arccos(cosines))
+
+    (lengths, degrees), (old_lengths, old_degrees), (new_lengths, new_degrees) = map(
+        measured, (conformer, before, after)
+    )
+    shaped = import_extra("rdkit.Chem").Mol(molecule)
+    shaped.GetConformer().SetPositions(conformer)
+    field = _field(shaped)
+    for pair, length in zip(bonds, lengths + new_lengths - old_lengths, strict=True):
+        field.MMFFAddDistanceConstraint(*pair, False, length, length, _STIFF_BOND)
+    for triple, degree in zip(angles, degrees + new_degrees - old_degrees, strict=True):
+        field.MMFFAddAngleConstraint(*triple, False, degree, degree, _STIFF_ANGLE)
+    field.Minimize(maxIts=5000, forceTol=1e-4)
+    return shaped.GetConformer().GetPositions()
 
 
 def radius_of_gyration(positions: np.ndarray) -> float:

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from simsc.core.errors import InputError, SimscError
 from simsc.forcefield.extra import ambertools, ambertools_program, import_extra
-from simsc.forcefield.geometries import model_hessian, spread_conformers
+from simsc.forcefield.geometries import changed_alike, model_hessian, spread_conformers
 from simsc.forcefield.ligand import Angle, Atom, Bond, Dihedral, FourierTerm, Improper, LennardJones, Ligand
 from simsc.forcefield.resp import Potential, fit, optimise, potential
 
@@ -26,7 +26,7 @@ Progress = Callable[[str], None]
 
 CHARGES = ("resp", "am1bcc")
 FORCE_FIELDS = ("gaff", "gaff2")
-CHARGE_MODELS = {"resp": "RESP, RHF/6-31G*, {} conformers", "am1bcc": "AM1-BCC", "mol2": "as in the mol2 file"}
+CHARGE_MODELS = {"resp": "RESP, RHF/6-31G*, conformers: {}", "am1bcc": "AM1-BCC", "mol2": "as in the mol2 file"}
 LEAP_RADIANS = 0.0174533  # tleap's own π/180; divided by it, its angles are those of the parameter files again
 _CARBOXYLATE = "[CX3](=[OX1])[OX1-]"
 _ACID = "[CX3](=[OX1])[OX2H1]"
@@ -100,10 +100,8 @@ def read_smiles(smiles: str) -> Any:
             raise InputError(f"{smiles!r} is no SMILES that can be read")
         _check(molecule, repr(smiles))
         unspecified = chem.StereoSpecified.Unspecified
-        if unclear := [s for s in chem.FindPotentialStereo(molecule) if s.specified == unspecified]:
-            raise InputError(
-                f"{smiles!r}: {len(unclear)} double bonds or chiral centres without configuration; use /, \\ or @"
-            )
+        if any(centre.specified == unspecified for centre in chem.FindPotentialStereo(molecule)):
+            raise InputError(f"{smiles!r}: double bond or chiral centre without configuration; give it with /, \\ or @")
         molecule = chem.AddHs(molecule)
         if import_extra("rdkit.Chem.AllChem").EmbedMolecule(molecule, randomSeed=1) != 0:
             raise InputError(f"{smiles!r}: RDKit finds no geometry")
@@ -126,7 +124,7 @@ def read_mol2(path: Path) -> tuple[Any, np.ndarray]:
     total = charges.sum()
     if not charges.any():
         raise InputError(f"{path}: has no charges; give a mol2 with charges, or the SMILES")
-    if not abs(total - round(total)) <= _WHOLE:
+    if not (np.isfinite(total) and abs(total - round(total)) <= _WHOLE):
         raise InputError(
             f"{path}: the charges sum to {total:.4f} e, which is no whole number; some are missing or wrong"
         )
@@ -166,14 +164,17 @@ def potentials_of_conformers(molecule: Any, count: int, folder: Path, progress: 
         progress: told a line after each step.
     """
     elements, charge = _elements(molecule), _charge(molecule)
+    conformers = spread_conformers(molecule, count)
+    optimised: list[np.ndarray] = []
     found = []
-    for k, start in enumerate(spread_conformers(molecule, count), 1):
-        checkpoint = folder / f"conformer_{k}.npz"
-        positions = optimise(elements, start, charge, model_hessian(molecule, start), checkpoint, progress)
+    for k, conformer in enumerate(conformers, 1):
+        start = changed_alike(molecule, conformer, conformers[0], optimised[0]) if optimised else conformer
+        checkpoint, hessian = folder / f"conformer_{k}.npz", model_hessian(molecule, conformer)
+        optimised.append(optimise(elements, start, charge, hessian, checkpoint, progress))
         kept = folder / f"potential_{k}.npz"
         if not kept.exists():
             progress(f"conformer_{k}: electrostatic potential")
-            potential(elements, positions, charge).save(kept)
+            potential(elements, optimised[-1], charge).save(kept)
         found.append(Potential.load(kept))
     return found
 
@@ -368,7 +369,7 @@ def _whole(molecule: Any, charges_e: np.ndarray) -> np.ndarray:
     charges = np.round(charges_e + (charge - charges_e.sum()) / len(charges_e), 6)
     (carbon, *_), *_ = molecule.GetSubstructMatches(chem.MolFromSmarts(_CARBOXYLATE))
     charges[carbon] = round(charges[carbon] + charge - charges.sum(), 6)
-    return charges
+    return charges + 0.0  # no −0
 
 
 def _antechamber(molecule: Any, force_field: str, folder: Path, *arguments: str, creates: str) -> None:
