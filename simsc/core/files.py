@@ -122,7 +122,7 @@ def read_map(path: Path) -> CorrelationMap:
     Raises:
         InputError: if the file is not a correlation map of simsc.
     """
-    with _open(path) as file:
+    with open_hdf5(path) as file:
         if _format(file) != CORRELATION_MAP:
             raise InputError(f"{path}: is not a correlation map of simsc")
         names = ("q2", "delta", "ccf", "coverage", "radial_profile")
@@ -135,7 +135,7 @@ def read_intensity(path: Path) -> IntensityVolume:
     Raises:
         InputError: if the file is not an intensity volume of simsc.
     """
-    with _open(path) as file:
+    with open_hdf5(path) as file:
         if _format(file) != INTENSITY:
             raise InputError(f"{path}: is not an intensity volume of simsc")
         return IntensityVolume(
@@ -156,7 +156,7 @@ def is_intensity(path: Path) -> bool:
         raise InputError(f"{path}: no such file")
     if not h5py.is_hdf5(path):
         return False
-    with _open(path) as file:
+    with open_hdf5(path) as file:
         return _format(file) == INTENSITY
 
 
@@ -174,7 +174,7 @@ def read_superlattice(path: Path, length_unit: str = "A") -> Superlattice:
         raise InputError(f"{path}: no such file")
     if not h5py.is_hdf5(path):
         return _read_by_ase(path, NM_PER_UNIT[length_unit])
-    with _open(path) as file:
+    with open_hdf5(path) as file:
         if _format(file) == SUPERLATTICE:
             cell = Cell(file["cell_nm"][:], file["periodic"][:]) if "cell_nm" in file else None
             radii = file["radii_nm"][:] if "radii_nm" in file else None
@@ -227,7 +227,8 @@ def new_hdf5(path: Path, file_format: str, origin: dict[str, Any]) -> Iterator[h
 
 
 @contextlib.contextmanager
-def _open(path: Path) -> Iterator[h5py.File]:
+def open_hdf5(path: Path) -> Iterator[h5py.File]:
+    """Open an HDF5 file to read; whatever goes wrong in reading is an `InputError`."""
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     try:

@@ -74,4 +74,4 @@ def in_vacuum(
     """Return one NP in the middle of a cubic box, with 30 Å of vacuum to its images."""
     edge = 2 * np.linalg.norm(nanoparticle.positions_angstrom, axis=1).max() + _MARGIN_ANGSTROM
     box = Superlattice(np.full((1, 3), nm_from_angstrom(edge / 2)), cell=Cell(np.eye(3) * nm_from_angstrom(edge)))
-    return dress_all_atom(box, [nanoparticle], Rotation.identity(1), parameters, constraints)
+    return dress_all_atom(box, [nanoparticle], Rotation.identity(1), parameters, constraints, triclinic=False)

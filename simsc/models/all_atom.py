@@ -128,6 +128,7 @@ def dress_all_atom(
     constraints: Constraints = "hydrogens",
     cutoff_angstrom: float = 10.0,
     kspace_accuracy: float = 1.0e-4,
+    triclinic: bool = True,
 ) -> LammpsSystem:
     """Put all-atom NPs on the sites of a periodic superlattice.
 
@@ -140,6 +141,7 @@ def dress_all_atom(
             `heavy_hydrogens` (and hydrogen mass repartitioning, 4 fs).
         cutoff_angstrom: of Lennard-Jones and of the real-space part of the Coulomb sum, Å.
         kspace_accuracy: relative error of the forces that PPPM is asked for.
+        triclinic: whether the angles of the cell may change.
 
     Raises:
         InputError: without a periodic cell, or if numbers do not match.
@@ -160,7 +162,7 @@ def dress_all_atom(
     title = f"simsc all-atom: {superlattice.n} nanoparticles, {atoms.n} atoms, units real"
     hydrogen_mass = HEAVY_HYDROGEN_MASS if heavy else HYDROGEN_MASS
     return LammpsSystem(
-        data="".join(_data_file(atoms, angstrom_from_nm(cell.vectors_nm), title)),
+        data="".join(_data_file(atoms, angstrom_from_nm(cell.vectors_nm), title, triclinic)),
         variables={
             "n_nanoparticles": str(superlattice.n),
             "cutoff": f"{cutoff_angstrom:.10g}",
@@ -178,7 +180,7 @@ def dress_all_atom(
     )
 
 
-def write_data(path: Path, system: Topology, cell_angstrom: np.ndarray, title: str) -> None:
+def write_data(path: Path, system: Topology, cell_angstrom: np.ndarray, title: str, triclinic: bool = False) -> None:
     """Write a LAMMPS data file: `atom_style full`, units `real`, with type labels and all coefficients.
 
     Args:
@@ -186,9 +188,10 @@ def write_data(path: Path, system: Topology, cell_angstrom: np.ndarray, title: s
         system: atoms and terms.
         cell_angstrom: (3, 3) cell vectors as rows, Å, a along x and b in the xy plane.
         title: one line, written as the comment that LAMMPS skips.
+        triclinic: write the tilts of the cell, so that they can change.
     """
     with open(path, "w", encoding="ascii", errors="replace") as file:
-        file.writelines(_data_file(system, cell_angstrom, title))
+        file.writelines(_data_file(system, cell_angstrom, title, triclinic))
 
 
 def _types(
@@ -255,7 +258,7 @@ def _cvff_sign(phase_degree: float) -> int:
     return -1 if phase_degree > 90 else 1
 
 
-def _data_file(system: Topology, cell: np.ndarray, title: str) -> Iterator[str]:
+def _data_file(system: Topology, cell: np.ndarray, title: str, triclinic: bool) -> Iterator[str]:
     """Yield the text of a LAMMPS data file in pieces."""
     singular = {"bonds": "bond", "angles": "angle", "dihedrals": "dihedral", "impropers": "improper"}
     present = [name for name in singular if len(system.terms.get(name, ()))]
@@ -263,7 +266,8 @@ def _data_file(system: Topology, cell: np.ndarray, title: str) -> Iterator[str]:
     for name in present:
         yield f"{len(system.terms[name])} {name}\n{len(system.coefficients[name])} {singular[name]} types\n"
     yield f"\n0.0 {cell[0, 0]:.12g} xlo xhi\n0.0 {cell[1, 1]:.12g} ylo yhi\n0.0 {cell[2, 2]:.12g} zlo zhi\n"
-    yield f"{cell[1, 0]:.12g} {cell[2, 0]:.12g} {cell[2, 1]:.12g} xy xz yz\n"
+    if triclinic:
+        yield f"{cell[1, 0]:.12g} {cell[2, 0]:.12g} {cell[2, 1]:.12g} xy xz yz\n"
     yield "\nAtom Type Labels\n\n" + "".join(f"{i} {name}\n" for i, name in enumerate(system.type_names, 1))
     yield "\nMasses\n\n"
     for i, (mass, name) in enumerate(zip(system.masses, system.type_names, strict=True), 1):

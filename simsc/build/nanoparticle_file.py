@@ -1,0 +1,49 @@
+"""Functionalised nanoparticles in files."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from simsc.build.functionalize import Nanoparticle
+from simsc.core.errors import InputError
+from simsc.core.files import new_hdf5, open_hdf5
+from simsc.forcefield.ligand import Ligand
+
+FORMAT = "simsc nanoparticle 1"
+
+
+def write_nanoparticle(path: Path, nanoparticle: Nanoparticle, origin: dict[str, Any]) -> None:
+    """Write an NP as HDF5, with its ligand and all of the ligand's parameters.
+
+    Raises:
+        ResourceError: if the disk is full or fails.
+    """
+    with new_hdf5(path, FORMAT, origin) as file:
+        file["core_positions_angstrom"] = nanoparticle.core_positions_angstrom
+        file["core_kinds"] = nanoparticle.core_kinds.astype("S")
+        file["core_bonds"] = nanoparticle.core_bonds
+        file["ligand_positions_angstrom"] = nanoparticle.ligand_positions_angstrom
+        file["ligand"] = nanoparticle.ligand.model_dump_json()
+        file.attrs["area_nm2"] = nanoparticle.area_nm2
+        file.attrs["diameter_nm"] = nanoparticle.diameter_nm
+
+
+def read_nanoparticle(path: Path) -> Nanoparticle:
+    """Read an NP that `write_nanoparticle` wrote.
+
+    Raises:
+        InputError: if the file is none.
+    """
+    with open_hdf5(path) as file:
+        if file.attrs.get("format") != FORMAT:
+            raise InputError(f"{path}: is no nanoparticle of simsc")
+        return Nanoparticle(
+            np.array(file["core_positions_angstrom"]),
+            np.array(file["core_kinds"]).astype("U"),
+            np.array(file["core_bonds"]),
+            Ligand.model_validate_json(file["ligand"][()]),
+            np.array(file["ligand_positions_angstrom"]),
+            float(file.attrs["area_nm2"]),
+            float(file.attrs["diameter_nm"]),
+        )

@@ -1,0 +1,107 @@
+"""From single nanoparticles to an equilibrated fcc supercrystal: expanded, brought together, held at pressure."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from simsc.build.functionalize import Nanoparticle
+from simsc.build.restack import cubic_fcc, primitive_fcc
+from simsc.core.cell import Cell
+from simsc.core.errors import InputError
+from simsc.core.superlattice import Superlattice
+from simsc.core.units import nm_from_angstrom
+from simsc.forcefield.magnetite import MagnetiteParameters
+from simsc.md.anneal import DATA, prepare
+from simsc.md.session import LammpsSession
+from simsc.models.all_atom import Constraints, dress_all_atom
+
+LIGAND_VOLUME_NM3_PER_G_PER_MOL = 1.86e-3  # of a liquid of 0.89 g/cm³, such as oleic acid
+_GAP_NM = 0.3  # beyond the estimated distance, from where the barostat takes over
+_MARGIN_NM = 0.4  # between the outermost atoms of neighbours at the start
+
+
+def estimated_d_nn_nm(nanoparticle: Nanoparticle) -> float:
+    """Estimate the nearest-neighbour distance in a dense fcc crystal, nm, from the volumes of core and ligands."""
+    ligand_mass = sum(atom.mass_g_per_mol for atom in nanoparticle.ligand.atoms)
+    ligands = nanoparticle.n_ligands * ligand_mass * LIGAND_VOLUME_NM3_PER_G_PER_MOL
+    return float((np.sqrt(2) * (np.pi / 6 * nanoparticle.diameter_nm**3 + ligands)) ** (1 / 3))
+
+
+def bring_together(
+    nanoparticles: Sequence[Nanoparticle],
+    parameters: MagnetiteParameters,
+    folder: Path,
+    seed: int,
+    comm: Any,
+    threads: int = 1,
+    orientations: Rotation | None = None,
+    constraints: Constraints = "hydrogens",
+    duration_steps: int = 10_000,
+    temperature_K: float = 450.0,
+) -> tuple[Superlattice, list[Nanoparticle]]:
+    """Bring relaxed NPs from far apart into an fcc crystal, cores rigid, while their ligands find room.
+
+    Every rank of the communicator has to call it.
+
+    Args:
+        nanoparticles: one (primitive cell) or four (cubic cell), relaxed.
+        parameters: force field of the core.
+        folder: empty folder for LAMMPS's files.
+        seed: of the random velocities, 1 … 2³¹ − 1.
+        comm: MPI communicator.
+        threads: OpenMP threads a rank.
+        orientations: one for each NP; by default all cubic axes lie along those of the crystal.
+        constraints: see `simsc.models.all_atom.dress_all_atom`.
+        duration_steps: time steps of the compression.
+        temperature_K: temperature in it, K.
+
+    Returns:
+        The sites, a little further apart than in the dense crystal, and the NPs as they stand there, turned and about
+        their own centres; `simsc.md.anneal.anneal` then takes them to a pressure.
+
+    Raises:
+        InputError: for another number of NPs.
+        SimulationError: if LAMMPS stops.
+    """
+    n = len(nanoparticles)
+    if n not in (1, 4):
+        raise InputError(f"an fcc cell holds 1 or 4 independent nanoparticles, got {n}")
+    radius = max(np.linalg.norm(nanoparticle.positions_angstrom, axis=1).max() for nanoparticle in nanoparticles)
+    start_nm = 2 * nm_from_angstrom(float(radius)) + _MARGIN_NM
+    stop_nm = max(map(estimated_d_nn_nm, nanoparticles)) + _GAP_NM
+    lattice = (primitive_fcc if n == 1 else cubic_fcc)(start_nm)
+    if orientations is None:
+        orientations = Rotation.identity(n)
+    system = dress_all_atom(lattice, nanoparticles, orientations, parameters, constraints)
+    if comm.rank == 0:
+        prepare(system, folder)
+    comm.barrier()
+    with LammpsSession(folder, comm, threads) as session:
+        session.set(**system.variables, data=DATA, seed=seed, t_first=f"{temperature_K:.10g}")
+        session.set(scale=f"{min(1.0, stop_nm / start_nm):.10g}", squeeze_steps=duration_steps)
+        session.set(t_squeeze=f"{temperature_K:.10g}")
+        session.script("system.lmp")
+        session.script("push_off.lmp")
+        session.script("compress.lmp")
+        return taken_apart(session, nanoparticles)
+
+
+def taken_apart(
+    session: LammpsSession, nanoparticles: Sequence[Nanoparticle]
+) -> tuple[Superlattice, list[Nanoparticle]]:
+    """Return the sites and the NPs, about their own centres, of a running all-atom system.
+
+    Args:
+        session: a session that has read what `dress_all_atom` made.
+        nanoparticles: the NPs as they went in, for everything but their positions.
+    """
+    positions, centres, cell = session.positions_angstrom(), session.centres_angstrom(), session.cell_angstrom()
+    stops = np.cumsum([nanoparticle.n for nanoparticle in nanoparticles])
+    apart = [
+        nanoparticle.with_positions(positions[stop - nanoparticle.n : stop] - centre)
+        for nanoparticle, stop, centre in zip(nanoparticles, stops, centres, strict=True)
+    ]
+    return Superlattice(nm_from_angstrom(centres), cell=Cell(nm_from_angstrom(cell))), apart
