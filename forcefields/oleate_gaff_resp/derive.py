@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from simsc.forcefield.carboxylate import elements_of, read_smiles
 
 from simsc.forcefield.geometries import radius_of_gyration
 from simsc.forcefield.ligand import read_ligand, write_ligand
@@ -26,7 +27,6 @@ from simsc.forcefield.parameterise import (
     am1bcc_charges,
     ligand_of,
     potentials_of_conformers,
-    read_smiles,
     resp_charges,
 )
 from simsc.forcefield.resp import Potential, potential
@@ -40,11 +40,6 @@ TOLERANCE_E = 1e-3
 def tell(line: str) -> None:
     """Print a line at once."""
     print(line, flush=True)
-
-
-def elements_of(molecule: Any) -> list[str]:
-    """Return the elements of an RDKit molecule."""
-    return [atom.GetSymbol() for atom in molecule.GetAtoms()]
 
 
 def potentials_of_file(path: Path, charge_e: int) -> list[Potential]:
