@@ -64,7 +64,8 @@ def nearest_neighbours(superlattice: Superlattice, k: int = 12) -> Neighbours:
     while True:
         box, points = _freud_system(superlattice, counts)
         # freud widens its search from here; its own guess takes the room around a finite crystal for its density.
-        volume = np.prod(np.maximum(np.ptp(points, axis=0), 1e-3 * np.ptp(points)), dtype=float)
+        extent = np.maximum(np.ptp(points, axis=0), 1e-3 * np.ptp(points))
+        volume = box.volume if superlattice.cell is not None and superlattice.cell.periodic.all() else extent.prod()
         guess = min(1.1 * float(k * volume / len(points)) ** (1 / 3), 0.49 * min(box.L))
         arguments = {"num_neighbors": k, "exclude_ii": True, "r_guess": guess, "scale": 1.2}
         query = freud.locality.AABBQuery(box, points).query(points, arguments)

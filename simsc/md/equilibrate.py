@@ -9,14 +9,13 @@ from scipy.spatial.transform import Rotation
 
 from simsc.build.functionalize import Nanoparticle
 from simsc.build.restack import cubic_fcc, primitive_fcc
-from simsc.core.cell import Cell
 from simsc.core.errors import InputError
 from simsc.core.superlattice import Superlattice
 from simsc.core.units import nm_from_angstrom
 from simsc.forcefield.magnetite import MagnetiteParameters
 from simsc.md.anneal import DATA, prepare
 from simsc.md.session import LammpsSession
-from simsc.models.all_atom import Constraints, dress_all_atom
+from simsc.models.all_atom import Constraints, dress_all_atom, taken_apart
 
 LIGAND_VOLUME_NM3_PER_G_PER_MOL = 1.86e-3  # of a liquid of 0.89 g/cm³, such as oleic acid
 _GAP_NM = 0.3  # beyond the estimated distance, from where the barostat takes over
@@ -86,22 +85,4 @@ def bring_together(
         session.script("system.lmp")
         session.script("push_off.lmp")
         session.script("compress.lmp")
-        return taken_apart(session, nanoparticles)
-
-
-def taken_apart(
-    session: LammpsSession, nanoparticles: Sequence[Nanoparticle]
-) -> tuple[Superlattice, list[Nanoparticle]]:
-    """Return the sites and the NPs, about their own centres, of a running all-atom system.
-
-    Args:
-        session: a session that has read what `dress_all_atom` made.
-        nanoparticles: the NPs as they went in, for everything but their positions.
-    """
-    positions, centres, cell = session.positions_angstrom(), session.centres_angstrom(), session.cell_angstrom()
-    stops = np.cumsum([nanoparticle.n for nanoparticle in nanoparticles])
-    apart = [
-        nanoparticle.with_positions(positions[stop - nanoparticle.n : stop] - centre)
-        for nanoparticle, stop, centre in zip(nanoparticles, stops, centres, strict=True)
-    ]
-    return Superlattice(nm_from_angstrom(centres), cell=Cell(nm_from_angstrom(cell))), apart
+        return taken_apart(session.positions_angstrom(), session.cell_angstrom(), nanoparticles, parameters)

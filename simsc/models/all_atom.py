@@ -4,15 +4,16 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TextIO
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
 from simsc.build.functionalize import Nanoparticle
+from simsc.core.cell import Cell
 from simsc.core.errors import InputError
 from simsc.core.superlattice import Superlattice
-from simsc.core.units import angstrom_from_nm
+from simsc.core.units import angstrom_from_nm, nm_from_angstrom
 from simsc.forcefield.ligand import Ligand
 from simsc.forcefield.magnetite import MagnetiteParameters
 from simsc.models.lammps_system import LammpsSystem
@@ -192,6 +193,73 @@ def write_data(path: Path, system: Topology, cell_angstrom: np.ndarray, title: s
     """
     with open(path, "w", encoding="ascii", errors="replace") as file:
         file.writelines(_data_file(system, cell_angstrom, title, triclinic))
+
+
+def read_positions(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Read the unwrapped positions (n, 3), in the order of the atoms' numbers, and the cell (3, 3) of a data file, Å.
+
+    Raises:
+        InputError: if the file cannot be read or is not whole.
+    """
+    try:
+        with open(path, encoding="utf-8") as file:
+            return _positions(file)
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from None
+    except (ValueError, KeyError, StopIteration):
+        raise InputError(f"{path}: is no whole LAMMPS data file of atom_style full") from None
+
+
+def taken_apart(
+    positions_angstrom: np.ndarray,
+    cell_angstrom: np.ndarray,
+    nanoparticles: Sequence[Nanoparticle],
+    parameters: MagnetiteParameters,
+) -> tuple[Superlattice, list[Nanoparticle]]:
+    """Undo `dress_all_atom` after dynamics: the centres of mass of the cores, and each NP about its own.
+
+    Args:
+        positions_angstrom: (n, 3) unwrapped positions of all atoms, Å.
+        cell_angstrom: (3, 3) cell vectors as rows, Å.
+        nanoparticles: the NPs as they went in, for everything but their positions.
+        parameters: force field of the core, for its masses.
+
+    Raises:
+        InputError: if the numbers of atoms differ.
+    """
+    sizes = [nanoparticle.n for nanoparticle in nanoparticles]
+    if len(positions_angstrom) != sum(sizes):
+        raise InputError(f"{len(positions_angstrom)} positions for nanoparticles of {sum(sizes)} atoms")
+    centres, apart = [], []
+    for nanoparticle, positions in zip(nanoparticles, np.split(positions_angstrom, np.cumsum(sizes)[:-1]), strict=True):
+        masses = [parameters.species[kind].mass_g_per_mol for kind in nanoparticle.core_kinds]
+        centres.append(np.average(positions[: len(masses)], axis=0, weights=masses))
+        apart.append(nanoparticle.with_positions(positions - centres[-1]))
+    return Superlattice(nm_from_angstrom(np.array(centres)), cell=Cell(nm_from_angstrom(cell_angstrom))), apart
+
+
+def _positions(file: TextIO) -> tuple[np.ndarray, np.ndarray]:
+    header: dict[str, list[str]] = {}
+    for line in file:
+        words = line.split("#")[0].split()
+        if words and words[0] == "Atoms":
+            break
+        if len(words) > 2 and words[-1] in ("zhi", "yhi", "xhi", "yz"):
+            header[words[-1]] = words
+        elif words[1:] == ["atoms"]:
+            header["atoms"] = words
+    n = int(header["atoms"][0])
+    next(file)
+    rows = np.loadtxt(itertools.islice(file, n), ndmin=2)
+    if rows.shape not in ((n, 7), (n, 10)):
+        raise ValueError
+    low, high = (np.array([float(header[f"{axis}hi"][k]) for axis in "xyz"]) for k in (0, 1))
+    xy, xz, yz = (float(word) for word in header.get("yz", ["0", "0", "0"])[:3])
+    cell = np.diag(high - low)
+    cell[1, 0], cell[2, :2] = xy, (xz, yz)
+    rows = rows[np.argsort(rows[:, 0])]
+    images = rows[:, 7:] if rows.shape[1] == 10 else np.zeros((n, 3))
+    return rows[:, 4:7] - low + images @ cell, cell
 
 
 def _types(
