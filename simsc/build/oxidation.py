@@ -1,25 +1,35 @@
-"""Which iron is Fe2+ and which Fe3+: exact books of charge, and swap Monte Carlo."""
+"""Which iron is Fe2+ and which Fe3+: exact books of charge, and Monte Carlo swaps of the two."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist
 
+from simsc.build.electrostatics import COULOMB_KCAL_ANGSTROM, inverse_distances, potential_at
 from simsc.core.errors import InputError
+from simsc.forcefield.magnetite import CHARGE_QUANTUM_E, QUANTA_PER_OXIDATION
 
-COULOMB_KCAL_ANGSTROM = 332.06371  # of LAMMPS, units real
 BOLTZMANN_KCAL_PER_MOL_K = 0.0019872067  # of LAMMPS, units real
-HOT_K, COLD_K, COOLING = 1.0e5, 1.0, 0.9  # schedule of DOI 10.1021/acs.jpclett.3c01290
+LEAST_IRON_DISTANCE_ANGSTROM = 1.0  # 2.97 in magnetite
+
+_STORED_SITES = 6000  # up to here all pairs of Fe are kept (290 MB); beyond, a row is computed when it is needed
 
 
-def count_iron(other_quanta: int, n_iron: int, fe2_quanta: int = 42, fe3_quanta: int = 63) -> tuple[int, int]:
+def count_iron(
+    other_charge_quanta: int, n_iron: int, fe2_quanta: int = 42, fe3_quanta: int = 42 + QUANTA_PER_OXIDATION
+) -> tuple[int, int]:
     """Return how many Fe2+ and Fe3+ make a system exactly neutral.
 
     Args:
-        other_quanta: charge of all other atoms, in quanta of 0.025 e.
+        other_charge_quanta: charge of all other atoms, in quanta of 0.025 e.
         n_iron: number of Fe.
         fe2_quanta: charge of Fe2+ in quanta.
         fe3_quanta: charge of Fe3+ in quanta.
+
+    Returns:
+        Numbers of Fe2+ and Fe3+.
 
     Raises:
         InputError: if no whole number of Fe3+ does it, or more than there is Fe; with how much is too much.
@@ -29,35 +39,79 @@ def count_iron(other_quanta: int, n_iron: int, fe2_quanta: int = 42, fe3_quanta:
         (169, 226)
     """
     step = fe3_quanta - fe2_quanta
-    n_fe3, rest = divmod(-other_quanta - fe2_quanta * n_iron, step)
+    n_fe3, rest = divmod(-other_charge_quanta - fe2_quanta * n_iron, step)
     if rest:
         raise InputError(
-            f"no numbers of Fe2+ and Fe3+ make this nanoparticle neutral: {rest * 0.025:.3f} e remain; the number of "
-            "ligands that bring no proton must be a multiple of 21, and so must OH with O of −1.000 e"
+            f"no whole number of Fe3+ makes this nanoparticle neutral: {rest * CHARGE_QUANTUM_E:.3f} e remain; "
+            + _remedy(rest, step)
         )
     if n_fe3 > n_iron:
-        excess = n_fe3 - n_iron
         raise InputError(
-            f"neutrality needs {n_fe3} Fe3+, but the core has {n_iron} Fe: {excess} ligands or OH are too many "
-            "(each takes one Fe3+); lower the coverage or the number of OH, or choose another centre of the core"
+            f"neutrality needs {n_fe3} Fe3+, but the core has {n_iron} Fe: {n_fe3 - n_iron} ligands or OH are too "
+            "many (each ligand with its proton, and each OH, turns one Fe2+ into Fe3+); lower the coverage or the "
+            "number of OH, or choose another centre of the core"
         )
     if n_fe3 < 0:
         raise InputError(
-            f"even with all its Fe as Fe2+ the nanoparticle has {-n_fe3 * step * 0.025:.3f} e too much: "
+            f"even with all its Fe as Fe2+ the nanoparticle has {-n_fe3 * step * CHARGE_QUANTUM_E:.3f} e too much: "
             f"{-n_fe3} more ligands or OH are needed, or another centre of the core"
         )
     return n_iron - n_fe3, n_fe3
 
 
+def random_states(n_iron: int, n_fe3: int, rng: np.random.Generator) -> np.ndarray:
+    """Return (n_iron,) bool, true for n_fe3 of them that chance picks: the Fe3+.
+
+    Raises:
+        InputError: if there are not that many Fe.
+    """
+    if not 0 <= n_fe3 <= n_iron:
+        raise InputError(f"{n_fe3} Fe3+ cannot be set among {n_iron} Fe")
+    return rng.permutation(n_iron) < n_fe3
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Temperatures of an annealing, each a factor below the one before, and the moves at each.
+
+    Attributes:
+        first_K: first temperature, K.
+        last_K: the last one is the last that is not below it, K.
+        factor: between two temperatures, below 1.
+        sweeps: moves at each temperature for every ion of the rarer state.
+    """
+
+    first_K: float = 2.0e4
+    last_K: float = 100.0
+    factor: float = 0.9
+    sweeps: float = 5.0
+
+    @property
+    def temperatures_K(self) -> np.ndarray:
+        """(t,) temperatures, K.
+
+        Raises:
+            InputError: if they do not fall from the first to the last.
+        """
+        if not (0 < self.last_K <= self.first_K < np.inf and 0 < self.factor < 1 and self.sweeps > 0):
+            raise InputError(f"{self}: needs first_K ≥ last_K > 0, a factor between 0 and 1, and sweeps above 0")
+        count = np.floor(np.log(self.last_K / self.first_K) / np.log(self.factor) + 1e-9)
+        return self.first_K * self.factor ** np.arange(int(count) + 1)
+
+
+DEFAULT = Schedule()
+PUBLISHED = Schedule(1.0e5, 1.0)  # temperatures of DOI 10.1021/acs.jpclett.3c01290
+
+
 @dataclass(frozen=True, eq=False)
 class SwapResult:
-    """What swap Monte Carlo found.
+    """What the swaps led to.
 
     Attributes:
         is_fe3: (m,) bool, the state of each swappable Fe at the end.
-        temperatures_K: (t,) the schedule.
-        energies_kcal_per_mol: (t,) electrostatic energy after each temperature, relative to the start.
-        acceptance: (t,) part of the attempts that were accepted.
+        temperatures_K: (t,) the schedule, K.
+        energies_kcal_per_mol: (t,) electrostatic energy after each temperature, relative to the start, kcal/mol.
+        acceptance: (t,) part of the moves that changed the states.
     """
 
     is_fe3: np.ndarray
@@ -72,80 +126,128 @@ def anneal_states(
     iron: np.ndarray,
     is_fe3: np.ndarray,
     rng: np.random.Generator,
-    step_e: float = 0.525,
-    attempts_per_iron: int = 20,
-    schedule_K: tuple[float, float, float] = (HOT_K, COLD_K, COOLING),
+    cell_angstrom: np.ndarray | None = None,
+    step_e: float = QUANTA_PER_OXIDATION * CHARGE_QUANTUM_E,
+    schedule: Schedule = DEFAULT,
 ) -> SwapResult:
-    """Anneal oxidation states by swaps of Fe2+ and Fe3+ in the Coulomb field of a finite nanoparticle.
+    """Anneal oxidation states by swaps of Fe2+ and Fe3+ in the Coulomb field of all atoms.
 
-    Fe2+ and Fe3+ differ in their charge alone, so the energy of a swap is exact from the electrostatic potential at the
-    iron sites, which is kept up to date and never summed anew. Metropolis Monte Carlo from 10⁵ K to 1 K by × 0.9, as in
-    DOI 10.1021/acs.jpclett.3c01290; there with N² attempts a temperature, which at N = 1421 gains no energy over the
-    default here.
+    The two differ in their charge alone, so the energy of a swap is exact from the electrostatic potential at the iron
+    sites, which is kept up to date and never summed anew. The published method (DOI 10.1021/acs.jpclett.3c01290) swaps
+    random pairs by Metropolis Monte Carlo, N² attempts at each temperature. Here a move picks an ion of the rarer state
+    and puts it on any site of the other state, or back, with the Boltzmann probability of each (heat bath). That is in
+    detailed balance with the same distribution, and a move considers all sites at once; one move for every Fe weighs
+    as many swaps as N² attempts.
 
     Args:
         positions_angstrom: (n, 3) all atoms, Å.
         charges_e: (n,) all charges with the iron in its present states, e.
-        iron: (m,) indices of the Fe that may swap.
+        iron: (m,) indices of the Fe that may swap, all of them or the octahedral ones alone.
         is_fe3: (m,) bool, their states.
-        rng: source of the swaps.
+        rng: source of the moves.
+        cell_angstrom: (3, 3) cell vectors as rows, Å, of a periodic system; None for a finite one.
         step_e: charge by which Fe3+ exceeds Fe2+, e.
-        attempts_per_iron: attempts at each temperature, per swappable Fe.
-        schedule_K: first and last temperature, and the factor between two.
+        schedule: temperatures, and moves at each.
 
     Returns:
-        The states at the end.
+        The states at the end, and how the energy got there.
+
+    Raises:
+        InputError: if arrays do not fit together, or atoms lie on one another.
+
+    Example:
+        >>> line = np.array([[0.0, 0, 0], [3, 0, 0], [6, 0, 0], [7.5, 0, 0]])
+        >>> start = np.array([False, False, True])
+        >>> found = anneal_states(
+        ...     line, np.array([1.05, 1.05, 1.575, 1.0]), np.arange(3), start, np.random.default_rng(0)
+        ... )
+        >>> found.is_fe3  # as far from the other charge as can be
+        array([ True, False, False])
     """
     state = np.array(is_fe3, dtype=bool)
-    hot, cold, factor = schedule_K
-    temperatures = hot * factor ** np.arange(int(np.log(cold / hot) / np.log(factor)) + 1)
+    if not len(positions_angstrom) == len(charges_e) or not len(iron) == len(state):
+        raise InputError(
+            f"{len(positions_angstrom)} positions, {len(charges_e)} charges, {len(iron)} Fe and {len(state)} states "
+            "do not fit together"
+        )
+    temperatures = schedule.temperatures_K
     energies, acceptance = np.zeros(len(temperatures)), np.zeros(len(temperatures))
     if state.all() or not state.any():
         return SwapResult(state, temperatures, energies, acceptance)
-    sites = positions_angstrom[iron]
-    coupling = 1 / np.maximum(cdist(sites, sites), 1e-9)
-    np.fill_diagonal(coupling, 0.0)
-    coupling *= COULOMB_KCAL_ANGSTROM * step_e**2
-    potential = step_e * potential_at(positions_angstrom, charges_e, iron)
-    high, low = np.flatnonzero(state), np.flatnonzero(~state)
-    attempts = round(attempts_per_iron * len(iron))
+    _check_distances(positions_angstrom[iron], iron)
+    field = potential_at(positions_angstrom, charges_e, iron, cell_angstrom)
+    coupling = _coupling(positions_angstrom[iron], cell_angstrom, COULOMB_KCAL_ANGSTROM * step_e**2)
+    if not np.isfinite(field).all():
+        raise InputError(f"another atom lies on Fe {iron[np.argmin(np.isfinite(field))]} (counted from 0)")
+    # The rarer state is a gas of equal charges on the sites of the other one.
+    rare_is_fe3 = bool(2 * np.count_nonzero(state) <= len(state))
+    field *= step_e if rare_is_fe3 else -step_e
+    ions = np.flatnonzero(state == rare_is_fe3)
+    taken = np.where(state == rare_is_fe3, np.inf, 0.0)
+    weights = np.empty(len(state))
+    moves = max(1, round(schedule.sweeps * len(ions)))
     energy = 0.0
     for t, temperature in enumerate(temperatures):
-        accepted = 0
-        kt = BOLTZMANN_KCAL_PER_MOL_K * temperature
-        # One block of attempts at a time is screened at once; only the first that passes is made, because it changes
-        # the field for all behind it, and the attempts before it were rejections. That is the same chain as one by one.
-        done = 0
-        block = 64
-        while done < attempts:
-            size = min(block, attempts - done)
-            a, b = rng.integers(len(high), size=size), rng.integers(len(low), size=size)
-            i, j = high[a], low[b]
-            change = potential[j] - potential[i] - coupling[i, j]
-            passed = np.flatnonzero(change <= -kt * np.log1p(-rng.random(size)))
-            if not len(passed):
-                done += size
-                block = min(2 * block, 65536)
-                continue
-            first = passed[0]
-            done += int(first) + 1
-            block = max(8, min(65536, 4 * int(first) + 8))
-            high[a[first]], low[b[first]] = j[first], i[first]
-            potential += coupling[j[first]] - coupling[i[first]]
-            energy += change[first]
-            accepted += 1
-        energies[t], acceptance[t] = energy, accepted / attempts
-    state[:] = False
-    state[high] = True
-    return SwapResult(state, temperatures, energies, acceptance)
+        beta = 1 / (BOLTZMANN_KCAL_PER_MOL_K * temperature)
+        moved = 0
+        for ion, chance in zip(rng.integers(len(ions), size=moves), rng.random(moves), strict=True):
+            old = ions[ion]
+            row = coupling(old)
+            field -= row  # as if the ion were not there
+            taken[old] = 0.0
+            np.add(field, taken, out=weights)
+            np.subtract(weights.min(), weights, out=weights)
+            weights *= beta
+            np.exp(weights, out=weights)
+            np.cumsum(weights, out=weights)
+            new = int(weights.searchsorted(chance * weights[-1], side="right"))
+            if new != old:
+                energy += field[new] - field[old]
+                moved += 1
+                ions[ion] = new
+                row = coupling(new)
+            field += row
+            taken[new] = np.inf
+        energies[t], acceptance[t] = energy, moved / moves
+    found = np.full(len(state), not rare_is_fe3)
+    found[ions] = rare_is_fe3
+    return SwapResult(found, temperatures, energies, acceptance)
 
 
-def potential_at(positions_angstrom: np.ndarray, charges_e: np.ndarray, atoms: np.ndarray) -> np.ndarray:
-    """Return the electrostatic potential (m,) at some atoms of a finite system, kcal/mol/e, without their own."""
-    found = np.empty(len(atoms))
-    for start in range(0, len(atoms), 256):
-        some = atoms[start : start + 256]
-        distance = cdist(positions_angstrom[some], positions_angstrom)
-        distance[np.arange(len(some)), some] = np.inf
-        found[start : start + 256] = (charges_e / distance).sum(axis=1)
-    return COULOMB_KCAL_ANGSTROM * found
+def _coupling(sites: np.ndarray, cell: np.ndarray | None, strength: float) -> Callable[[int], np.ndarray]:
+    """Return a function that gives the repulsion (m,) of an ion on a site and one on each other site, kcal/mol."""
+    if cell is None and len(sites) > _STORED_SITES:
+
+        def row(i: int) -> np.ndarray:
+            with np.errstate(divide="ignore"):
+                found = strength / cdist(sites[i : i + 1], sites)[0]
+            found[i] = 0.0
+            return found
+
+        return row
+    matrix = inverse_distances(sites, sites, np.arange(len(sites)), cell)
+    matrix *= strength
+    return matrix.__getitem__
+
+
+def _check_distances(sites: np.ndarray, iron: np.ndarray) -> None:
+    """Raise InputError if two Fe are nearer than can be."""
+    distance, nearest = cKDTree(sites).query(sites, k=2)
+    if len(sites) > 1 and distance[:, 1].min() < LEAST_IRON_DISTANCE_ANGSTROM:
+        first = int(distance[:, 1].argmin())
+        raise InputError(
+            f"Fe {iron[first]} and Fe {iron[nearest[first, 1]]} (counted from 0) are {distance[first, 1]:.2f} Å apart: "
+            "positions must be in Å, and no atom may stand twice"
+        )
+
+
+def _remedy(rest: int, step: int) -> str:
+    if step != QUANTA_PER_OXIDATION:
+        return "change the number of protons or ligands"
+    # A proton on a lattice O brings −2 mod 21 quanta, a ligand without proton +2: 2 (protons − ligands) ≡ rest.
+    surplus = rest * 11 % QUANTA_PER_OXIDATION
+    return (
+        f"add {QUANTA_PER_OXIDATION - surplus} protons on lattice O or take {surplus} away (or as many ligands less or "
+        "more that bring none); as many protons as ligands always works, else the difference must be a multiple of "
+        f"{QUANTA_PER_OXIDATION}"
+    )
