@@ -93,8 +93,8 @@ def new(file: Path, preset: str) -> None:
 def run(study: Path, out: Path | None, threads: int | None) -> None:
     """Run a STUDY from its superlattice to its report; run it again to go on after a stop."""
     from simsc.md.parallel import patient_bcast, world
+    from simsc.study.context import follow
     from simsc.study.run import run_study
-    from simsc.study.stages import follow
 
     comm = world()
     stop = _StopRequest()

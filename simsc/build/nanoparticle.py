@@ -150,7 +150,7 @@ def carve(
         raise InputError(f"the crystal {crystal.symbols} holds no anion {anion}")
     normals, distances, area = _shape(crystal, shape, angstrom_from_nm(diameter_nm))
     reach = _circumradius(normals, distances)
-    origin = _centre(centre) @ crystal.cell.array
+    origin = centre_fractions(centre) @ crystal.cell.array
     positions, kinds = _fill(crystal, origin, reach + BOND_CUTOFF_ANGSTROM)
     ideal = _ideal_coordination(crystal, anion)[kinds]
     elements = np.array(crystal.symbols)[kinds]
@@ -189,7 +189,7 @@ def _shape(crystal: Atoms, shape: str | Mapping[str, float], diameter: float) ->
     for facet, energy in shape.items():
         if not (np.isfinite(energy) and energy > 0):
             raise InputError(f"facet {facet}: its energy must be a positive number, got {energy}")
-        family = _equivalent_normals(crystal, _miller_indices(facet))
+        family = _equivalent_normals(crystal, miller_indices(facet))
         normals.append(family)
         distances.append(np.full(len(family), float(energy)))
     if not normals:
@@ -206,7 +206,12 @@ def _shape(crystal: Atoms, shape: str | Mapping[str, float], diameter: float) ->
     return all_normals, all_distances * scale, hull.area * scale**2
 
 
-def _miller_indices(facet: str) -> tuple[int, int, int]:
+def miller_indices(facet: str) -> tuple[int, int, int]:
+    """Return the Miller indices of a facet such as `111`, `1-10` or `1 0 12`.
+
+    Raises:
+        InputError: if they are not three whole numbers, or all zero.
+    """
     words = facet.split() if " " in facet.strip() else _digits(facet.strip())
     try:
         h, k, l = (int(word) for word in words)  # noqa: E741
@@ -243,7 +248,12 @@ def _circumradius(normals: np.ndarray, distances: np.ndarray) -> float:
     return float(np.linalg.norm(corners, axis=1).max())
 
 
-def _centre(centre: str | tuple[float, float, float]) -> np.ndarray:
+def centre_fractions(centre: str | tuple[float, float, float]) -> np.ndarray:
+    """Return the fractional coordinates (3,) of a centre, by Wyckoff position or as they are.
+
+    Raises:
+        InputError: for a position that is not known, or not three finite numbers.
+    """
     if isinstance(centre, str):
         if centre not in CENTRES:
             raise InputError(f"centre {centre!r} is not known; available: {', '.join(CENTRES)}, or three fractions")

@@ -7,7 +7,7 @@ import numpy as np
 
 from simsc.build.functionalize import Nanoparticle
 from simsc.core.errors import InputError
-from simsc.core.files import new_hdf5, open_hdf5
+from simsc.core.files import new_hdf5, open_hdf5, write_text
 from simsc.forcefield.ligand import Ligand
 
 FORMAT = "simsc nanoparticle 1"
@@ -47,3 +47,11 @@ def read_nanoparticle(path: Path) -> Nanoparticle:
             float(file.attrs["area_nm2"]),
             float(file.attrs["diameter_nm"]),
         )
+
+
+def write_xyz(path: Path, elements: np.ndarray, positions_angstrom: np.ndarray) -> None:
+    """Write atoms as an XYZ file, Å, for molecular viewers."""
+    rows = [
+        f"{element} {x:.5f} {y:.5f} {z:.5f}" for element, (x, y, z) in zip(elements, positions_angstrom, strict=True)
+    ]
+    write_text(path, "\n".join([str(len(rows)), "", *rows, ""]))

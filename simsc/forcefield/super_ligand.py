@@ -114,7 +114,7 @@ def load_super_ligand(name: str = DEFAULT) -> SuperLigandParameters:
     Raises:
         InputError: if there is no such set or its file does not hold what the model needs.
     """
-    available = sorted(p.parent.name for p in resource_folder("forcefields").glob("*/parameters.json"))
+    available = sorted(p.parent.name for p in resource_folder("forcefields").glob("*_super_ligand/parameters.json"))
     if name not in available:
         raise InputError(f"force field {name!r} is not known; available: {', '.join(available)}")
     return read_super_ligand(resource_folder("forcefields") / name / "parameters.json")

@@ -23,6 +23,7 @@ from simsc.models.lammps_system import LammpsSystem
 
 TRAJECTORY = "trajectory.h5"
 DATA = "system.data"
+FINAL = "annealed.data"
 _S_PER_DAY = 86400.0
 _LARGEST_EXPANSION = 1.6  # of the volume, against the begin; thermal expansion up to 600 K gives 1.22
 ATOMS_A_THREAD = 2000  # with fewer, threads mostly wait for each other
@@ -47,6 +48,11 @@ class AnnealProgress:
     d_nn_nm: float
     ns_per_day: float
 
+    @property
+    def text(self) -> str:
+        """The same in one line, for a progress bar."""
+        return f"{self.phase}  {self.temperature_K:.0f} K  d_NN {self.d_nn_nm:.3f} nm  {self.ns_per_day:.3g} ns/day"
+
 
 def prepare(system: LammpsSystem, folder: Path) -> None:
     """Lay the LAMMPS scripts and the data file of a system into a folder, where plain `lmp` can run them too."""
@@ -61,7 +67,7 @@ def plain_lammps_arguments(system: LammpsSystem, protocol: Protocol, seed: int) 
     inputs: dict[str, list[str]] = {
         "seed": [str(seed)],
         **{name: [value] for name, value in system.variables.items()},
-        "pressure": [f"{protocol.pressure_atm:.10g}"],
+        "pressure": [f"{protocol.pressure_of(phase):.10g}" for phase in protocol.phases],
         "coupling": [protocol.coupling],
         "t_start": [f"{phase.start_K:.10g}" for phase in protocol.phases],
         "t_stop": [f"{phase.stop_K:.10g}" for phase in protocol.phases],
@@ -114,12 +120,13 @@ def anneal(
             session.set(**system.variables, data=DATA, seed=seed, t_first=f"{first:.10g}")
             session.script("system.lmp")
             session.script("push_off.lmp")
-            session.set(pressure=f"{protocol.pressure_atm:.10g}", coupling=protocol.coupling)
+            session.set(coupling=protocol.coupling)
             begin = time.monotonic()
             last: tuple[np.ndarray, np.ndarray] | None = None
             first_volume = abs(np.linalg.det(session.cell_angstrom()))
             for k, phase in enumerate(protocol.phases):
-                session.set(t_start=f"{phase.start_K:.10g}", t_stop=f"{phase.stop_K:.10g}")
+                pressure = f"{protocol.pressure_of(phase):.10g}"
+                session.set(t_start=f"{phase.start_K:.10g}", t_stop=f"{phase.stop_K:.10g}", pressure=pressure)
                 session.script("npt.lmp")
                 start = session.step
                 stop = start + sum(chunks[k])
@@ -165,7 +172,7 @@ def anneal(
                         )
                     )
                 session.script("npt_end.lmp")
-            session.write_data("annealed.data")
+            session.write_data(FINAL)
     finally:
         if writer is not None:
             writer.close()

@@ -15,12 +15,14 @@ class Phase:
         start_K: temperature at its begin, K.
         stop_K: temperature at its end, K.
         duration_ns: how long it takes, ns.
+        pressure_atm: target pressure, atm; None for that of the protocol.
     """
 
     name: str
     start_K: float
     stop_K: float
     duration_ns: float
+    pressure_atm: float | None = None
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,10 @@ class Protocol:
     pressure_atm: float = 1.0
     coupling: Literal["iso", "aniso", "tri"] = "tri"
     output_every_ns: float = 0.05
+
+    def pressure_of(self, phase: Phase) -> float:
+        """Return the target pressure of a phase, atm."""
+        return self.pressure_atm if phase.pressure_atm is None else phase.pressure_atm
 
     def chunks(self, timestep_fs: float) -> list[list[int]]:
         """Return, for each phase, the steps of its chunks: one output interval each, the last one what is left."""

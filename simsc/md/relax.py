@@ -60,6 +60,8 @@ def relax(
         session.script("push_off.lmp")
         positions = session.positions_angstrom() - session.centres_angstrom()[0]
     relaxed = nanoparticle.with_positions(positions)
+    if comm.rank > 0:
+        return relaxed
     closest, free = closest_contact_angstrom(relaxed), binding_modes(relaxed)["free"]
     if closest < LEAST_DISTANCE_ANGSTROM:
         raise SimulationError(f"two atoms are {closest:.2f} Å apart after relaxation; lower the coverage")

@@ -1,6 +1,7 @@
 """A trajectory: NP centres and thermodynamics over time, in HDF5, read back as superlattices."""
 
 import contextlib
+import csv
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 
 from simsc.core.cell import Cell
 from simsc.core.errors import InputError
-from simsc.core.files import write_error
+from simsc.core.files import whole_file, write_error
 from simsc.core.superlattice import Superlattice
 
 COLUMNS = {
@@ -65,6 +66,15 @@ class Trajectory:
         if len(frames) == 0:
             raise InputError(f"phase {phase_name!r} has no frame")
         return [int(f) for f in frames[-n:]]
+
+    def write_csv(self, path: Path) -> None:
+        """Write phase, time, temperature, pressure, energies, volume and spacing of every frame as CSV."""
+        with whole_file(path) as partial, open(partial, "w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(["phase", *COLUMNS])
+            for k in range(len(self)):
+                row = [f"{self.thermo[name][k]:.8g}" for name in COLUMNS]
+                writer.writerow([self.phase_names[self.phase[k]], *row])
 
 
 class TrajectoryWriter:

@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TextIO
+from typing import Any, Literal, TextIO
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -193,6 +193,36 @@ def write_data(path: Path, system: Topology, cell_angstrom: np.ndarray, title: s
     """
     with open(path, "w", encoding="ascii", errors="replace") as file:
         file.writelines(_data_file(system, cell_angstrom, title, triclinic))
+
+
+def what_is_what(nanoparticles: Sequence[Nanoparticle]) -> dict[str, Any]:
+    """Say which atoms of a system are which NP, core and ligand, as numbers of the data file (from 1, ends included).
+
+    Args:
+        nanoparticles: as they went into `dress_all_atom`.
+    """
+    first, molecule, listed = 1, len(nanoparticles) + 1, []
+    for k, nanoparticle in enumerate(nanoparticles):
+        c, n, m = len(nanoparticle.core_kinds), nanoparticle.n_ligands, nanoparticle.ligand.n
+        listed.append(
+            {
+                "nanoparticle": k + 1,
+                "atoms": [first, first + nanoparticle.n - 1],
+                "core": {"molecule": k + 1, "atoms": [first, first + c - 1]},
+                "ligands": {
+                    "count": n,
+                    "molecules": [molecule, molecule + n - 1],
+                    "atoms": [first + c, first + nanoparticle.n - 1],
+                    "atoms_each": m,
+                },
+            }
+        )
+        first, molecule = first + nanoparticle.n, molecule + n
+    ligand = nanoparticles[0].ligand
+    return {
+        "ligand": {"name": ligand.name, "smiles": ligand.smiles, "atoms": [atom.name for atom in ligand.atoms]},
+        "nanoparticles": listed,
+    }
 
 
 def read_positions(path: Path) -> tuple[np.ndarray, np.ndarray]:

@@ -14,8 +14,9 @@ from typing import Any
 
 from simsc.core.errors import InputError, StudyError
 from simsc.core.files import provenance, write_error, write_text
+from simsc.study.context import Context, Stage
 from simsc.study.schema import Study, read_study
-from simsc.study.stages import STAGES, Context
+from simsc.study.stages import stages_of
 
 STUDY_FILE = "study.toml"
 REPORT = "report.html"
@@ -51,7 +52,7 @@ def run_study(
     Args:
         study: the study.
         folder: run folder; created if needed.
-        comm: MPI communicator; the other ranks wait in `simsc.study.stages.follow`.
+        comm: MPI communicator; the other ranks wait in `simsc.study.context.follow`.
         threads: threads of this process.
         progress: called with the stage, the fraction done and a short text.
 
@@ -66,7 +67,7 @@ def run_study(
         skipped = []
         seconds: dict[str, float] = {}
         stale = False
-        for stage in STAGES:
+        for stage in stages_of(study):
             record = None if stale else _finished(folder / stage.name)
             if record is not None:
                 skipped.append(stage.name)
@@ -85,7 +86,7 @@ def run_study(
         return RunResult(folder, report, tuple(skipped), seconds)
 
 
-def _run_stage(stage: Any, folder: Path, context: Context) -> float:
+def _run_stage(stage: Stage, folder: Path, context: Context) -> float:
     """Run a stage in a folder of its own, which takes its final name when everything in it is whole."""
     partial, final = folder / f"{stage.name}.partial", folder / stage.name
     for old in (partial, final):

@@ -20,10 +20,13 @@ from pydantic import (
 )
 
 from simsc.build.close_packed import check_stacking
+from simsc.build.nanoparticle import MAGNETITE_LATTICE_ANGSTROM, centre_fractions, miller_indices
 from simsc.core.errors import InputError, StudyError
 from simsc.core.units import nm_from_angstrom
+from simsc.forcefield.ligand import load_ligand, read_ligand
 from simsc.forcefield.super_ligand import DEFAULT, load_super_ligand
 from simsc.md.protocol import Phase, Protocol
+from simsc.models.all_atom import TIMESTEPS_FS
 
 Count = Annotated[int, Field(ge=1, le=1000)]
 
@@ -36,7 +39,7 @@ class SuperlatticeSection(_Section):
     """The superlattice to build."""
 
     stacking: str
-    d_nn_nm: PositiveFloat
+    d_nn_nm: PositiveFloat | None = None
     lateral: tuple[Count, Count] = (1, 1)
 
     @field_validator("stacking")
@@ -62,6 +65,38 @@ class PhaseSection(_Section):
     start_K: PositiveFloat
     stop_K: PositiveFloat
     duration_ns: PositiveFloat
+    pressure_atm: float | None = None
+
+
+class AllAtomSection(_Section):
+    """All atoms instead of super-ligands: the nanoparticle, and the fcc crystal that the superlattice is made of."""
+
+    shape: Literal["truncated_cuboctahedron", "octahedron", "cube", "sphere"] = "truncated_cuboctahedron"
+    facets: dict[str, PositiveFloat] = {}
+    crystal: str = ""
+    lattice_angstrom: PositiveFloat = MAGNETITE_LATTICE_ANGSTROM
+    centre: str | tuple[float, float, float] = "8a"
+    least_oxygens: Annotated[int, Field(ge=0, le=6)] | Literal["all"] = 3
+    iron: Literal["A", "B"] = "A"
+    hydroxyl: Literal["clayff", "2025"] = "clayff"
+    ligand: str = "oleate_gaff_resp/gaff"
+    coverage_per_nm2: PositiveFloat = 4.8
+    count: PositiveInt | None = None
+    binding: Literal["monodentate", "bridging"] = "monodentate"
+    swap_tetrahedral: bool = False
+    independent: Literal[1, 4] = 1
+    orientation: Literal["aligned", "random"] = "aligned"
+    constraints: Literal["none", "hydrogens", "heavy_hydrogens"] = "hydrogens"
+    cutoff_angstrom: Annotated[float, Field(ge=8, le=20)] = 10.0
+    kspace_accuracy: Annotated[float, Field(ge=1e-8, le=1e-3)] = 1.0e-4
+    compress_ns: PositiveFloat = 0.02
+    compress_K: PositiveFloat = 450.0
+    phases: Annotated[list[PhaseSection], Field(min_length=1)] = [  # of the equilibration of fcc
+        PhaseSection(name="press", start_K=450.0, stop_K=500.0, duration_ns=0.04, pressure_atm=2000.0),
+        PhaseSection(name="settle", start_K=500.0, stop_K=300.0, duration_ns=0.04),
+        PhaseSection(name="rest", start_K=300.0, stop_K=300.0, duration_ns=0.1),
+    ]
+    output_every_ns: PositiveFloat = 0.002
 
 
 class AnnealSection(_Section):
@@ -122,6 +157,7 @@ class Study(_Section):
     seed: Annotated[int, Field(ge=1, le=2**31 - 1)] = 1
     superlattice: SuperlatticeSection
     nanoparticle: NanoparticleSection
+    all_atom: AllAtomSection | None = None
     anneal: AnnealSection
     order: OrderSection = OrderSection()
     scattering: ScatteringSection
@@ -133,6 +169,49 @@ class Study(_Section):
         for key in ("before", "after"):
             if (name := getattr(self.scattering, key)) not in names:
                 raise ValueError(f"scattering.{key}: {name!r} is not a phase; phases are {', '.join(names)}")
+        if self.scattering.core_radius_std_nm > self.nanoparticle.core_radius_nm / 4:
+            raise ValueError("scattering.core_radius_std_nm: must not exceed a quarter of the core radius")
+        timestep_fs = self._check_super_ligand() if self.all_atom is None else self._check_all_atom(self.all_atom)
+        chunks = Protocol(
+            tuple(Phase(**phase.model_dump()) for phase in self.anneal.phases),
+            output_every_ns=self.anneal.output_every_ns,
+        )
+        frames = dict(zip(names, map(len, chunks.chunks(timestep_fs)), strict=True))
+        for key in ("before", "after"):
+            name = getattr(self.scattering, key)
+            if frames[name] < self.scattering.frames:
+                raise ValueError(
+                    f"scattering.frames: phase {name!r} has {frames[name]} frame(s), not {self.scattering.frames}; "
+                    "lower anneal.output_every_ns or scattering.frames"
+                )
+        return self
+
+    def _check_all_atom(self, section: AllAtomSection) -> float:
+        """Check what belongs to all atoms, and return the time step, fs."""
+        if self.superlattice.d_nn_nm is not None:
+            raise ValueError(
+                "superlattice.d_nn_nm: comes from the equilibrated fcc crystal; leave it out with all_atom"
+            )
+        for facet in section.facets:
+            try:
+                miller_indices(facet)
+            except InputError as error:
+                raise ValueError(f"all_atom.facets: {error}") from None
+        try:
+            if section.ligand.endswith(".json"):
+                read_ligand(Path(section.ligand))
+            else:
+                load_ligand(section.ligand)
+            centre_fractions(section.centre)
+        except InputError as error:
+            raise ValueError(f"all_atom: {error}") from None
+        return TIMESTEPS_FS[section.constraints]
+
+    def _check_super_ligand(self) -> float:
+        """Check what belongs to super-ligands, and return the time step, fs."""
+        d_nn_nm = self.superlattice.d_nn_nm
+        if d_nn_nm is None:
+            raise ValueError("superlattice.d_nn_nm: is missing")
         try:
             parameters = load_super_ligand(self.anneal.force_field)
         except InputError as error:
@@ -144,28 +223,14 @@ class Study(_Section):
                 f"nanoparticle.core_radius_nm: {self.nanoparticle.core_radius_nm:g} is outside {low:g} … {high:g} nm, "
                 f"where the force field {self.anneal.force_field} holds"
             )
-        if self.scattering.core_radius_std_nm > self.nanoparticle.core_radius_nm / 4:
-            raise ValueError("scattering.core_radius_std_nm: must not exceed a quarter of the core radius")
-        if self.superlattice.d_nn_nm <= 2 * self.nanoparticle.core_radius_nm:
+        if d_nn_nm <= 2 * self.nanoparticle.core_radius_nm:
             raise ValueError("superlattice.d_nn_nm: the cores overlap; it must exceed the core diameter")
         reach = nm_from_angstrom(parameters.reach_angstrom)
-        if self.superlattice.d_nn_nm > 2 * (self.nanoparticle.core_radius_nm + reach):
+        if d_nn_nm > 2 * (self.nanoparticle.core_radius_nm + reach):
             raise ValueError(
-                f"superlattice.d_nn_nm: at {self.superlattice.d_nn_nm:g} nm neighbours' ligands do not reach each "
+                f"superlattice.d_nn_nm: at {d_nn_nm:g} nm neighbours' ligands do not reach each "
                 f"other; it must not exceed {2 * (self.nanoparticle.core_radius_nm + reach):.3g} nm"
             )
-        chunks = Protocol(
-            tuple(Phase(**phase.model_dump()) for phase in self.anneal.phases),
-            output_every_ns=self.anneal.output_every_ns,
-        )
-        frames = dict(zip(names, map(len, chunks.chunks(parameters.dynamics.timestep_fs)), strict=True))
-        for key in ("before", "after"):
-            name = getattr(self.scattering, key)
-            if frames[name] < self.scattering.frames:
-                raise ValueError(
-                    f"scattering.frames: phase {name!r} has {frames[name]} frame(s), not {self.scattering.frames}; "
-                    "lower anneal.output_every_ns or scattering.frames"
-                )
         low, high = validity.temperature_K
         for k, phase in enumerate(self.anneal.phases):
             for key in ("start_K", "stop_K"):
@@ -174,11 +239,11 @@ class Study(_Section):
                         f"anneal.phases[{k}].{key}: {getattr(phase, key):g} is outside {low:g} … {high:g} K, "
                         f"where the force field {self.anneal.force_field} holds"
                     )
-        return self
+        return parameters.dynamics.timestep_fs
 
     def to_toml(self) -> str:
         """Return the study with all defaults filled in, as TOML."""
-        return tomli_w.dumps(self.model_dump(mode="json"))
+        return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
 
     def differences(self, other: "Study") -> list[str]:
         """Describe each key whose value differs in another study, as `key: value here → value there`."""

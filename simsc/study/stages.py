@@ -2,10 +2,8 @@
 
 import csv
 import json
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -29,12 +27,13 @@ from simsc.correlation.engine import correlate
 from simsc.correlation.peaks import layer_momentum_transfer
 from simsc.correlation.shells import first_bright_peak, shells_of_crystal
 from simsc.forcefield.super_ligand import load_super_ligand
-from simsc.md.anneal import TRAJECTORY, AnnealProgress, anneal, plain_lammps_arguments, prepare
-from simsc.md.parallel import patient_bcast
+from simsc.md.anneal import TRAJECTORY, AnnealProgress, plain_lammps_arguments, prepare
 from simsc.md.protocol import Phase, Protocol
-from simsc.md.trajectory import COLUMNS, Trajectory, read_trajectory
+from simsc.md.trajectory import Trajectory, read_trajectory
 from simsc.models.super_ligand import dress_super_ligand
 from simsc.scattering.amplitude import intensity_on_grid
+from simsc.study.all_atom import crystal_stage, equilibrated_d_nn_nm, nanoparticle_stage, restacked
+from simsc.study.context import Context, Stage
 from simsc.study.schema import Study, q2_values
 
 STATES = ("before", "after")
@@ -44,42 +43,12 @@ ORDER = "simsc order 1"
 _TOLERANCE = 1e-6
 
 
-@dataclass(frozen=True)
-class Context:
-    """What a stage may need.
-
-    Args:
-        study: the study.
-        folder: the run folder, with one folder for each finished stage.
-        comm: MPI communicator.
-        threads: threads of this process.
-        progress: called with the stage, the fraction done and a short text.
-    """
-
-    study: Study
-    folder: Path
-    comm: Any
-    threads: int
-    progress: Callable[[str, float, str], None]
-
-    def rng(self, purpose: int) -> np.random.Generator:
-        """Return the random numbers of one purpose, the same for the same study."""
-        return np.random.default_rng([self.study.seed, purpose])
-
-
-@dataclass(frozen=True)
-class Stage:
-    """A named step; `run` gets the context and an empty folder for its files."""
-
-    name: str
-    run: Callable[[Context, Path], None]
-
-
 def build_stage(context: Context, out: Path) -> None:
     """Build the superlattice."""
     study = context.study
     section = study.superlattice
-    superlattice = close_packed(section.stacking, section.d_nn_nm, section.lateral, study.nanoparticle.core_radius_nm)
+    d_nn_nm = equilibrated_d_nn_nm(context.folder) if section.d_nn_nm is None else section.d_nn_nm
+    superlattice = close_packed(section.stacking, d_nn_nm, section.lateral, study.nanoparticle.core_radius_nm)
     write_superlattice(out / "superlattice.h5", superlattice, provenance(study=study.title))
 
 
@@ -87,45 +56,23 @@ def anneal_stage(context: Context, out: Path) -> None:
     """Dress the superlattice, lay out everything that LAMMPS needs, and anneal on all ranks."""
     study = context.study
     superlattice = read_superlattice(context.folder / "build" / "superlattice.h5")
-    system = dress_super_ligand(superlattice, load_super_ligand(study.anneal.force_field), context.rng(1))
+    if study.all_atom is not None:
+        system = restacked(context, superlattice, out)
+    else:
+        system = dress_super_ligand(superlattice, load_super_ligand(study.anneal.force_field), context.rng(1))
     prepare(system, out)
     arguments = plain_lammps_arguments(system, _protocol(study), study.seed)
     write_text(out / "plain_lammps.txt", "lmp " + " ".join(arguments) + "\n")
 
     def report(progress: AnnealProgress) -> None:
-        context.progress(
-            "anneal",
-            progress.fraction,
-            f"{progress.phase}  {progress.temperature_K:.0f} K  d_NN {progress.d_nn_nm:.3f} nm  "
-            f"{progress.ns_per_day:.0f} ns/day",
-        )
+        context.progress("anneal", progress.fraction, progress.text)
 
     context.progress("anneal", 0.0, "pushing the tails apart")
-    task = (replace(system, data=""), superlattice.radii_nm, _protocol(study), str(out.absolute()), study.seed)
-    if context.comm.size > 1:
-        patient_bcast(context.comm, "anneal")
-        context.comm.bcast(task, root=0)
-    trajectory = _anneal_together(task, context.comm, context.threads, report)
-    assert trajectory is not None
-    with whole_file(out / "thermo.csv") as partial, open(partial, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["phase", *COLUMNS])
-        for k in range(len(trajectory)):
-            row = [f"{trajectory.thermo[name][k]:.8g}" for name in COLUMNS]
-            writer.writerow([trajectory.phase_names[trajectory.phase[k]], *row])
-
-
-def follow(comm: Any, threads: int) -> None:
-    """What ranks other than 0 do: wait, anneal when asked to, until told to stop."""
-    while patient_bcast(comm) == "anneal":
-        _anneal_together(comm.bcast(None, root=0), comm, threads, lambda progress: None)
-
-
-def _anneal_together(
-    task: tuple[Any, ...], comm: Any, threads: int, report: Callable[[AnnealProgress], None]
-) -> Trajectory | None:
-    system, radii_nm, protocol, folder, seed = task
-    return anneal(system, radii_nm, protocol, Path(folder), seed, comm, threads, report)
+    lean = replace(system, data="")
+    trajectory = context.together(
+        "anneal", lean, superlattice.radii_nm, _protocol(study), out.absolute(), study.seed, report=report
+    )
+    trajectory.write_csv(out / "thermo.csv")
 
 
 def order_stage(context: Context, out: Path) -> None:
@@ -213,6 +160,7 @@ def correlation_stage(context: Context, out: Path) -> None:
         write_map(out / f"map_{state}.h5", correlation, origin)
 
 
+ALL_ATOM_STAGES = (Stage("nanoparticle", nanoparticle_stage), Stage("crystal", crystal_stage))
 STAGES = (
     Stage("build", build_stage),
     Stage("anneal", anneal_stage),
@@ -220,6 +168,11 @@ STAGES = (
     Stage("scattering", scattering_stage),
     Stage("correlation", correlation_stage),
 )
+
+
+def stages_of(study: Study) -> tuple[Stage, ...]:
+    """Return the stages of a study in their order."""
+    return STAGES if study.all_atom is None else ALL_ATOM_STAGES + STAGES
 
 
 def _protocol(study: Study) -> Protocol:

@@ -1,0 +1,173 @@
+"""The stages that only an all-atom study has: nanoparticles, and the fcc crystal in which they come to rest."""
+
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from simsc.build.census import take_census
+from simsc.build.functionalize import Nanoparticle, functionalize
+from simsc.build.nanoparticle import Core, carve, magnetite, read_crystal
+from simsc.build.nanoparticle_file import read_nanoparticle, write_nanoparticle, write_xyz
+from simsc.build.restack import fcc_orientation
+from simsc.build.surface import hydroxylate
+from simsc.classify.neighbours import mean_nearest_distance_nm
+from simsc.core.files import provenance, read_superlattice, write_superlattice, write_text
+from simsc.core.superlattice import Superlattice
+from simsc.core.units import steps_from_ns
+from simsc.forcefield.ligand import Ligand, load_ligand, read_ligand
+from simsc.forcefield.magnetite import MagnetiteParameters, load_magnetite
+from simsc.md.anneal import FINAL, AnnealProgress, prepare
+from simsc.md.protocol import Phase, Protocol
+from simsc.models.all_atom import TIMESTEPS_FS, dress_all_atom, read_positions, taken_apart, what_is_what
+from simsc.models.lammps_system import LammpsSystem
+from simsc.study.context import Context
+from simsc.study.schema import AllAtomSection
+
+_FILE = "nanoparticle_{}.h5"
+
+
+def nanoparticle_stage(context: Context, out: Path) -> None:
+    """Carve, hydroxylate, cap and relax each independent NP."""
+    section = _section(context)
+    parameters, ligand = _parameters(section), _ligand(section)
+    core = _core(section, 2 * context.study.nanoparticle.core_radius_nm)
+    capped = hydroxylate(core, section.least_oxygens)
+    write_xyz(out / "core.xyz", core.elements, core.positions_angstrom)
+    heavy = np.concatenate([core.positions_angstrom, capped.oxygens_angstrom, capped.hydrogens_angstrom])
+    n_oh = len(capped.oxygens_angstrom)
+    write_xyz(out / "hydroxylated.xyz", np.array([*core.elements, *["O"] * n_oh, *["H"] * n_oh]), heavy)
+    for k in range(section.independent):
+        share = f"{k + 1} of {section.independent}: " if section.independent > 1 else ""
+
+        def progress(what: str, k: int = k, share: str = share) -> None:
+            context.progress("nanoparticle", (k + 0.1) / section.independent, share + what)
+
+        nanoparticle = functionalize(
+            capped,
+            ligand,
+            parameters,
+            context.rng(100 + k),
+            section.coverage_per_nm2,
+            section.count,
+            section.binding,
+            section.swap_tetrahedral,
+            progress,
+        )
+        census = {"built": asdict(take_census(nanoparticle, parameters))}
+        progress(f"relaxing {nanoparticle.n} atoms")
+        scratch = out / f"relax_{k}"
+        scratch.mkdir()
+        relaxed = context.together("relax", nanoparticle, parameters, scratch.absolute(), context.study.seed + k)
+        census["relaxed"] = asdict(take_census(relaxed, parameters))
+        write_nanoparticle(out / _FILE.format(k), relaxed, provenance(seed=context.study.seed, number=k))
+        write_xyz(out / f"nanoparticle_{k}.xyz", relaxed.elements, relaxed.positions_angstrom)
+        write_text(out / f"census_{k}.json", json.dumps(census, indent=1))
+
+
+def crystal_stage(context: Context, out: Path) -> None:
+    """Bring the NPs together in an fcc cell, and equilibrate it at pressure."""
+    section, seed = _section(context), context.study.seed
+    parameters = _parameters(section)
+    nanoparticles = _read(context.folder / "nanoparticle", section)
+    timestep_fs = TIMESTEPS_FS[section.constraints]
+    scratch = out / "compress"
+    scratch.mkdir()
+    orientations = _orientations(section, len(nanoparticles), context.rng(200))
+    context.progress("crystal", 0.0, "bringing the nanoparticles together")
+    lattice, nanoparticles = context.together(
+        "bring_together",
+        nanoparticles,
+        parameters,
+        scratch.absolute(),
+        seed,
+        orientations,
+        section.constraints,
+        steps_from_ns(section.compress_ns, timestep_fs),
+        section.compress_K,
+    )
+    turned = Rotation.identity(lattice.n)
+    system = _dressed(lattice, nanoparticles, turned, section)
+    prepare(system, out)
+    protocol = Protocol(
+        tuple(Phase(**phase.model_dump()) for phase in section.phases), output_every_ns=section.output_every_ns
+    )
+    radii_nm = np.full(lattice.n, context.study.nanoparticle.core_radius_nm)
+
+    def report(progress: AnnealProgress) -> None:
+        context.progress("crystal", progress.fraction, progress.text)
+
+    trajectory = context.together(
+        "anneal", replace(system, data=""), radii_nm, protocol, out.absolute(), seed, report=report
+    )
+    trajectory.write_csv(out / "thermo.csv")
+    lattice, nanoparticles = taken_apart(*read_positions(out / FINAL), nanoparticles, parameters)
+    write_superlattice(out / "superlattice.h5", lattice, provenance(seed=seed))
+    census = []
+    for k, nanoparticle in enumerate(nanoparticles):
+        write_nanoparticle(out / _FILE.format(k), nanoparticle, provenance(seed=seed, number=k))
+        census.append(asdict(take_census(nanoparticle, parameters)))
+    write_text(out / "census.json", json.dumps(census, indent=1))
+
+
+def equilibrated_d_nn_nm(folder: Path) -> float:
+    """Return the nearest-neighbour distance of the equilibrated fcc crystal of a run folder, nm."""
+    return mean_nearest_distance_nm(read_superlattice(folder / "crystal" / "superlattice.h5"))
+
+
+def restacked(context: Context, superlattice: Superlattice, out: Path) -> LammpsSystem:
+    """Put the NPs of the equilibrated fcc crystal, as they are, on the sites of another stacking.
+
+    Writes `what_is_what.json` beside the data file: which atoms are which NP, core and ligand.
+    """
+    section = _section(context)
+    equilibrated = _read(context.folder / "crystal", section)
+    nanoparticles = [equilibrated[k % len(equilibrated)] for k in range(superlattice.n)]
+    # In the crystal they stand turned already: aligned with its cubic axes, or each at random.
+    axes = fcc_orientation(context.study.superlattice.stacking)
+    orientations = Rotation.concatenate([axes] * superlattice.n)
+    write_text(out / "what_is_what.json", json.dumps(what_is_what(nanoparticles), indent=1))
+    return _dressed(superlattice, nanoparticles, orientations, section)
+
+
+def _section(context: Context) -> AllAtomSection:
+    section = context.study.all_atom
+    assert section is not None
+    return section
+
+
+def _parameters(section: AllAtomSection) -> MagnetiteParameters:
+    return load_magnetite(section.iron, section.hydroxyl)
+
+
+def _ligand(section: AllAtomSection) -> Ligand:
+    return read_ligand(Path(section.ligand)) if section.ligand.endswith(".json") else load_ligand(section.ligand)
+
+
+def _core(section: AllAtomSection, diameter_nm: float) -> Core:
+    crystal = read_crystal(Path(section.crystal)) if section.crystal else magnetite(section.lattice_angstrom)
+    return carve(crystal, diameter_nm, section.facets or section.shape, section.centre)
+
+
+def _orientations(section: AllAtomSection, n: int, rng: np.random.Generator) -> Rotation:
+    return Rotation.random(n, rng=rng) if section.orientation == "random" else Rotation.identity(n)
+
+
+def _read(folder: Path, section: AllAtomSection) -> list[Nanoparticle]:
+    return [read_nanoparticle(folder / _FILE.format(k)) for k in range(section.independent)]
+
+
+def _dressed(
+    superlattice: Superlattice, nanoparticles: list[Nanoparticle], orientations: Rotation, section: AllAtomSection
+) -> LammpsSystem:
+    return dress_all_atom(
+        superlattice,
+        nanoparticles,
+        orientations,
+        _parameters(section),
+        section.constraints,
+        section.cutoff_angstrom,
+        section.kspace_accuracy,
+    )
