@@ -36,6 +36,13 @@ class HydroxylBond(_Values):
     r0_angstrom: PositiveFloat
 
 
+class HydroxylAngle(_Values):
+    """Harmonic Fe–O–H angle k (θ − θ0)²."""
+
+    k_kcal_per_mol_rad2: PositiveFloat
+    theta0_degree: PositiveFloat
+
+
 class Species(_Values):
     """One kind of core atom."""
 
@@ -54,6 +61,7 @@ class _File(_Values):
     charge_quanta: dict[str, int]
     masses_g_per_mol: dict[str, PositiveFloat]
     hydroxyl_bond: HydroxylBond
+    hydroxyl_angle: HydroxylAngle
 
 
 class MagnetiteParameters(_Values):
@@ -62,10 +70,13 @@ class MagnetiteParameters(_Values):
     Attributes:
         species: by kind, a word out of `KINDS`.
         hydroxyl_bond: the O–H bond.
+        hydroxyl_angle: the Fe–O–H angle of ClayFF. Optional, and not used by simsc: it needs a fixed list of Fe–O
+            neighbours, and an Fe–O bond beside it would switch off the forces that hold the core together.
     """
 
     species: dict[str, Species]
     hydroxyl_bond: HydroxylBond
+    hydroxyl_angle: HydroxylAngle
 
     @cached_property
     def quanta(self) -> dict[str, int]:
@@ -120,4 +131,4 @@ def load_magnetite(
             epsilon_kcal_per_mol=lennard_jones[element].epsilon_kcal_per_mol,
             sigma_angstrom=lennard_jones[element].sigma_angstrom,
         )
-    return MagnetiteParameters(species=species, hydroxyl_bond=file.hydroxyl_bond)
+    return MagnetiteParameters(species=species, hydroxyl_bond=file.hydroxyl_bond, hydroxyl_angle=file.hydroxyl_angle)
