@@ -26,7 +26,7 @@ DATA = "system.data"
 FINAL = "annealed.data"
 _S_PER_DAY = 86400.0
 _LARGEST_EXPANSION = 1.6  # of the volume, against the begin; thermal expansion up to 600 K gives 1.22
-ATOMS_A_THREAD = 2000  # with fewer, threads mostly wait for each other
+_ATOMS_A_THREAD = 2000  # with fewer, threads mostly wait for each other
 _HOTTEST = 2.0  # times the target temperature
 
 
@@ -52,6 +52,11 @@ class AnnealProgress:
     def text(self) -> str:
         """The same in one line, for a progress bar."""
         return f"{self.phase}  {self.temperature_K:.0f} K  d_NN {self.d_nn_nm:.3f} nm  {self.ns_per_day:.3g} ns/day"
+
+
+def useful_threads(system: LammpsSystem, comm: Any, threads: int) -> int:
+    """Return how many of the threads of a rank a system can use."""
+    return max(1, min(threads, system.n_atoms // (_ATOMS_A_THREAD * comm.size)))
 
 
 def prepare(system: LammpsSystem, folder: Path) -> None:
@@ -114,8 +119,7 @@ def anneal(
     total = sum(map(sum, chunks))
     writer = TrajectoryWriter(partial, radii_nm, names) if comm.rank == 0 else None
     try:
-        useful = max(1, system.n_atoms // (ATOMS_A_THREAD * comm.size))
-        with LammpsSession(folder, comm, min(threads, useful)) as session:
+        with LammpsSession(folder, comm, useful_threads(system, comm, threads)) as session:
             first = protocol.phases[0].start_K
             session.set(**system.variables, data=DATA, seed=seed, t_first=f"{first:.10g}")
             session.script("system.lmp")

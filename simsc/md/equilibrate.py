@@ -13,7 +13,7 @@ from simsc.core.errors import InputError
 from simsc.core.superlattice import Superlattice
 from simsc.core.units import nm_from_angstrom
 from simsc.forcefield.magnetite import MagnetiteParameters
-from simsc.md.anneal import DATA, prepare
+from simsc.md.anneal import DATA, prepare, useful_threads
 from simsc.md.session import LammpsSession
 from simsc.models.all_atom import Constraints, dress_all_atom, taken_apart
 
@@ -34,12 +34,13 @@ def bring_together(
     parameters: MagnetiteParameters,
     folder: Path,
     seed: int,
-    comm: Any,
-    threads: int = 1,
     orientations: Rotation | None = None,
     constraints: Constraints = "hydrogens",
     duration_steps: int = 10_000,
     temperature_K: float = 450.0,
+    *,
+    comm: Any,
+    threads: int = 1,
 ) -> tuple[Superlattice, list[Nanoparticle]]:
     """Bring relaxed NPs from far apart into an fcc crystal, cores rigid, while their ligands find room.
 
@@ -50,12 +51,12 @@ def bring_together(
         parameters: force field of the core.
         folder: empty folder for LAMMPS's files.
         seed: of the random velocities, 1 … 2³¹ − 1.
-        comm: MPI communicator.
-        threads: OpenMP threads a rank.
         orientations: one for each NP; by default all cubic axes lie along those of the crystal.
         constraints: see `simsc.models.all_atom.dress_all_atom`.
         duration_steps: time steps of the compression.
         temperature_K: temperature in it, K.
+        comm: MPI communicator.
+        threads: OpenMP threads a rank.
 
     Returns:
         The sites, a little further apart than in the dense crystal, and the NPs as they stand there, turned and about
@@ -78,7 +79,7 @@ def bring_together(
     if comm.rank == 0:
         prepare(system, folder)
     comm.barrier()
-    with LammpsSession(folder, comm, threads) as session:
+    with LammpsSession(folder, comm, useful_threads(system, comm, threads)) as session:
         session.set(**system.variables, data=DATA, seed=seed, t_first=f"{temperature_K:.10g}")
         session.set(scale=f"{min(1.0, stop_nm / start_nm):.10g}", squeeze_steps=duration_steps)
         session.set(t_squeeze=f"{temperature_K:.10g}")

@@ -13,7 +13,7 @@ from simsc.core.errors import SimulationError
 from simsc.core.superlattice import Superlattice
 from simsc.core.units import nm_from_angstrom
 from simsc.forcefield.magnetite import MagnetiteParameters
-from simsc.md.anneal import ATOMS_A_THREAD, DATA, prepare
+from simsc.md.anneal import DATA, prepare, useful_threads
 from simsc.md.session import LammpsSession
 from simsc.models.all_atom import Constraints, dress_all_atom
 from simsc.models.lammps_system import LammpsSystem
@@ -54,7 +54,7 @@ def relax(
     if comm.rank == 0:
         prepare(system, folder)
     comm.barrier()
-    with LammpsSession(folder, comm, max(1, min(threads, system.n_atoms // ATOMS_A_THREAD))) as session:
+    with LammpsSession(folder, comm, useful_threads(system, comm, threads)) as session:
         session.set(**system.variables, data=DATA, seed=seed, t_first=f"{temperature_K:.10g}")
         session.script("system.lmp")
         session.script("push_off.lmp")
