@@ -23,7 +23,7 @@ from simsc.md.parallel import world
 from simsc.md.relax import relax
 from simsc.models.all_atom import dress_all_atom, read_positions, taken_apart, topology, write_data
 
-LIGANDS = ["stearate_gaff_am1bcc/gaff", "stearate_gaff_am1bcc/gaff"]
+LIGANDS = ["oleate_gaff_resp/gaff", "stearate_gaff_am1bcc/gaff"]
 
 
 @pytest.fixture(scope="module")

@@ -55,3 +55,18 @@ def write_xyz(path: Path, elements: np.ndarray, positions_angstrom: np.ndarray) 
         f"{element} {x:.5f} {y:.5f} {z:.5f}" for element, (x, y, z) in zip(elements, positions_angstrom, strict=True)
     ]
     write_text(path, "\n".join([str(len(rows)), "", *rows, ""]))
+
+
+def read_xyz(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Read elements (n,) and positions (n, 3), Å, of an XYZ file that `write_xyz` wrote.
+
+    Raises:
+        InputError: if the file cannot be read.
+    """
+    try:
+        rows = [line.split() for line in path.read_text(encoding="utf-8").splitlines()[2:]]
+        return np.array([row[0] for row in rows]), np.array([[float(word) for word in row[1:4]] for row in rows])
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from None
+    except (ValueError, IndexError):
+        raise InputError(f"{path}: is no XYZ file") from None

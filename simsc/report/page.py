@@ -18,13 +18,16 @@ import numpy as np
 from simsc.classify.stacking import layer_kinds, same_stacking
 from simsc.core.cell import Cell
 from simsc.core.files import write_text
-from simsc.report import figures, scattering_figures
+from simsc.report import figures, nanoparticle_figures, scattering_figures
 from simsc.report.embed import drawing_style, json_script, png, svg
-from simsc.report.results import STAGES, STATES, Results, State, read_results
+from simsc.report.results import STATES, Results, State, read_results
 from simsc.study.schema import Study, preset_text
 
 _DOI = "https://doi.org/10.1021/acsnano.5c16138"
 _PAPER = f'<a href="{_DOI}" rel="noreferrer">Lapkin et al., ACS Nano 2025, 19, 42881</a>'
+
+_COARSE = """<p><strong>An accelerated preview.</strong> The model is coarse-grained: its ligands are
+soft and its dynamics fast, so its time is not real time, and it has not been shown to prefer fcc over hcp.</p>"""
 
 
 def write_report(folder: Path, report: Path) -> None:
@@ -44,8 +47,10 @@ def write_report(folder: Path, report: Path) -> None:
 def page(results: Results) -> str:
     """Return the whole page as HTML."""
     title = results.study.title or f"Annealing of {results.study.superlattice.stacking}"
+    all_atom = () if results.all_atom is None else (("nanoparticle", "The nanoparticle", nanoparticle_section),)
     sections = (
         ("summary", "Study and result", summary_section),
+        *all_atom,
         ("system", "The system in three dimensions", system_section),
         ("order", "Bond order", order_section),
         ("sequence", "Stacking sequence", sequence_section),
@@ -92,13 +97,73 @@ def summary_section(results: Results) -> str:
     return f"""
 <div class="headline">{cards}</div>
 <p class="lead"><strong>{_comparison(results)}</strong></p>
-<div class="note" role="note"><p><strong>An accelerated preview.</strong> The model is coarse-grained: its ligands are
-soft and its dynamics fast, so its time is not real time, and it has not been shown to prefer fcc over hcp.</p>
+<div class="note" role="note">{"" if results.all_atom else _COARSE}
 <p><strong>The scattering is that of a replicated cell.</strong> A finite crystal is needed, so the annealed cell was
 repeated {replicate} times and {"the largest ball cut out of it" if section.shape == "ball" else "used as one block"}:
 {numbers}. All copies hold the same NP centres, so there is less disorder than in a real crystal, and the period of
 the cell shows in the scattering.</p></div>
 {_study_table(results.study)}"""
+
+
+_CENSUS = {
+    "atoms": "atoms",
+    "core_atoms": "atoms of the lattice",
+    "hydroxyls": "OH groups",
+    "protons": "protons on lattice O",
+    "fe2": "Fe²⁺",
+    "fe3": "Fe³⁺",
+    "charge_e": "charge (e)",
+    "ligands": "ligands",
+    "coverage_per_nm2": "ligands per nm²",
+    "bound": "ligands bound",
+    "cis": "cis C=C",
+    "closest_angstrom": "closest contact (Å)",
+    "interior_ideal": "interior Fe with ideal coordination",
+}
+
+
+def nanoparticle_section(results: Results) -> str:
+    """Return pictures and a census of the first NP, and how its crystal came to rest."""
+    assert results.all_atom is not None
+    found = results.all_atom
+    head = "".join(f'<th scope="col" class="number">{_text(name)}</th>' for name in found.censuses)
+    rows = {
+        label: [f"{census[key]:.4g}" if isinstance(census[key], float) else f"{census[key]}" for census in columns]
+        for key, label in _CENSUS.items()
+        if (columns := list(found.censuses.values()))
+    }
+    for mode in ("bridging", "chelating", "monodentate", "free"):
+        rows[f"ligands {mode}"] = [str(census["binding"][mode]) for census in found.censuses.values()]
+    table = "".join(
+        f'<tr><th scope="row">{_text(label)}</th>'
+        + "".join(f'<td class="number">{_text(value)}</td>' for value in values)
+        + "</tr>"
+        for label, values in rows.items()
+    )
+    return (
+        _figure(
+            png(nanoparticle_figures.portraits(found.structures), "The core, with OH groups, and with its ligands."),
+            "Iron orange, oxygen red, carbon grey, hydrogen white; one scale.",
+        )
+        + _figure(
+            png(
+                nanoparticle_figures.portraits(found.structures[1:], cut=True),
+                "The same, without the half that is nearer to the eye.",
+            ),
+            "The same, without the half that is nearer to the eye.",
+        )
+        + f"""<div class="scroll"><table><caption>What the first nanoparticle is made of</caption>
+<thead><tr><th scope="col">what</th>{head}</tr></thead><tbody>{table}</tbody></table></div>"""
+        + _figure(
+            svg(
+                nanoparticle_figures.spacing_series(found.crystal),
+                "rest",
+                "Nearest-neighbour distance of the fcc crystal during its equilibration, with the drift at its end.",
+            ),
+            "Nearest-neighbour distance of the fcc crystal while it comes to rest, before it is stacked anew. As "
+            "long as the dashed line falls, the crystal has not come to rest.",
+        )
+    )
 
 
 def system_section(results: Results) -> str:
@@ -294,13 +359,13 @@ def provenance_section(results: Results) -> str:
     rows = "".join(
         f'<tr><th scope="row">{name}</th><td class="number">{results.records[name]["seconds"]:.1f}</td>'
         f"<td>{_text(_when(record))}</td><td>{_versions(record)}</td></tr>"
-        for name in STAGES
+        for name in results.records
         if (record := results.records[name]["provenance"])
     )
-    total = sum(results.records[name]["seconds"] for name in STAGES)
+    total = sum(results.records[name]["seconds"] for name in results.records)
     digests = "".join(
         f'<tr><th scope="row">{_text(f"{name}/{file}")}</th><td><code>{_text(digest)}</code></td></tr>'
-        for name in STAGES
+        for name in results.records
         for file, digest in results.records[name]["outputs"].items()
     )
     return f"""
@@ -380,9 +445,13 @@ def _readable(study: Study) -> dict[str, str]:
     return {
         "stacking": lattice.stacking,
         "NPs in the cell": f"{2 * len(lattice.stacking) * lattice.lateral[0] * lattice.lateral[1]}",
-        "nearest-neighbour distance at the start": f"{lattice.d_nn_nm:g} nm",
+        "nearest-neighbour distance at the start": "that of the equilibrated fcc crystal"
+        if lattice.d_nn_nm is None
+        else f"{lattice.d_nn_nm:g} nm",
         "core radius": f"{study.nanoparticle.core_radius_nm:g} nm",
-        "force field": anneal.force_field,
+        "force field": anneal.force_field
+        if study.all_atom is None
+        else f"all atoms: {study.all_atom.ligand}, iron {study.all_atom.iron}, {study.all_atom.constraints}",
         "pressure and coupling": f"{anneal.pressure_atm:g} atm, {anneal.coupling}",
         **phases,
         "frames saved every": f"{anneal.output_every_ns:g} ns",
@@ -496,7 +565,7 @@ def _when(record: dict[str, Any]) -> str:
 
 
 def _provenance(results: Results) -> dict[str, Any]:
-    record: dict[str, Any] = results.records[STAGES[-1]]["provenance"]
+    record: dict[str, Any] = list(results.records.values())[-1]["provenance"]
     return record
 
 

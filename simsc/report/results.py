@@ -9,14 +9,15 @@ from typing import Any
 import h5py
 import numpy as np
 
+from simsc.build.nanoparticle_file import read_xyz
 from simsc.core.correlation_map import CorrelationMap
 from simsc.core.errors import InputError
 from simsc.core.files import read_intensity, read_map, read_superlattice
 from simsc.core.intensity import IntensityVolume
 from simsc.md.trajectory import Trajectory, read_trajectory
 from simsc.study.schema import Study, read_study
+from simsc.study.stages import stages_of
 
-STAGES = ("build", "anneal", "order", "scattering", "correlation")
 STATES = ("before", "after")
 
 
@@ -74,6 +75,21 @@ class State:
 
 
 @dataclass(frozen=True, eq=False)
+class AllAtom:
+    """What an all-atom study has besides.
+
+    Attributes:
+        structures: title, elements (n,) and positions (n, 3) in Å of the first NP: bare, hydroxylated, relaxed.
+        censuses: by state, `simsc.build.census.Census` as a mapping.
+        crystal: equilibration of the fcc crystal.
+    """
+
+    structures: list[tuple[str, np.ndarray, np.ndarray]]
+    censuses: dict[str, dict[str, Any]]
+    crystal: Trajectory
+
+
+@dataclass(frozen=True, eq=False)
 class Results:
     """Everything that the report shows.
 
@@ -90,6 +106,18 @@ class Results:
     order: Order
     states: dict[str, State]
     records: dict[str, dict[str, Any]]
+    all_atom: AllAtom | None = None
+
+
+def _read_all_atom(folder: Path) -> AllAtom:
+    structures = [
+        (title, *read_xyz(folder / "nanoparticle" / f"{name}.xyz"))
+        for title, name in (("core", "core"), ("with OH", "hydroxylated"), ("with ligands", "nanoparticle_0"))
+    ]
+    censuses = json.loads((folder / "nanoparticle" / "census_0.json").read_text(encoding="utf-8"))
+    crystal = json.loads((folder / "crystal" / "census.json").read_text(encoding="utf-8"))
+    censuses["in the fcc crystal"] = crystal[0]
+    return AllAtom(structures, censuses, read_trajectory(folder / "crystal" / "trajectory.h5"))
 
 
 def read_results(folder: Path) -> Results:
@@ -100,9 +128,10 @@ def read_results(folder: Path) -> Results:
     """
     try:
         study = read_study(folder / "study.toml")
+        stages = [stage.name for stage in stages_of(study)]
         trajectory = read_trajectory(folder / "anneal" / "trajectory.h5")
         summary = json.loads((folder / "order" / "summary.json").read_text(encoding="utf-8"))
-        records = {name: json.loads((folder / name / "done.json").read_text(encoding="utf-8")) for name in STAGES}
+        records = {name: json.loads((folder / name / "done.json").read_text(encoding="utf-8")) for name in stages}
         order = _read_order(folder / "order")
         return Results(
             study,
@@ -110,6 +139,7 @@ def read_results(folder: Path) -> Results:
             order,
             {name: _read_state(folder, name, summary[name], order) for name in STATES},
             records,
+            None if study.all_atom is None else _read_all_atom(folder),
         )
     except (OSError, KeyError, ValueError) as error:
         raise InputError(f"{folder}: is not a finished run ({' '.join(str(error).split())}); run it again") from None
