@@ -26,7 +26,7 @@ from simsc.build.close_packed import close_packed
 from simsc.build.functionalize import Nanoparticle, functionalize
 from simsc.build.nanoparticle import Core, carve, magnetite
 from simsc.build.nanoparticle_file import write_xyz
-from simsc.build.restack import fcc_orientation
+from simsc.build.restack import fcc_orientation, primitive_fcc
 from simsc.build.surface import hydroxylate
 from simsc.forcefield.ligand import Ligand, load_ligand
 from simsc.forcefield.magnetite import load_magnetite
@@ -56,17 +56,26 @@ def main() -> None:
         system = dress_all_atom(lattice, [built], Rotation.concatenate([fcc_orientation(PAPER)] * 24), parameters)
         (folder / "own.data").write_text(system.data)
         own_cell = time.perf_counter() - begin
+        begin = time.perf_counter()
+        alone = dress_all_atom(primitive_fcc(9.0), [built], Rotation.identity(1), parameters)
+        (folder / "alone.data").write_text(alone.data)
+        own_file = time.perf_counter() - begin
         rows = [
             ("one NP", "simsc", own_np, built.n, closest_contact_angstrom(built)),
+            ("one NP, data file", "simsc", own_file, alone.n_atoms, ""),
             ("24 NPs, data file", "simsc", own_cell, system.n_atoms, ""),
         ]
         if arguments.packmol:
             rows.append(
                 ("one NP", "packmol", *packmol(arguments.packmol, folder, core, ligand, built, arguments.limit))
             )
-        if arguments.moltemplate:
-            seconds, n = moltemplate(arguments.moltemplate, folder, built, 24, arguments.limit)
-            rows.append(("24 NPs, data file", "moltemplate", seconds, n, ""))
+        for copies, what in ((1, "one NP, data file"), (24, "24 NPs, data file")) if arguments.moltemplate else ():
+            try:
+                seconds, n = moltemplate(arguments.moltemplate, folder, built, copies, arguments.limit)
+            except subprocess.TimeoutExpired:
+                print(f"{what}: moltemplate was stopped after {arguments.limit:.0f} s")
+                continue
+            rows.append((what, "moltemplate", seconds, n, ""))
     own = {what: seconds for what, program, seconds, *_ in rows if program == "simsc"}
     table = [
         (
