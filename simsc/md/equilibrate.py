@@ -13,7 +13,7 @@ from simsc.build.functionalize import Nanoparticle
 from simsc.build.restack import cubic_fcc, primitive_fcc
 from simsc.core.errors import InputError
 from simsc.core.superlattice import Superlattice
-from simsc.core.units import angstrom_from_nm, nm_from_angstrom
+from simsc.core.units import angstrom_from_nm, nm_from_angstrom, steps_from_ns
 from simsc.forcefield.magnetite import MagnetiteParameters
 from simsc.md.anneal import DATA, prepare, useful_threads
 from simsc.md.session import LammpsSession
@@ -21,6 +21,7 @@ from simsc.models.all_atom import Constraints, dress_all_atom, taken_apart
 
 LIGAND_VOLUME_NM3_PER_G_PER_MOL = 1.86e-3  # of a liquid of 0.89 g/cm³, such as oleic acid
 _GAP_NM = 0.3  # beyond the estimated distance, from where the barostat takes over
+_LONGEST_STEP_FS = 2.0  # of `compress.lmp`
 _CLEARANCE_ANGSTROM = 2.5  # between atoms of different NPs at the start
 
 
@@ -38,7 +39,7 @@ def bring_together(
     seed: int,
     orientations: Rotation | None = None,
     constraints: Constraints = "hydrogens",
-    duration_steps: int = 10_000,
+    duration_ns: float = 0.02,
     temperature_K: float = 450.0,
     *,
     comm: Any,
@@ -55,7 +56,7 @@ def bring_together(
         seed: of the random velocities, 1 … 2³¹ − 1.
         orientations: one for each NP; by default all cubic axes lie along those of the crystal.
         constraints: see `simsc.models.all_atom.dress_all_atom`.
-        duration_steps: time steps of the compression.
+        duration_ns: how long the compression takes, ns.
         temperature_K: temperature in it, K.
         comm: MPI communicator.
         threads: OpenMP threads a rank.
@@ -87,7 +88,10 @@ def bring_together(
     comm.barrier()
     with LammpsSession(folder, comm, useful_threads(system, comm, threads)) as session:
         session.set(**system.variables, data=DATA, seed=seed, t_first=f"{temperature_K:.10g}")
-        session.set(scale=f"{min(1.0, stop_nm / start_nm):.10g}", squeeze_steps=duration_steps)
+        session.set(
+            scale=f"{min(1.0, stop_nm / start_nm):.10g}",
+            squeeze_steps=steps_from_ns(duration_ns, min(system.timestep_fs, _LONGEST_STEP_FS)),
+        )
         session.set(t_squeeze=f"{temperature_K:.10g}")
         session.script("system.lmp")
         session.script("push_off.lmp")

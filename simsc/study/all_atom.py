@@ -16,12 +16,11 @@ from simsc.build.surface import hydroxylate
 from simsc.classify.neighbours import mean_nearest_distance_nm
 from simsc.core.files import provenance, read_superlattice, write_superlattice, write_text
 from simsc.core.superlattice import Superlattice
-from simsc.core.units import steps_from_ns
 from simsc.forcefield.ligand import Ligand, load_ligand, read_ligand
 from simsc.forcefield.magnetite import MagnetiteParameters, load_magnetite
 from simsc.md.anneal import FINAL, AnnealProgress, prepare
 from simsc.md.protocol import Phase, Protocol
-from simsc.models.all_atom import TIMESTEPS_FS, dress_all_atom, read_positions, taken_apart, what_is_what
+from simsc.models.all_atom import dress_all_atom, read_positions, taken_apart, what_is_what
 from simsc.models.lammps_system import LammpsSystem
 from simsc.study.context import Context
 from simsc.study.schema import AllAtomSection
@@ -72,7 +71,6 @@ def crystal_stage(context: Context, out: Path) -> None:
     section, seed = _section(context), context.study.seed
     parameters = _parameters(section)
     nanoparticles = _read(context.folder / "nanoparticle", section)
-    timestep_fs = TIMESTEPS_FS[section.constraints]
     scratch = out / "compress"
     scratch.mkdir()
     orientations = _orientations(section, len(nanoparticles), context.rng(200))
@@ -85,7 +83,7 @@ def crystal_stage(context: Context, out: Path) -> None:
         seed,
         orientations,
         section.constraints,
-        steps_from_ns(section.compress_ns, timestep_fs),
+        section.compress_ns,
         section.compress_K,
     )
     turned = Rotation.identity(lattice.n)
