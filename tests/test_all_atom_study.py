@@ -54,6 +54,7 @@ def write(path: Path, changes: dict[str, str]) -> Path:
         ({"stacking": '"ABD"'}, "out of A, B and C"),
         ({"core_radius_nm": "2.0\n[superlattice2]"}, "superlattice2"),
         ({"lateral": "[1, 1]\nd_nn_nm = 6.2"}, "leave it out"),
+        ({"coupling": '"tri"\nforce_field = "x"'}, "anneal.force_field"),
         ({"independent": "3"}, "all_atom.independent"),
         ({"constraints": '"rigid"'}, "all_atom.constraints"),
         ({"cutoff_angstrom": "3.0", "centre": '"8a"\ncutoff_angstrom = 3.0'}, "all_atom.cutoff_angstrom"),

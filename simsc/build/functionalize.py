@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation
 
 from simsc.build.conformers import chain_conformers
 from simsc.build.nanoparticle import BOND_CUTOFF_ANGSTROM, Core
-from simsc.build.oxidation import anneal_states, count_iron
+from simsc.build.oxidation import anneal_states, count_iron, random_states
 from simsc.build.surface import Hydroxylated, hydrogens
 from simsc.core.errors import InputError
 from simsc.forcefield.ligand import Ligand
@@ -168,7 +168,7 @@ def functionalize(
     placed = _place(heads, _normals(middle, core), ligand, positions, kinds, rng)
 
     progress("annealing the oxidation states")
-    is_fe3 = rng.permutation(len(swappable)) >= n_fe2
+    is_fe3 = random_states(len(swappable), len(swappable) - n_fe2, rng)
     kinds[swappable[~is_fe3]] = np.char.replace(kinds[swappable[~is_fe3]], "3", "2")
     charges = np.concatenate([parameters.charges_e(kinds), np.tile(ligand.charges, n)])
     everything = np.concatenate([positions, placed.reshape(-1, 3)])

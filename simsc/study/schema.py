@@ -192,6 +192,8 @@ class Study(_Section):
             raise ValueError(
                 "superlattice.d_nn_nm: comes from the equilibrated fcc crystal; leave it out with all_atom"
             )
+        if self.anneal.force_field != DEFAULT:
+            raise ValueError("anneal.force_field: is that of super-ligands; leave it out with all_atom")
         for facet in section.facets:
             try:
                 miller_indices(facet)
