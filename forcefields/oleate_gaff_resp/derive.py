@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from simsc.forcefield.carboxylate import elements_of, read_smiles
 
+from simsc.forcefield.carboxylate import elements_of, read_smiles
 from simsc.forcefield.geometries import radius_of_gyration
 from simsc.forcefield.ligand import read_ligand, write_ligand
 from simsc.forcefield.parameterise import (
