@@ -14,8 +14,8 @@ demo: $(STAMP)
 	$(BIN)/simsc run simsc/study/presets/preview.toml --out demo_run
 
 test: $(STAMP)
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
+	$(BIN)/ruff check --no-cache .
+	$(BIN)/ruff format --no-cache --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest $(PYTEST_ARGUMENTS)
 

@@ -1,5 +1,7 @@
 """Ligands on cores: numbers, neutrality, geometry; and the LAMMPS system of all atoms."""
 
+import json
+
 import MDAnalysis
 import numpy as np
 import pytest
@@ -21,7 +23,8 @@ from simsc.forcefield.ligand import load_ligand
 from simsc.forcefield.magnetite import load_magnetite
 from simsc.md.parallel import world
 from simsc.md.relax import relax
-from simsc.models.all_atom import dress_all_atom, read_positions, taken_apart, topology, write_data
+from simsc.models.all_atom import dress_all_atom, read_positions, taken_apart, topology, what_is_what, write_data
+from simsc.models.universe import read_universe
 
 LIGANDS = ["oleate_gaff_resp/gaff", "stearate_gaff_am1bcc/gaff"]
 
@@ -171,17 +174,42 @@ def test_data_file_reads_back_with_mdanalysis(small, tmp_path, heavy):
     turned = Rotation.from_rotvec([[0, 0, 0], [0.3, 0.4, 0.5]])
     system = topology([small, small], centres, turned, load_magnetite(), heavy)
     write_data(path, system, cell, "two")
-    universe = MDAnalysis.Universe(path, format="DATA", topology_format="DATA")
+    what = what_is_what([small, small], load_magnetite(), "heavy_hydrogens" if heavy else "hydrogens")
+    (tmp_path / "what.json").write_text(json.dumps(what))
+    universe = read_universe(path, tmp_path / "what.json")
     assert len(universe.atoms) == 2 * small.n
     assert np.allclose(universe.atoms.positions, system.positions_angstrom, atol=1e-4)
     assert np.allclose(universe.atoms.charges, system.charges_e, atol=1e-6)
-    assert len(universe.residues) == 2 + 2 * small.n_ligands
     assert len(universe.bonds) == 2 * (small.n_ligands * len(small.ligand.bonds) + len(small.core_bonds))
     total = 2 * (small.n_ligands * sum(atom.mass_g_per_mol for atom in small.ligand.atoms))
     total += 2 * sum(load_magnetite().species[kind].mass_g_per_mol for kind in small.core_kinds)
     assert universe.atoms.masses.sum() == pytest.approx(total, rel=1e-6)
-    # Every ligand is one connected fragment of its own residue.
-    assert len(universe.atoms[system.molecules > 2].fragments) == 2 * small.n_ligands
+    assert list(universe.segments.segids) == ["NP1", "NP2"]
+    assert all((segment.atoms.elements == small.elements).all() for segment in universe.segments)
+    ligands = universe.select_atoms("segid NP2 and resname LIG").residues
+    assert len(ligands) == small.n_ligands
+    assert (ligands[3].atoms.names == [atom.name for atom in small.ligand.atoms]).all()
+    assert (ligands.atoms.indices >= small.n + len(small.core_kinds)).all()
+    assert (universe.select_atoms("segid NP1 and resname CORE").names == small.core_kinds).all()
+    # Every ligand is one connected fragment.
+    assert all(len(residue.atoms.fragments) == 1 for residue in ligands)
+
+
+def test_files_that_make_no_universe_are_refused(small, tmp_path):
+    data, what = tmp_path / "one.data", tmp_path / "what.json"
+    system = topology([small], np.full((1, 3), 45.0), Rotation.identity(1), load_magnetite())
+    write_data(data, system, np.eye(3) * 90.0, "one")
+    with pytest.raises(InputError, match=r"what\.json: No such file"):
+        read_universe(data, what)
+    what.write_text("{")
+    with pytest.raises(InputError, match=r"what\.json: line 1 is no JSON"):
+        read_universe(data, what)
+    what.write_text(json.dumps(what_is_what([small, small], load_magnetite(), "hydrogens")))
+    with pytest.raises(InputError, match=r"what\.json: does not belong to .*one\.data"):
+        read_universe(data, what)
+    data.write_text("2 atoms\n\nAtoms # full\n\n1 1 1 0 0 0 0\n")
+    with pytest.raises(InputError, match=r"one\.data: is no whole LAMMPS data file"):
+        read_universe(data, what)
 
 
 def test_positions_come_back_from_a_data_file(small, tmp_path):

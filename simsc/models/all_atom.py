@@ -80,7 +80,7 @@ def topology(
     ligand = nanoparticles[0].ligand
     if any(nanoparticle.ligand != ligand for nanoparticle in nanoparticles):
         raise InputError("all NPs of one system need the same ligand")
-    names, masses, epsilon, sigma, ligand_types = _types(ligand, parameters, heavy_hydrogens)
+    names, masses, epsilon, sigma, ligand_types, _ = _types(ligand, parameters, heavy_hydrogens)
     positions, charges, types, molecules, owners, core_bonds, ligand_starts = [], [], [], [], [], [], []
     start, next_molecule = 0, len(nanoparticles) + 1
     for k, nanoparticle in enumerate(nanoparticles):
@@ -195,11 +195,15 @@ def write_data(path: Path, system: Topology, cell_angstrom: np.ndarray, title: s
         file.writelines(_data_file(system, cell_angstrom, title, triclinic))
 
 
-def what_is_what(nanoparticles: Sequence[Nanoparticle]) -> dict[str, Any]:
+def what_is_what(
+    nanoparticles: Sequence[Nanoparticle], parameters: MagnetiteParameters, constraints: Constraints
+) -> dict[str, Any]:
     """Say which atoms of a system are which NP, core and ligand, as numbers of the data file (from 1, ends included).
 
     Args:
-        nanoparticles: as they went into `dress_all_atom`.
+        nanoparticles: as they went into `dress_all_atom`, one a site.
+        parameters: as there.
+        constraints: as there.
     """
     first, molecule, listed = 1, len(nanoparticles) + 1, []
     for k, nanoparticle in enumerate(nanoparticles):
@@ -219,7 +223,9 @@ def what_is_what(nanoparticles: Sequence[Nanoparticle]) -> dict[str, Any]:
         )
         first, molecule = first + nanoparticle.n, molecule + n
     ligand = nanoparticles[0].ligand
+    types = _types(ligand, parameters, constraints == "heavy_hydrogens")
     return {
+        "atom_types": [{"name": name, "element": element} for name, element in zip(types[0], types[-1], strict=True)],
         "ligand": {"name": ligand.name, "smiles": ligand.smiles, "atoms": [atom.name for atom in ligand.atoms]},
         "nanoparticles": listed,
     }
@@ -294,12 +300,13 @@ def _positions(file: TextIO) -> tuple[np.ndarray, np.ndarray]:
 
 def _types(
     ligand: Ligand, parameters: MagnetiteParameters, heavy_hydrogens: bool
-) -> tuple[list[str], list[float], list[float], list[float], np.ndarray]:
-    """Return names, masses, ε and σ of all atom types, and the type of each ligand atom."""
+) -> tuple[list[str], list[float], list[float], list[float], np.ndarray, list[str]]:
+    """Return names, masses, ε and σ of all atom types, the type of each ligand atom, and the elements of the types."""
     gained = HEAVY_HYDROGEN_MASS - HYDROGEN_MASS if heavy_hydrogens else 0.0
-    names, masses, epsilon, sigma = [], [], [], []
+    names, masses, epsilon, sigma, elements = [], [], [], [], []
     for kind, species in parameters.species.items():
         names.append(kind)
+        elements.append("Fe" if kind.startswith("Fe") else kind[0])
         masses.append(species.mass_g_per_mol + gained * {"H": 1, "OH": -1, "OP": -1}.get(kind, 0))
         epsilon.append(species.epsilon_kcal_per_mol)
         sigma.append(species.sigma_angstrom)
@@ -311,11 +318,12 @@ def _types(
         name = atom.type + suffix
         if name not in names:
             names.append(name)
+            elements.append(atom.element)
             masses.append(atom.mass_g_per_mol + (gained if atom.element == "H" else -gained * hydrogens))
             epsilon.append(ligand.lennard_jones[atom.type].epsilon_kcal_per_mol)
             sigma.append(ligand.lennard_jones[atom.type].sigma_angstrom)
         kinds.append(names.index(name))
-    return names, masses, epsilon, sigma, np.array(kinds)
+    return names, masses, epsilon, sigma, np.array(kinds), elements
 
 
 def _terms(ligand: Ligand, starts: np.ndarray) -> tuple[dict[str, np.ndarray], dict[str, list[str]]]:

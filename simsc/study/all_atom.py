@@ -126,7 +126,8 @@ def restacked(context: Context, superlattice: Superlattice, out: Path) -> Lammps
     # In the crystal they stand turned already: aligned with its cubic axes, or each at random.
     axes = fcc_orientation(context.study.superlattice.stacking)
     orientations = Rotation.concatenate([axes] * superlattice.n)
-    write_text(out / "what_is_what.json", json.dumps(what_is_what(nanoparticles), indent=1))
+    what = what_is_what(nanoparticles, _parameters(section), section.constraints)
+    write_text(out / "what_is_what.json", json.dumps(what, indent=1))
     return _dressed(superlattice, nanoparticles, orientations, section)
 
 
