@@ -127,7 +127,7 @@ def dress_all_atom(
     orientations: Rotation,
     parameters: MagnetiteParameters,
     constraints: Constraints = "hydrogens",
-    cutoff_angstrom: float = 10.0,
+    cutoff_angstrom: float = 9.0,
     kspace_accuracy: float = 1.0e-4,
     triclinic: bool = True,
 ) -> LammpsSystem:

@@ -1,6 +1,7 @@
 """The stages that only an all-atom study has: nanoparticles, and the fcc crystal in which they come to rest."""
 
 import json
+import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -33,6 +34,8 @@ def nanoparticle_stage(context: Context, out: Path) -> None:
     section = _section(context)
     parameters, ligand = _parameters(section), _ligand(section)
     core = _core(section, 2 * context.study.nanoparticle.core_radius_nm)
+    if section.crystal:
+        shutil.copyfile(section.crystal, out / "crystal.cif")
     capped = hydroxylate(core, section.least_oxygens)
     write_xyz(out / "core.xyz", core.elements, core.positions_angstrom)
     heavy = np.concatenate([core.positions_angstrom, capped.oxygens_angstrom, capped.hydrogens_angstrom])

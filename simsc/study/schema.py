@@ -87,7 +87,7 @@ class AllAtomSection(_Section):
     independent: Literal[1, 4] = 1
     orientation: Literal["aligned", "random"] = "aligned"
     constraints: Literal["none", "hydrogens", "heavy_hydrogens"] = "hydrogens"
-    cutoff_angstrom: Annotated[float, Field(ge=8, le=20)] = 10.0
+    cutoff_angstrom: Annotated[float, Field(ge=8, le=20)] = 9.0
     kspace_accuracy: Annotated[float, Field(ge=1e-8, le=1e-3)] = 1.0e-4
     compress_ns: PositiveFloat = 0.02
     compress_K: PositiveFloat = 450.0
