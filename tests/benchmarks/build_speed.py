@@ -41,7 +41,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--packmol", default=shutil.which("packmol"))
     parser.add_argument("--moltemplate", default=shutil.which("moltemplate.sh"))
-    parser.add_argument("--limit", type=float, default=3600, help="seconds after which another program is stopped")
+    parser.add_argument("--limit", type=float, default=3600, help="seconds after which another program is stopped (>)")
     parser.add_argument("--write", action="store_true")
     arguments = parser.parse_args()
     ligand, parameters = load_ligand("oleate_gaff_resp/gaff"), load_magnetite()
@@ -66,24 +66,25 @@ def main() -> None:
             ("24 NPs, data file", "simsc", own_cell, system.n_atoms, ""),
         ]
         if arguments.packmol:
-            rows.append(
-                ("one NP", "packmol", *packmol(arguments.packmol, folder, core, ligand, built, arguments.limit))
-            )
+            try:
+                found = packmol(arguments.packmol, folder, core, ligand, built, arguments.limit)
+            except subprocess.TimeoutExpired:
+                found = (arguments.limit, 0, "")
+            rows.append(("one NP", "packmol", *found))
         for copies, what in ((1, "one NP, data file"), (24, "24 NPs, data file")) if arguments.moltemplate else ():
             try:
                 seconds, n = moltemplate(arguments.moltemplate, folder, built, copies, arguments.limit)
             except subprocess.TimeoutExpired:
-                print(f"{what}: moltemplate was stopped after {arguments.limit:.0f} s")
-                continue
+                seconds, n = arguments.limit, 0
             rows.append((what, "moltemplate", seconds, n, ""))
     own = {what: seconds for what, program, seconds, *_ in rows if program == "simsc"}
     table = [
         (
             what,
             program,
-            f"{seconds:.1f}",
-            f"{seconds / own[what]:.1f}",
-            n,
+            f"{'>' * (n == 0)}{seconds:.1f}",
+            f"{'>' * (n == 0)}{seconds / own[what]:.1f}",
+            n or "stopped",
             closest if closest == "" else f"{closest:.2f}",
         )
         for what, program, seconds, n, closest in rows
