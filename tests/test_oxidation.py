@@ -352,7 +352,7 @@ def test_script_for_lammps_swaps_to_energies_as_low(small, tmp_path, rng):
     positions, iron, is_fe3, charges = small
     write_data(tmp_path / "core.data", bare(positions + 60.0, charges), np.eye(3) * 120, "core")
     script = resource_folder("lammps_inputs/magnetite") / "swap.lmp"
-    command = ["mpiexec", "-n", "1", str(sys.prefix) + "/bin/lmp", "-in", str(script), "-screen", "none"]
+    command = [sys.prefix + "/bin/mpiexec", "-n", "1", sys.prefix + "/bin/lmp", "-in", str(script), "-screen", "none"]
     for name, value in {
         "data": "core.data",
         "fe2": "1",
