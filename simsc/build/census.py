@@ -7,10 +7,10 @@ from scipy.spatial import ConvexHull, cKDTree
 
 from simsc.build.conformers import dihedral_radian, double_bonds
 from simsc.build.functionalize import Nanoparticle
-from simsc.build.nanoparticle import BOND_CUTOFF_ANGSTROM
 from simsc.forcefield.magnetite import MagnetiteParameters
 
 BOUND_ANGSTROM = 2.6  # longest Fe–O distance of a bound carboxylate; the next shell begins beyond 3 Å
+_SHELL_ANGSTROM = 2.8  # between the first (2.06 Å) and the second (3.48 Å) O around Fe in magnetite, for hot cores too
 _INTERIOR_ANGSTROM = 4.0  # depth below the outermost lattice atoms from which the crystal is complete
 
 
@@ -33,7 +33,7 @@ class Census:
         cis: number of C=C that are cis, of all C=C of all ligands.
         double_bonds: number of C=C.
         closest_angstrom: smallest distance of two atoms that share no bond and no bonded neighbour, Å.
-        interior_ideal: fraction of the Fe deeper than 4 Å in the core that have exactly their 4 or 6 O.
+        interior_ideal: fraction of the Fe deeper than 4 Å in the core that have exactly their 4 or 6 O within 2.8 Å.
     """
 
     atoms: int
@@ -70,7 +70,7 @@ def take_census(nanoparticle: Nanoparticle, parameters: MagnetiteParameters) -> 
     depth = -(positions @ faces[:, :3].T + faces[:, 3]).max(axis=1)
     interior = (states != "") & (depth > _INTERIOR_ANGSTROM)
     oxygens = cKDTree(positions[np.char.startswith(kinds, "O")])
-    coordination = np.array([len(near) for near in oxygens.query_ball_point(positions[interior], BOND_CUTOFF_ANGSTROM)])
+    coordination = np.array([len(near) for near in oxygens.query_ball_point(positions[interior], _SHELL_ANGSTROM)])
     ideal = np.where(np.char.startswith(kinds[interior], "FeT"), 4, 6)
     return Census(
         atoms=nanoparticle.n,
