@@ -44,6 +44,7 @@ from simsc.scattering.amplitude import intensity_on_grid
 from simsc.study.schema import preset_names, preset_text, read_study
 
 _PLAIN_INTERVAL_S = 20.0
+_PATIENCE_S = 1.0  # launchers send the same signal twice
 _POOR_COVERAGE = 0.5
 _TELLING = 0.03  # fraction done from which the time left can be told
 _LENGTH_UNIT = click.option(
@@ -90,23 +91,26 @@ def new(file: Path, preset: str) -> None:
 @click.argument("study", type=_PATH)
 @click.option("--out", type=_PATH, help="Run folder; the default is STUDY without its ending, plus _run.")
 @click.option("--threads", type=click.IntRange(min=1), help="Threads of each process; the default shares the cores.")
-def run(study: Path, out: Path | None, threads: int | None) -> None:
+@click.option(
+    "--max-hours", type=click.FloatRange(min=0), help="Stop at the last checkpoint before this, h, with exit status 85."
+)
+def run(study: Path, out: Path | None, threads: int | None, max_hours: float | None) -> None:
     """Run a STUDY from its superlattice to its report; run it again to go on after a stop."""
     from simsc.md.parallel import patient_bcast, world
     from simsc.study.context import follow
     from simsc.study.run import run_study
 
     comm = world()
-    stop = _StopRequest()
+    stop = _StopRequest(max_hours)
     threads = threads or max(1, available_cores() // comm.size)
     if comm.rank > 0:
-        follow(comm, threads)
+        follow(comm, threads, stop)
         return
     try:
         folder = out or Path(f"{study.stem}_run")
         parsed = read_study(study)
         with _StageProgress() as progress:
-            result = run_study(parsed, folder, comm, threads, stop.checked(progress))
+            result = run_study(parsed, folder, comm, threads, progress, stop)
     finally:
         if comm.size > 1:
             patient_bcast(comm, "stop")
@@ -295,6 +299,8 @@ def main() -> NoReturn:
     """Run the command line and end with its exit status; errors of simsc are one line, without traceback."""
     try:
         status = cli.main(standalone_mode=False) or 0
+    except StoppedEarly as error:
+        _fail(str(error), error.exit_status, together=True)
     except SimscError as error:
         _fail(str(error), error.exit_status)
     except click.exceptions.NoArgsIsHelpError as error:
@@ -309,8 +315,14 @@ def main() -> NoReturn:
     sys.exit(status)
 
 
-def _fail(message: str, status: int) -> NoReturn:
-    """Say what is wrong in one line and end at once, whatever libraries would still like to do."""
+def _fail(message: str, status: int, together: bool = False) -> NoReturn:
+    """Say what is wrong in one line and end at once, whatever libraries would still like to do.
+
+    Args:
+        message: what is wrong.
+        status: exit status.
+        together: whether the other ranks know, and end by themselves.
+    """
     click.echo(f"simsc: error: {message}", err=True)
     sys.stdout.flush()
     sys.stderr.flush()
@@ -318,7 +330,7 @@ def _fail(message: str, status: int) -> NoReturn:
         from mpi4py import MPI
 
         if MPI.COMM_WORLD.size > 1:
-            if status in (StoppedEarly.exit_status, SimscError.exit_status):
+            if not together and status in (StoppedEarly.exit_status, SimscError.exit_status):
                 # The other ranks may be in the middle of a step that this one has left.
                 MPI.COMM_WORLD.Abort(status)
             # mpi4py's own runner would take an exit for a reason to abort, and lose the status.
@@ -328,29 +340,33 @@ def _fail(message: str, status: int) -> NoReturn:
 
 
 class _StopRequest:
-    """SIGINT (Ctrl-C) and SIGTERM as a wish that is looked at whenever a run reports progress.
+    """SIGINT (Ctrl-C), SIGTERM, SIGUSR1 (of Slurm) or a time limit, as a wish that is looked at between pieces of work.
 
     An exception out of the signal handler itself could come up anywhere, and be swallowed: extension modules drop
-    exceptions that arise in some of their callbacks.
+    exceptions that arise in some of their callbacks. A second signal ends the process at once.
+
+    Args:
+        max_hours: wall time after which no further piece of work is begun, h.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, max_hours: float | None = None) -> None:
         self._wished = False
-        for number in (signal.SIGINT, signal.SIGTERM):
+        self._since_s = 0.0
+        self._end_s = None if max_hours is None else time.monotonic() + 3600 * max_hours
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
             signal.signal(number, self._wish)
 
+    def __call__(self, needed_s: float) -> bool:
+        """Tell whether to stop before a piece of work that takes some seconds."""
+        return self._wished or (self._end_s is not None and time.monotonic() + needed_s > self._end_s)
+
     def _wish(self, number: int, frame: object) -> None:
+        if self._wished and time.monotonic() - self._since_s > _PATIENCE_S:
+            os._exit(StoppedEarly.exit_status)
+        if not self._wished:
+            self._since_s = time.monotonic()
+            os.write(2, b"simsc: stopping at the next checkpoint; once more to stop at once\n")
         self._wished = True
-
-    def checked(self, progress: Callable[[str, float, str], None]) -> Callable[[str, float, str], None]:
-        """Return a progress function that raises `StoppedEarly` once a stop was asked for."""
-
-        def update(stage: str, fraction: float, detail: str) -> None:
-            if self._wished:
-                raise StoppedEarly("stopped; finished stages are kept, the same command goes on from there")
-            progress(stage, fraction, detail)
-
-        return update
 
 
 class _StageProgress:

@@ -12,6 +12,7 @@ from simsc.core.errors import StudyError
 from simsc.core.files import read_superlattice
 from simsc.md.anneal import FINAL
 from simsc.models.all_atom import read_positions
+from simsc.models.universe import read_universe
 from simsc.study.schema import preset_text, read_study
 
 SMALL = {
@@ -104,6 +105,11 @@ def test_all_atoms_from_one_file_to_the_report(tmp_path, ranks):
     what = json.loads((run / "anneal" / "what_is_what.json").read_text())
     assert what["nanoparticles"][-1]["atoms"][1] == len(positions) == 8 * census["atoms"]
     assert np.linalg.det(cell) > 0
+    universe = read_universe(run / "anneal" / FINAL, run / "anneal" / "what_is_what.json")
+    assert len(universe.segments) == 8
+    assert len(universe.select_atoms("segid NP8 and resname LIG").residues) == census["ligands"]
+    assert abs(universe.atoms.charges.sum()) < 1e-2  # of single precision
+    assert universe.bonds.values().max() < 2.0
     report = (run / "report.html").read_text()
     assert "What the first nanoparticle is made of" in report
     assert "coarse-grained" not in report.split("The nanoparticle")[0]

@@ -1,21 +1,31 @@
+import contextlib
+import itertools
+import operator
+import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
+from dataclasses import replace
 from pathlib import Path
 
+import MDAnalysis
 import numpy as np
 import pytest
 from conftest import PAPER
+from hypothesis import given
+from hypothesis import strategies as st
 
 from simsc.build.close_packed import close_packed
-from simsc.core.errors import InputError, ResourceError, SimulationError
+from simsc.core.errors import InputError, ResourceError, SimulationError, StoppedEarly, StudyError
 from simsc.core.superlattice import Superlattice
 from simsc.forcefield.super_ligand import load_super_ligand
-from simsc.md.anneal import anneal, check_health, continued, plain_lammps_arguments, prepare
+from simsc.md.anneal import anneal, check_health, continued, plain_lammps_arguments, prepare, trajectory_so_far
 from simsc.md.parallel import world
 from simsc.md.protocol import Phase, Protocol
 from simsc.md.session import LammpsSession, is_whole_data_file
-from simsc.md.trajectory import COLUMNS, TrajectoryWriter, read_trajectory
+from simsc.md.trajectory import COLUMNS, Trajectory, joined, read_trajectory, write_trajectory
 from simsc.models.lammps_system import LammpsSystem
 from simsc.models.super_ligand import dress_super_ligand
 
@@ -49,23 +59,36 @@ def test_frames_phases_and_progress(annealed):
     assert np.isclose(seen[-1].fraction, 1)
     assert (trajectory.thermo["d_nn_nm"] > 5.9).all()
     assert (trajectory.thermo["d_nn_nm"] < 6.6).all()
-    assert not (folder / "trajectory.partial.h5").exists()
+    assert not list(folder.glob("checkpoint_*"))
+    assert not list(folder.glob("part_*"))
     assert trajectory.last_frames("warm", 2) == [1, 2]
     with pytest.raises(InputError, match="warm, heat"):
         trajectory.last_frames("cool", 1)
 
 
-def test_plain_lammps_gives_the_same_trajectory(annealed, system, tmp_path):
-    """The scripts alone, without chunks: bitwise the same energies at the end of each phase."""
-    _, trajectory, _ = annealed
-    prepare(system, tmp_path)
+def test_plain_lammps_gives_the_same_trajectory(crystal, system, tmp_path):
+    """The scripts alone, without checkpoints: the same, until chaos has multiplied rounding errors."""
+    short = Protocol(
+        (
+            Phase("warm", 300, 300, 0.002),
+            Phase("squeeze", 300, 310, 0.001, kind="deform", scale=(1, 1, 0.99)),
+            Phase("hold", 300, 340, 0.001, kind="nvt", longest_timestep_fs=50.0),
+            Phase("heat", 300, 340, 0.001, pressure_atm=100.0, coupling="iso"),
+        ),
+        output_every_ns=0.002,
+    )
+    ours, plain = tmp_path / "ours", tmp_path / "plain"
+    for folder in (ours, plain):
+        folder.mkdir()
+        prepare(system, folder)
+    trajectory = anneal(system, crystal.radii_nm, short, ours, 7, world())
     lmp = shutil.which("lmp", path=str(Path(sys.executable).parent)) or shutil.which("lmp")
-    arguments = [lmp, *plain_lammps_arguments(system, PROTOCOL, 7), "-screen", "none"]
-    subprocess.run(arguments, cwd=tmp_path, check=True)
-    log = (tmp_path / "log.lammps").read_text().splitlines()
+    arguments = [lmp, *plain_lammps_arguments(system, short, 7), "-screen", "none"]
+    subprocess.run(arguments, cwd=plain, check=True)
+    log = (plain / "log.lammps").read_text().splitlines()
     rows = [log[k - 1].split() for k, line in enumerate(log) if line.startswith("Loop time") and "Yz" in log[k - 3]]
-    assert [int(row[0]) for row in rows] == [120, 220]
-    for row, frame in zip(rows, (2, 4), strict=True):
+    assert [int(row[0]) for row in rows] == [20, 30, 50, 60]
+    for row, frame in zip(rows, range(4), strict=True):
         assert float(row[1]) == pytest.approx(trajectory.thermo["temperature_K"][frame], rel=1e-7)
         assert float(row[3]) == pytest.approx(trajectory.thermo["potential_kcal_per_mol"][frame], rel=1e-7)
         assert float(row[5]) == pytest.approx(1000 * trajectory.thermo["volume_nm3"][frame], rel=1e-7)
@@ -118,16 +141,18 @@ def test_lammps_errors_are_ours(system, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("thermo", "expansion", "says"),
+    ("thermo", "stretch", "says"),
     [
-        ({"temperature_K": float("nan")}, 1.0, "not finite"),
-        ({"temperature_K": 900.0}, 1.0, "ran away"),
-        ({"temperature_K": 300.0}, 1.7, "falling apart"),
+        ({"temperature_K": float("nan")}, (1, 1, 1), "not finite"),
+        ({"temperature_K": 900.0}, (1, 1, 1), "ran away"),
+        ({"temperature_K": 300.0}, (1.2, 1.2, 1.2), "falling apart"),
+        ({"temperature_K": 300.0}, (0.95, 0.95, 1.5), "1.50-fold across c: layers come apart"),
+        ({"temperature_K": 300.0}, (0.5, 0.5, 0.5), "collapsed"),
     ],
 )
-def test_unhealthy_runs_are_stopped(thermo, expansion, says):
+def test_unhealthy_runs_are_stopped(thermo, stretch, says):
     with pytest.raises(SimulationError, match=says):
-        check_health(thermo, 300.0, expansion, "heat")
+        check_health(thermo, 300.0, np.array(stretch), Phase("heat", 300, 300, 1))
 
 
 def test_models_refuse_what_they_cannot_hold(crystal):
@@ -149,47 +174,297 @@ def test_flips_of_the_box_do_not_move_anything(rng):
     now = last + rng.normal(scale=2.0, size=(24, 3))
     jumped = now + rng.integers(-1, 2, (24, 3)) @ after
     assert np.allclose(continued(jumped, after, last, before), now)
-    assert continued(jumped, before, last, before) is jumped
+    assert continued(now, after, last, before) is now
 
 
-def test_chunks_add_up():
-    chunks = Protocol((Phase("a", 1, 1, 0.0123), Phase("b", 1, 1, 0.001)), output_every_ns=0.005).chunks(100.0)
-    assert chunks == [[50, 50, 23], [10]]
+def test_segments_cover_every_step_once():
+    phases = (Phase("a", 1, 1, 0.0123), Phase("m", kind="minimise"), Phase("b", 1, 1, 0.001))
+    protocol = Protocol(phases, output_every_ns=0.005, checkpoint_every_ns=0.01)
+    segments = list(protocol.segments(100.0))
+    assert [segment.rows for segment in segments] == [(50, 100), (123,), (123,), (133,)]
+    assert [segment.is_last_of_phase for segment in segments] == [False, True, True, True]
+    assert protocol.total_steps(100.0) == 133
+    assert protocol.time_ns(133, 100.0) == pytest.approx(0.0133)
 
 
-def test_trajectories_survive_a_writer_that_dies(tmp_path, rng):
-    """Every frame is on disk when `append` returns."""
-    path = tmp_path / "trajectory.h5"
-    script = f"""
-import os, numpy as np
+@given(
+    every=st.integers(1, 40),
+    finer=st.integers(1, 4),
+    coarser=st.integers(1, 5),
+    steps=st.lists(st.integers(1, 500), min_size=1, max_size=4),
+    timestep=st.sampled_from([1.0, 2.0, 4.0, 100.0]),
+)
+def test_segments_and_outputs_of_any_protocol(every, finer, coarser, steps, timestep):
+    unit = timestep * 1e-6
+    phases = tuple(Phase(str(k), 1, 1, n * unit) for k, n in enumerate(steps))
+    output = every * finer * unit
+    protocol = Protocol(
+        phases, output_every_ns=output, thermo_every_ns=every * unit, snapshot_every_ns=2 * output,
+        checkpoint_every_ns=coarser * output,
+    )  # fmt: skip
+    end = 0
+    for segment in protocol.segments(timestep):
+        assert segment.begin == end
+        assert segment.rows[-1] == segment.end > segment.begin
+        assert segment.end - segment.begin <= coarser * every * finer
+        assert segment.snapshots <= segment.frames <= set(segment.rows)
+        assert all(b - a <= every for a, b in itertools.pairwise((segment.begin, *segment.rows)))
+        end = segment.end
+    assert end == sum(steps)
+
+
+def test_intervals_have_to_fit():
+    for changes, says in (
+        ({"output_every_ns": 0.05, "thermo_every_ns": 0.02}, "output_every_ns: 0.05 ns must be a multiple of thermo"),
+        ({"checkpoint_every_ns": 0.07}, "checkpoint_every_ns: 0.07 ns must be a multiple of output_every_ns, 0.05 ns"),
+        ({"snapshot_every_ns": 0.01}, "snapshot_every_ns"),
+    ):
+        with pytest.raises(InputError, match=says):
+            Protocol((Phase("a", 1, 1, 1),), **changes)
+
+
+EVERYTHING = Protocol(
+    (
+        Phase("a", 300, 300, 0.01),
+        Phase("squeeze", 300, 300, 0.006, kind="deform", scale=(1, 1, 0.98)),
+        Phase("m", kind="minimise"),
+        Phase("hold", 300, 320, 0.006, kind="nvt"),
+        Phase("b", 300, 400, 0.01, thermostat="langevin"),
+    ),
+    output_every_ns=0.002,
+    thermo_every_ns=0.001,
+    snapshot_every_ns=0.004,
+    checkpoint_every_ns=0.004,
+)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(crystal, system, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole")
+    prepare(system, folder)
+    return folder, anneal(system, crystal.radii_nm, EVERYTHING, folder, 7, world())
+
+
+def same(one: Trajectory, other: Trajectory) -> bool:
+    names = ("positions_nm", "orientations", "cells_nm", "rows", "series_phase")
+    series = all(np.array_equal(one.series[name], other.series[name]) for name in COLUMNS)
+    return series and all(np.array_equal(getattr(one, name), getattr(other, name)) for name in names)
+
+
+def test_stopping_anywhere_changes_no_bit(uninterrupted, crystal, system, tmp_path, rng):
+    """Asked to stop after a random number of rows, over and over; then once more, when all is done."""
+    _, whole = uninterrupted
+    prepare(system, tmp_path)
+    calls = 0
+    while not (tmp_path / "trajectory.h5").exists():
+        calls += 1
+        rows = itertools.repeat(None, int(rng.integers(1, 9)))
+        with contextlib.suppress(StoppedEarly):
+            anneal(
+                system, crystal.radii_nm, EVERYTHING, tmp_path, 7, world(),
+                report=lambda progress, rows=rows: next(rows, None),
+                stop=lambda needed_s, rows=rows: not operator.length_hint(rows),
+            )  # fmt: skip
+        so_far = trajectory_so_far(tmp_path)
+        if so_far is not None:
+            assert np.array_equal(so_far.positions_nm, whole.positions_nm[: len(so_far)])
+    assert calls > 2
+    found = read_trajectory(tmp_path / "trajectory.h5")
+    assert same(found, whole)
+    again = anneal(system, crystal.radii_nm, EVERYTHING, tmp_path, 7, world(), report=lambda p: pytest.fail("ran"))
+    assert same(again, whole)
+
+
+def test_kinds_of_phases_do_what_they_say(uninterrupted, system):
+    _, whole = uninterrupted
+    phase = {name: np.flatnonzero(whole.phase == k) for k, name in enumerate(whole.phase_names)}
+    before, after = whole.cells_nm[phase["a"][-1]], whole.cells_nm[phase["squeeze"][-1]]
+    assert np.allclose(after, before * [1, 1, 0.98], atol=1e-9)
+    assert np.allclose(whole.cells_nm[phase["hold"]], after)
+    assert (
+        whole.thermo["potential_kcal_per_mol"][phase["m"]]
+        < whole.thermo["potential_kcal_per_mol"][phase["squeeze"]].min()
+    ).all()
+    assert np.ptp(whole.thermo["volume_nm3"][phase["b"]]) > 0
+    assert whole.thermo["target_K"][phase["hold"]].tolist() == pytest.approx([300 + 20 / 3, 300 + 40 / 3, 320])
+
+
+def test_snapshots_and_orientations_against_mdanalysis(uninterrupted, system):
+    """Frames of all atoms, read by MDAnalysis, and its own superposition of the heads."""
+    from MDAnalysis.analysis.align import rotation_matrix
+
+    folder, whole = uninterrupted
+    files = sorted(folder.glob("snapshot_*.dcd"))
+    assert len(files) == 10
+    universe = MDAnalysis.Universe(
+        str(folder / "annealed.data"), [str(f) for f in files], topology_format="DATA", atom_style="id resid type x y z"
+    )
+    assert len(universe.trajectory) == 10
+    universe.trajectory[-1]
+    last = MDAnalysis.coordinates.DCD.DCDReader(str(files[-1]))
+    assert last.ts.time == pytest.approx(1000 * whole.series["time_ns"][-1], rel=1e-5)  # ps
+    assert np.allclose(last.ts.dimensions[:3], np.linalg.norm(whole.cells_nm[-1], axis=1) * 10, rtol=1e-5)
+    positions = universe.atoms.positions
+    for k in range(4):
+        arms = positions[system.core_ids[k] - 1].astype(float)
+        reference = system.core_positions_angstrom[k]
+        expected, _ = rotation_matrix(reference - reference.mean(axis=0), arms - arms.mean(axis=0))
+        assert np.allclose(whole.rotations(-1)[k].as_matrix(), expected, atol=1e-4)
+    assert np.linalg.norm(whole.rotations(-1).magnitude()) > 0.01
+
+
+DRIVER = """
+import sys
 from pathlib import Path
-from simsc.md.trajectory import COLUMNS, TrajectoryWriter
-writer = TrajectoryWriter(Path({str(path)!r}), np.full(4, 2.0), ("only",))
-for k in range(3):
-    writer.append(np.full((4, 3), float(k)), np.eye(3), 0, dict.fromkeys(COLUMNS, float(k)))
-os.kill(os.getpid(), 9)
+import numpy as np
+from simsc.build.close_packed import close_packed
+from simsc.forcefield.super_ligand import load_super_ligand
+from simsc.md.anneal import anneal
+from simsc.md.parallel import world
+from simsc.models.super_ligand import dress_super_ligand
+from test_anneal import EVERYTHING
+
+crystal = close_packed("AB", 6.3, radius_nm=2.0)
+system = dress_super_ligand(crystal, load_super_ligand(), np.random.default_rng(1))
+anneal(system, crystal.radii_nm, EVERYTHING, Path(sys.argv[1]), 7, world())
 """
-    assert subprocess.run([sys.executable, "-c", script]).returncode == -9
-    found = read_trajectory(path)
-    assert len(found) == 3
-    assert (found.positions_nm[2] == 2).all()
-    path.write_bytes(b"nothing")
+
+
+@pytest.mark.parametrize(
+    ("ranks", "kills"),
+    [(1, 2), pytest.param(1, 20, marks=pytest.mark.slow), pytest.param(2, 20, marks=pytest.mark.slow)],
+)
+def test_kill_9_anywhere_changes_no_bit(ranks, kills, system, tmp_path, rng):
+    """Killed at random moments over all phases, checkpoints and parts included; of two ranks, one is killed."""
+    mpiexec = [] if ranks == 1 else [str(Path(sys.executable).parent / "mpiexec"), "-n", str(ranks)]
+    (tmp_path / "driver.py").write_text(DRIVER)
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent), "OMP_NUM_THREADS": "1"}
+    command = [*mpiexec, sys.executable, "-m", "mpi4py", str(tmp_path / "driver.py")]
+    found = {}
+    for name in ("whole", "killed"):
+        folder = tmp_path / name
+        folder.mkdir()
+        prepare(system, folder)
+        begin = time.monotonic()
+        if name == "whole":
+            subprocess.run([*command, str(folder)], check=True, env=environment)
+            whole_s = time.monotonic() - begin
+        done = 0
+        while not (folder / "trajectory.h5").exists():
+            process = subprocess.Popen([*command, str(folder)], env=environment, stderr=subprocess.DEVNULL)
+            # Until the last kill each try gets a random time; from the first checkpoint on it takes seconds only.
+            try:
+                process.wait(float(rng.uniform(0.2, 1.0)) * whole_s if done < kills else None)
+            except subprocess.TimeoutExpired:
+                done += 1
+                workers = [process.pid] if ranks == 1 else ranks_of(process.pid)
+                for worker in workers[:1]:
+                    os.kill(worker, signal.SIGKILL)
+                process.wait(60)
+        found[name] = read_trajectory(folder / "trajectory.h5")
+    assert done >= 1
+    assert same(found["killed"], found["whole"])
+    assert len(found["whole"]) == len(set(zip(found["whole"].phase, found["whole"].thermo["time_ns"], strict=True)))
+
+
+def ranks_of(mpiexec: int) -> list[int]:
+    """Return the process numbers of the ranks below an mpiexec."""
+    below, found = [mpiexec], []
+    while below:
+        parent = below.pop()
+        children = Path(f"/proc/{parent}/task/{parent}/children")
+        for child in children.read_text().split() if children.exists() else []:
+            below.append(int(child))
+            if b"driver.py" in Path(f"/proc/{child}/cmdline").read_bytes():
+                found.append(int(child))
+    return [pid for pid in found if b"mpiexec" not in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+
+@pytest.mark.parametrize("damage", ["cut", "flip", "json", "missing"])
+def test_a_damaged_checkpoint_is_not_believed(damage, uninterrupted, crystal, system, tmp_path):
+    _, whole = uninterrupted
+    prepare(system, tmp_path)
+    seen = []
+    with pytest.raises(StoppedEarly):
+        anneal(
+            system, crystal.radii_nm, EVERYTHING, tmp_path, 7, world(), report=seen.append, stop=lambda s: len(seen) > 5
+        )
+    newest = sorted(tmp_path.glob("checkpoint_*.restart"))[-1]
+    content = bytearray(newest.read_bytes())
+    if damage == "cut":
+        newest.write_bytes(content[: len(content) // 2])
+    elif damage == "flip":
+        content[len(content) // 2] ^= 4
+        newest.write_bytes(content)
+    elif damage == "json":
+        newest.with_suffix(".json").write_text("{}")
+    else:
+        newest.unlink()
+    assert same(anneal(system, crystal.radii_nm, EVERYTHING, tmp_path, 7, world()), whole)
+
+
+def test_no_whole_checkpoint_is_an_error(crystal, system, tmp_path):
+    prepare(system, tmp_path)
+    with pytest.raises(StoppedEarly):
+        anneal(system, crystal.radii_nm, EVERYTHING, tmp_path, 7, world(), stop=lambda s: True)
+    for path in tmp_path.glob("checkpoint_*.restart"):
+        path.write_bytes(b"")
+    with pytest.raises(ResourceError, match="no whole checkpoint"):
+        anneal(system, crystal.radii_nm, EVERYTHING, tmp_path, 7, world())
+
+
+def test_other_physics_is_refused_by_name(crystal, system, tmp_path):
+    prepare(system, tmp_path)
+    with pytest.raises(StoppedEarly):
+        anneal(system, crystal.radii_nm, EVERYTHING, tmp_path, 7, world(), stop=lambda s: True)
+    hotter = replace(EVERYTHING, phases=(replace(EVERYTHING.phases[0], stop_K=310), *EVERYTHING.phases[1:]))
+    with pytest.raises(StudyError, match=r"protocol\.phases\[0\]\.stop_K: 300 there, 310 asked"):
+        anneal(system, crystal.radii_nm, hotter, tmp_path, 7, world())
+    with pytest.raises(StudyError, match="another seed: 7 there, 8 asked"):
+        anneal(system, crystal.radii_nm, EVERYTHING, tmp_path, 8, world())
+
+
+def test_orphans_are_swept_away(uninterrupted, crystal, system, tmp_path):
+    """What a crash left between a file and the checkpoint that would have named it."""
+    _, whole = uninterrupted
+    prepare(system, tmp_path)
+    seen = []
+    with pytest.raises(StoppedEarly):
+        anneal(
+            system, crystal.radii_nm, EVERYTHING, tmp_path, 7, world(), report=seen.append, stop=lambda s: len(seen) > 5
+        )
+    part = sorted(tmp_path.glob("part_*.h5"))[-1]
+    shutil.copy(part, tmp_path / "part_000099.h5")
+    (tmp_path / "snapshot_000009999.dcd").write_bytes(b"half")
+    assert same(anneal(system, crystal.radii_nm, EVERYTHING, tmp_path, 7, world()), whole)
+    assert not (tmp_path / "snapshot_000009999.dcd").exists()
+
+
+def random_trajectory(rng, frames: int) -> Trajectory:
+    return Trajectory(
+        positions_nm=rng.normal(size=(frames, 4, 3)),
+        orientations=rng.normal(size=(frames, 4, 4)).astype("f4"),
+        cells_nm=rng.normal(size=(frames, 3, 3)),
+        radii_nm=np.full(4, 2.0),
+        rows=2 * np.arange(frames),
+        series={name: rng.normal(size=2 * frames) for name in COLUMNS},
+        series_phase=rng.integers(0, 2, 2 * frames),
+        phase_names=("one", "two"),
+    )
+
+
+def test_trajectories_come_back_and_join(tmp_path, rng):
+    parts = [random_trajectory(rng, frames) for frames in (3, 1, 2)]
+    for k, part in enumerate(parts):
+        write_trajectory(tmp_path / f"{k}.h5", part, {})
+    whole = joined([read_trajectory(tmp_path / f"{k}.h5") for k in range(3)])
+    assert len(whole) == 6
+    assert np.array_equal(whole.superlattice(3).positions_nm, parts[1].positions_nm[0])
+    assert whole.thermo["pressure_atm"][4] == parts[2].series["pressure_atm"][0]
+    assert whole.phase[5] == parts[2].series_phase[2]
+    (tmp_path / "0.h5").write_bytes(b"nothing")
     with pytest.raises(InputError, match="cannot be read"):
-        read_trajectory(path)
-
-
-def test_writer_and_reader_agree(tmp_path, rng):
-    path = tmp_path / "trajectory.h5"
-    writer = TrajectoryWriter(path, np.full(4, 2.0), ("one", "two"))
-    positions, cells = rng.normal(size=(2, 4, 3)), np.stack([np.eye(3), 2 * np.eye(3)])
-    for k in range(2):
-        writer.append(positions[k], cells[k], k, {name: k + 0.5 for name in COLUMNS})
-    writer.close()
-    found = read_trajectory(path)
-    assert np.array_equal(found.positions_nm, positions)
-    assert np.array_equal(found.superlattice(1).cell.vectors_nm, cells[1])
-    assert found.phase_names == ("one", "two")
-    assert found.thermo["pressure_atm"].tolist() == [0.5, 1.5]
+        read_trajectory(tmp_path / "0.h5")
 
 
 def test_a_launcher_that_disagrees_with_mpi_is_refused(monkeypatch):

@@ -21,7 +21,7 @@ from simsc.core.errors import InputError
 from simsc.core.files import provenance, write_intensity, write_map, write_superlattice, write_text
 from simsc.core.intensity import IntensityVolume
 from simsc.correlation.peaks import expected_peaks, layer_momentum_transfer
-from simsc.md.trajectory import TrajectoryWriter
+from simsc.md.trajectory import COLUMNS, Trajectory, write_trajectory
 from simsc.report import figures, scattering_figures
 from simsc.report.embed import drawing_style, json_script, png, svg
 from simsc.report.page import page, write_report
@@ -51,7 +51,7 @@ def write_fake_run(folder: Path, title: str = TITLE, phase: str = PHASE) -> Path
     write_text(folder / "study.toml", study.to_toml())
 
     names = [p.name for p in study.anneal.phases]
-    writer = TrajectoryWriter(folder / "anneal" / "trajectory.h5", np.full(24, 2.0), tuple(names))
+    frames: list[tuple[np.ndarray, np.ndarray, dict[str, float]]] = []
     rows, q4, q6, labels = [], [], [], []
     for k in range(FRAMES):
         sequence = "" if k == 4 else SEQUENCE if k < 4 else HEALED
@@ -64,7 +64,7 @@ def write_fake_run(folder: Path, title: str = TITLE, phase: str = PHASE) -> Path
         assert crystal.cell is not None
         # Unwrapped, as in a simulation, and a little off the layers' ideal heights.
         drifted = crystal.positions_nm + [3, -2, 1] @ crystal.cell.vectors_nm + 0.4
-        writer.append(drifted, crystal.cell.vectors_nm, k // 2, thermo)
+        frames.append((drifted, crystal.cell.vectors_nm, thermo))
         kinds = [kind for kind in layer_kinds(sequence or SEQUENCE) for _ in range(2)]
         labels.append([CLASSES.index("hcp" if kind == "h" else "fcc") for kind in kinds])
         ideal = np.array([IDEAL[CLASSES[label]] for label in labels[-1]]) + rng.normal(scale=0.003, size=(24, 2))
@@ -72,7 +72,17 @@ def write_fake_run(folder: Path, title: str = TITLE, phase: str = PHASE) -> Path
         q6.append(ideal[:, 1])
         n_hcp = kinds.count("h")
         rows.append([f"{thermo['time_ns']:.6g}", names[k // 2], 24 - n_hcp, n_hcp, 0, sequence])
-    writer.close()
+    trajectory = Trajectory(
+        positions_nm=np.array([frame[0] for frame in frames]),
+        orientations=np.tile([0.0, 0.0, 0.0, 1.0], (FRAMES, 24, 1)),
+        cells_nm=np.array([frame[1] for frame in frames]),
+        radii_nm=np.full(24, 2.0),
+        rows=np.arange(FRAMES),
+        series={name: np.array([frame[2][name] for frame in frames]) for name in COLUMNS},
+        series_phase=np.arange(FRAMES) // 2,
+        phase_names=tuple(names),
+    )
+    write_trajectory(folder / "anneal" / "trajectory.h5", trajectory, {})
 
     with h5py.File(folder / "order" / "order.h5", "w") as file:
         file["q4"], file["q6"], file["time_ns"] = q4, q6, 0.1 * np.arange(1, FRAMES + 1)

@@ -73,7 +73,7 @@ def test_the_paper_preset_has_the_papers_protocol(tmp_path):
         ('coupling = "tri"', 'coupling = "triclinic"', "anneal.coupling: input should be 'iso', 'aniso' or 'tri'"),
         ("oleate_super_ligand", "oleate", "force field 'oleate' is not known; available: oleate_super_ligand"),
         ("lateral = [1, 1]", "lateral = [1, 0]", "superlattice.lateral[1]"),
-        ('name = "heat"', 'name = "hold"', "each phase needs a name of its own"),
+        ('name = "heat"', 'name = "hold"', "anneal.phases: each needs a name of its own"),
         ("seed = 20251217", "seed = 1.5", "seed"),
         ("[order]", "[order", "is not valid TOML"),
     ],
@@ -123,31 +123,39 @@ def test_a_run_from_study_to_report_and_again(short_study, tmp_path):
     assert len(refused.stderr.strip().splitlines()) == 1
 
 
-def test_kill_during_annealing_loses_that_stage_only(short_study, tmp_path):
+def test_a_killed_run_goes_on_from_its_checkpoint(short_study, tmp_path):
     study = short_study(duration_ns="0.3")
     command = [sys.executable, "-m", "simsc", "run", str(study), "--out", "run", "--threads", "1"]
-    partial = tmp_path / "run" / "anneal.partial" / "trajectory.partial.h5"
+    partial = tmp_path / "run" / "anneal.partial"
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 60
-    while not (partial.exists() and partial.stat().st_size > 0) and time.monotonic() < deadline:
-        time.sleep(0.05)
+    wait_for(lambda: list(partial.glob("checkpoint_*1.json")))
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    assert partial.exists()
     built = tmp_path / "run" / "build" / "done.json"
-    stamp = built.stat().st_mtime_ns
+    stamps = built.stat().st_mtime_ns, (partial / "system.data").stat().st_mtime_ns
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     # Two runs in one folder: the second is refused while the first works.
     time.sleep(3)
     refused = simsc("run", str(study), "--out", "run", cwd=tmp_path)
     assert refused.returncode == 2
     assert "another simsc works in it" in refused.stderr
-    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGUSR1)
     assert process.wait(60) == 85
-    assert "the same command goes on" in process.stderr.read()
+    said = process.stderr.read()
+    assert "stopping at the next checkpoint" in said
+    assert "the same command goes on" in said
     process.stderr.close()
-    assert built.stat().st_mtime_ns == stamp
+    assert stamps == (built.stat().st_mtime_ns, (partial / "system.data").stat().st_mtime_ns)
     assert not (tmp_path / "run" / "anneal").exists()
+    limited = simsc("run", str(study), "--out", "run", "--max-hours", "0.0001", cwd=tmp_path)
+    assert limited.returncode == 85
+
+
+def wait_for(condition, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_foreign_folders_are_left_alone(short_study, tmp_path):

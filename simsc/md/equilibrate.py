@@ -2,8 +2,6 @@
 
 import itertools
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -13,15 +11,13 @@ from simsc.build.functionalize import Nanoparticle
 from simsc.build.restack import cubic_fcc, primitive_fcc
 from simsc.core.errors import InputError
 from simsc.core.superlattice import Superlattice
-from simsc.core.units import angstrom_from_nm, nm_from_angstrom, steps_from_ns
-from simsc.forcefield.magnetite import MagnetiteParameters
-from simsc.md.anneal import DATA, prepare, useful_threads
-from simsc.md.session import LammpsSession
-from simsc.models.all_atom import Constraints, dress_all_atom, taken_apart
+from simsc.core.units import angstrom_from_nm, nm_from_angstrom
+from simsc.md.protocol import Phase
 
+COMPRESSION = "compress"  # name of the phase
 LIGAND_VOLUME_NM3_PER_G_PER_MOL = 1.86e-3  # of a liquid of 0.89 g/cm³, such as oleic acid
 _GAP_NM = 0.3  # beyond the estimated distance, from where the barostat takes over
-_LONGEST_STEP_FS = 2.0  # of `compress.lmp`
+_LONGEST_STEP_FS = 2.0  # colliding ligands need shorter steps than ligands at rest
 _CLEARANCE_ANGSTROM = 2.5  # between atoms of different NPs at the start
 
 
@@ -32,71 +28,49 @@ def estimated_d_nn_nm(nanoparticle: Nanoparticle) -> float:
     return float((np.sqrt(2) * (np.pi / 6 * nanoparticle.diameter_nm**3 + ligands)) ** (1 / 3))
 
 
-def bring_together(
-    nanoparticles: Sequence[Nanoparticle],
-    parameters: MagnetiteParameters,
-    folder: Path,
-    seed: int,
-    orientations: Rotation | None = None,
-    constraints: Constraints = "hydrogens",
-    duration_ns: float = 0.02,
-    temperature_K: float = 450.0,
-    *,
-    comm: Any,
-    threads: int = 1,
-) -> tuple[Superlattice, list[Nanoparticle]]:
-    """Bring relaxed NPs from far apart into an fcc crystal, cores rigid, while their ligands find room.
-
-    Every rank of the communicator has to call it.
+def loose_fcc(nanoparticles: Sequence[Nanoparticle], orientations: Rotation) -> tuple[Superlattice, float]:
+    """Set relaxed NPs up in an fcc cell in which they do not touch.
 
     Args:
         nanoparticles: one (primitive cell) or four (cubic cell), relaxed.
-        parameters: force field of the core.
-        folder: empty folder for LAMMPS's files.
-        seed: of the random velocities, 1 … 2³¹ − 1.
-        orientations: one for each NP; by default all cubic axes lie along those of the crystal.
-        constraints: see `simsc.models.all_atom.dress_all_atom`.
-        duration_ns: how long the compression takes, ns.
-        temperature_K: temperature in it, K.
-        comm: MPI communicator.
-        threads: OpenMP threads a rank.
+        orientations: one for each NP.
 
     Returns:
-        The sites, a little further apart than in the dense crystal, and the NPs as they stand there, turned and about
-        their own centres; `simsc.md.anneal.anneal` then takes them to a pressure.
+        The sites, and the factor by which the cell has to shrink (see `compression`) before a barostat takes over.
 
     Raises:
         InputError: for another number of NPs.
-        SimulationError: if LAMMPS stops.
     """
     n = len(nanoparticles)
     if n not in (1, 4):
         raise InputError(f"an fcc cell holds 1 or 4 independent nanoparticles, got {n}")
     build = primitive_fcc if n == 1 else cubic_fcc
-    if orientations is None:
-        orientations = Rotation.identity(n)
     atoms = [
         turn.apply(nanoparticle.positions_angstrom)
         for turn, nanoparticle in zip(orientations, nanoparticles, strict=True)
     ]
     stop_nm = max(map(estimated_d_nn_nm, nanoparticles)) + _GAP_NM
     start_nm = max(stop_nm, _contact_nm(build, atoms))
-    lattice = build(start_nm)
-    system = dress_all_atom(lattice, nanoparticles, orientations, parameters, constraints)
-    if comm.rank == 0:
-        prepare(system, folder)
-    comm.barrier()
-    with LammpsSession(folder, comm, useful_threads(system, comm, threads)) as session:
-        session.set(**system.variables, data=DATA, seed=seed, t_first=f"{temperature_K:.10g}")
-        session.set(
-            scale=f"{min(1.0, stop_nm / start_nm):.10g}",
-            squeeze_steps=steps_from_ns(duration_ns, min(system.timestep_fs, _LONGEST_STEP_FS)),
-        )
-        session.set(t_squeeze=f"{temperature_K:.10g}")
-        session.script("system.lmp")
-        session.script("push_off.lmp")
-        session.script("compress.lmp")
-        return taken_apart(session.positions_angstrom(), session.cell_angstrom(), nanoparticles, parameters)
+    return build(start_nm), stop_nm / start_nm
+
+
+def compression(scale: float, duration_ns: float = 0.02, temperature_K: float = 450.0) -> Phase:
+    """Return the phase that brings NPs together, cores rigid, while their ligands find room.
+
+    Args:
+        scale: length of the cell at the end over that at the begin.
+        duration_ns: how long it takes, ns.
+        temperature_K: temperature in it, K.
+    """
+    return Phase(
+        COMPRESSION,
+        temperature_K,
+        temperature_K,
+        duration_ns,
+        kind="deform",
+        scale=(scale, scale, scale),
+        longest_timestep_fs=_LONGEST_STEP_FS,
+    )
 
 
 def _contact_nm(build: Callable[[float], Superlattice], atoms: list[np.ndarray]) -> float:

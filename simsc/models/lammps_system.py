@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class LammpsSystem:
     """A system ready for LAMMPS.
 
@@ -14,6 +16,9 @@ class LammpsSystem:
             whose rows are the unwrapped centres of the NPs.
         timestep_fs: time step, fs.
         n_atoms: number of atoms or beads.
+        packages: packages that LAMMPS must have been built with.
+        core_ids: (N, m) numbers, from 1, of m atoms that are rigid or nearly so with each core.
+        core_positions_angstrom: (N, m, 3) where the data file has them, about a point of their core, Å.
     """
 
     data: str
@@ -21,3 +26,6 @@ class LammpsSystem:
     scripts: str
     timestep_fs: float
     n_atoms: int
+    packages: tuple[str, ...]
+    core_ids: np.ndarray
+    core_positions_angstrom: np.ndarray

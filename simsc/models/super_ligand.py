@@ -13,6 +13,7 @@ from simsc.forcefield.super_ligand import SuperLigandParameters
 from simsc.models.lammps_system import LammpsSystem
 
 CENTRE, HEAD, TAIL = 1, 2, 3  # atom types
+_HEADS_FOLLOWED = 32
 SCRIPTS = "lammps_inputs/super_ligand"
 
 
@@ -49,6 +50,8 @@ def dress_super_ligand(
     cell, rotation = superlattice.cell.upper_triangular()
     centres = angstrom_from_nm(cell.wrap(superlattice.positions_nm @ rotation))
     orientations = Rotation.random(superlattice.n, rng=rng)
+    heads = np.flatnonzero(nanoparticle.types == HEAD)
+    heads = heads[np.linspace(0, len(heads) - 1, min(_HEADS_FOLLOWED, len(heads))).astype(int)]
     return LammpsSystem(
         data=_data_file(nanoparticle, centres, orientations, angstrom_from_nm(cell.vectors_nm), parameters),
         variables={
@@ -61,6 +64,9 @@ def dress_super_ligand(
         scripts=SCRIPTS,
         timestep_fs=parameters.dynamics.timestep_fs,
         n_atoms=superlattice.n * len(nanoparticle.positions),
+        packages=("MOLECULE", "EXTRA-MOLECULE", "RIGID"),
+        core_ids=np.arange(superlattice.n)[:, None] * len(nanoparticle.positions) + heads + 1,
+        core_positions_angstrom=np.array([turn.apply(nanoparticle.positions[heads]) for turn in orientations]),
     )
 
 

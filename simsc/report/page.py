@@ -21,7 +21,7 @@ from simsc.core.files import write_text
 from simsc.report import figures, nanoparticle_figures, scattering_figures
 from simsc.report.embed import drawing_style, json_script, png, svg
 from simsc.report.results import STATES, Results, State, read_results
-from simsc.study.schema import Study, preset_text
+from simsc.study.schema import PhaseSection, Study, preset_text
 
 _DOI = "https://doi.org/10.1021/acsnano.5c16138"
 _PAPER = f'<a href="{_DOI}" rel="noreferrer">Lapkin et al., ACS Nano 2025, 19, 42881</a>'
@@ -433,14 +433,20 @@ def _side_by_side(study: Study, paper: Study) -> list[tuple[str, str, str]]:
     return [(key, here.get(key, "absent"), there.get(key, "")) for key in dict.fromkeys([*here, *there])]
 
 
+def _described(phase: PhaseSection) -> str:
+    if phase.kind == "minimise":
+        return "energy minimised"
+    kind = "" if phase.kind == "npt" else f", {phase.kind}"
+    if phase.kind == "deform":
+        kind = f", cell scaled by {' × '.join(f'{factor:g}' for factor in phase.scale)}"
+    if phase.start_K != phase.stop_K:
+        return f"{phase.start_K:g} → {phase.stop_K:g} K in {phase.duration_ns:g} ns{kind}"
+    return f"{phase.start_K:g} K for {phase.duration_ns:g} ns{kind}"
+
+
 def _readable(study: Study) -> dict[str, str]:
     lattice, anneal, scattering, correlation = study.superlattice, study.anneal, study.scattering, study.correlation
-    phases = {
-        f"phase “{phase.name}”": f"{phase.start_K:g} → {phase.stop_K:g} K in {phase.duration_ns:g} ns"
-        if phase.start_K != phase.stop_K
-        else f"{phase.start_K:g} K for {phase.duration_ns:g} ns"
-        for phase in anneal.phases
-    }
+    phases = {f"phase “{phase.name}”": _described(phase) for phase in anneal.phases}
     first, last, step = correlation.q2_over_q1
     return {
         "stacking": lattice.stacking,

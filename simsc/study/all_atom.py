@@ -19,8 +19,8 @@ from simsc.core.files import provenance, read_superlattice, write_superlattice, 
 from simsc.core.superlattice import Superlattice
 from simsc.forcefield.ligand import Ligand, load_ligand, read_ligand
 from simsc.forcefield.magnetite import MagnetiteParameters, load_magnetite
-from simsc.md.anneal import FINAL, AnnealProgress, prepare
-from simsc.md.protocol import Phase, Protocol
+from simsc.md.anneal import DATA, FINAL, AnnealProgress, prepare
+from simsc.md.equilibrate import compression, loose_fcc
 from simsc.models.all_atom import dress_all_atom, read_positions, taken_apart, what_is_what
 from simsc.models.lammps_system import LammpsSystem
 from simsc.study.context import Context
@@ -74,32 +74,20 @@ def crystal_stage(context: Context, out: Path) -> None:
     section, seed = _section(context), context.study.seed
     parameters = _parameters(section)
     nanoparticles = _read(context.folder / "nanoparticle", section)
-    scratch = out / "compress"
-    scratch.mkdir()
     orientations = _orientations(section, len(nanoparticles), context.rng(200))
-    context.progress("crystal", 0.0, "bringing the nanoparticles together")
-    lattice, nanoparticles = context.together(
-        "bring_together",
-        nanoparticles,
-        parameters,
-        scratch.absolute(),
-        seed,
-        orientations,
-        section.constraints,
-        section.compress_ns,
-        section.compress_K,
-    )
-    turned = Rotation.identity(lattice.n)
-    system = _dressed(lattice, nanoparticles, turned, section)
-    prepare(system, out)
-    protocol = Protocol(
-        tuple(Phase(**phase.model_dump()) for phase in section.phases), output_every_ns=section.output_every_ns
-    )
+    lattice, scale = loose_fcc(nanoparticles, orientations)
+    system = _dressed(lattice, nanoparticles, orientations, section)
+    if not (out / DATA).exists():
+        prepare(system, out)
+    protocol = context.study.crystal_protocol()
+    squeeze = compression(scale, section.compress_ns, section.compress_K)
+    protocol = replace(protocol, phases=(squeeze, *protocol.phases))
     radii_nm = np.full(lattice.n, context.study.nanoparticle.core_radius_nm)
 
     def report(progress: AnnealProgress) -> None:
-        context.progress("crystal", progress.fraction, progress.text)
+        context.show("crystal", progress.fraction, progress.text)
 
+    context.progress("crystal", 0.0, "pushing overlapping ligands apart")
     trajectory = context.together(
         "anneal", replace(system, data=""), radii_nm, protocol, out.absolute(), seed, report=report
     )

@@ -1,5 +1,6 @@
 """What the stages of a study share: the study, its folder, progress, and work that all MPI ranks do together."""
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,14 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from simsc.core.errors import SimscError, StoppedEarly
 from simsc.md.anneal import anneal
-from simsc.md.equilibrate import bring_together
 from simsc.md.parallel import patient_bcast
 from simsc.md.relax import relax
 from simsc.study.schema import Study
 
 # What runs inside LAMMPS, on all ranks; each takes `comm` and `threads`.
-_TOGETHER: dict[str, Callable[..., Any]] = {"relax": relax, "bring_together": bring_together, "anneal": anneal}
+_TOGETHER: dict[str, Callable[..., Any]] = {"relax": relax, "anneal": anneal}
+_STOPPABLE = {"anneal"}
 
 
 @dataclass(frozen=True)
@@ -26,21 +28,35 @@ class Context:
         folder: the run folder, with one folder for each finished stage.
         comm: MPI communicator.
         threads: threads of this process.
-        progress: called with the stage, the fraction done and a short text.
+        show: called with the stage, the fraction done and a short text.
+        stop: asked with the seconds that the next piece of work takes; tells whether to stop before it.
     """
 
     study: Study
     folder: Path
     comm: Any
     threads: int
-    progress: Callable[[str, float, str], None]
+    show: Callable[[str, float, str], None]
+    stop: Callable[[float], bool]
+
+    def progress(self, stage: str, fraction: float, text: str) -> None:
+        """Show how far a stage is.
+
+        Raises:
+            StoppedEarly: if a stop was asked for. (Not for use by work that has checkpoints: it stops by itself.)
+        """
+        if self.stop(0.0):
+            raise StoppedEarly("stopped; finished stages are kept, the same command goes on from there")
+        self.show(stage, fraction, text)
 
     def together(self, name: str, *arguments: Any, report: Callable[..., None] | None = None) -> Any:
-        """Call `relax`, `bring_together` or `anneal` on all ranks; `report` is known on this one only."""
+        """Call `relax` or `anneal` on all ranks; `report` is known on this one only."""
         if self.comm.size > 1:
             patient_bcast(self.comm, name)
             self.comm.bcast(arguments, root=0)
-        extra = {} if report is None else {"report": report}
+        extra: dict[str, Any] = {} if report is None else {"report": report}
+        if name in _STOPPABLE:
+            extra["stop"] = self.stop
         return _TOGETHER[name](*arguments, comm=self.comm, threads=self.threads, **extra)
 
     def rng(self, purpose: int) -> np.random.Generator:
@@ -50,13 +66,17 @@ class Context:
 
 @dataclass(frozen=True)
 class Stage:
-    """A named step; `run` gets the context and an empty folder for its files."""
+    """A named step; `run` gets the context and a folder: empty, or, if resumable, as an earlier try left it."""
 
     name: str
     run: Callable[[Context, Path], None]
+    resumable: bool = False
 
 
-def follow(comm: Any, threads: int) -> None:
+def follow(comm: Any, threads: int, stop: Callable[[float], bool]) -> None:
     """What ranks other than 0 do: wait, work together when asked to, until told to stop."""
     while (name := patient_bcast(comm)) in _TOGETHER:
-        _TOGETHER[name](*comm.bcast(None, root=0), comm=comm, threads=threads)
+        extra = {"stop": stop} if name in _STOPPABLE else {}
+        # Errors that all ranks meet are told by rank 0.
+        with contextlib.suppress(SimscError):
+            _TOGETHER[name](*comm.bcast(None, root=0), comm=comm, threads=threads, **extra)

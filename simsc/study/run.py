@@ -21,6 +21,7 @@ from simsc.study.stages import stages_of
 STUDY_FILE = "study.toml"
 REPORT = "report.html"
 _DONE = "done.json"
+_INPUTS = "inputs.json"  # SHA-256 of all that earlier stages made
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ def run_study(
     comm: Any,
     threads: int,
     progress: Callable[[str, float, str], None] = lambda stage, fraction, detail: None,
+    stop: Callable[[float], bool] = lambda needed_s: False,
 ) -> RunResult:
     """Run all stages of a study that are not finished yet; only rank 0 of the communicator calls this.
 
@@ -55,27 +57,32 @@ def run_study(
         comm: MPI communicator; the other ranks wait in `simsc.study.context.follow`.
         threads: threads of this process.
         progress: called with the stage, the fraction done and a short text.
+        stop: asked with the seconds that the next piece of work takes; tells whether to stop before it.
 
     Raises:
+        StoppedEarly: if it was asked to stop; the same call goes on.
         StudyError: if the folder holds a run of another study (naming what differs), or another run works in it.
         InputError: if the folder cannot be written.
     """
     _prepare(folder)
     with _locked(folder):
         _claim(folder, study)
-        context = Context(study, folder, comm, threads, progress)
+        context = Context(study, folder, comm, threads, progress, stop)
         skipped = []
         seconds: dict[str, float] = {}
+        inputs: dict[str, Any] = {}
         stale = False
         for stage in stages_of(study):
             record = None if stale else _finished(folder / stage.name)
             if record is not None:
                 skipped.append(stage.name)
                 seconds[stage.name] = record["seconds"]
+                inputs[stage.name] = record["outputs"]
                 continue
             # What builds on it was computed from a result that is gone.
             stale = True
-            seconds[stage.name] = _run_stage(stage, folder, context)
+            record = _run_stage(stage, folder, context, inputs)
+            seconds[stage.name], inputs[stage.name] = record["seconds"], record["outputs"]
         from simsc.report.page import write_report
 
         report = folder / REPORT
@@ -86,29 +93,40 @@ def run_study(
         return RunResult(folder, report, tuple(skipped), seconds)
 
 
-def _run_stage(stage: Stage, folder: Path, context: Context) -> float:
+def _run_stage(stage: Stage, folder: Path, context: Context, inputs: dict[str, Any]) -> dict[str, Any]:
     """Run a stage in a folder of its own, which takes its final name when everything in it is whole."""
     partial, final = folder / f"{stage.name}.partial", folder / stage.name
-    for old in (partial, final):
-        shutil.rmtree(old, ignore_errors=True)
+    shutil.rmtree(final, ignore_errors=True)
     begin = time.monotonic()
-    try:
-        partial.mkdir()
-    except OSError as error:
-        raise write_error(partial, error) from None
+    text = json.dumps(inputs, indent=1, sort_keys=True)
+    if not (stage.resumable and _begun(partial) == text):
+        shutil.rmtree(partial, ignore_errors=True)
+        try:
+            partial.mkdir()
+        except OSError as error:
+            raise write_error(partial, error) from None
+        write_text(partial / _INPUTS, text)
     context.progress(stage.name, 0.0, "")
     stage.run(context, partial)
     seconds = time.monotonic() - begin
     outputs = {path.name: _digest(path) for path in sorted(partial.iterdir()) if path.is_file()}
-    record = {
+    record: dict[str, Any] = {
         "seconds": round(seconds, 2),
         "outputs": outputs,
         "provenance": provenance(threads=context.threads, ranks=context.comm.size),
     }
     write_text(partial / _DONE, json.dumps(record, indent=1))
     os.replace(partial, final)
-    context.progress(stage.name, 1.0, "")
-    return seconds
+    context.show(stage.name, 1.0, "")
+    return record
+
+
+def _begun(partial: Path) -> str | None:
+    """Return the inputs from which a stage was begun."""
+    try:
+        return (partial / _INPUTS).read_text(encoding="utf-8")
+    except OSError:
+        return None
 
 
 def _finished(folder: Path) -> dict[str, Any] | None:

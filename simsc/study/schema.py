@@ -3,6 +3,7 @@
 import difflib
 import json
 import tomllib
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -22,12 +23,25 @@ from pydantic import (
 from simsc.build.close_packed import check_stacking
 from simsc.build.nanoparticle import MAGNETITE_LATTICE_ANGSTROM, centre_fractions, miller_indices
 from simsc.core.errors import InputError, StudyError
+from simsc.core.nested import flat
 from simsc.core.units import nm_from_angstrom
 from simsc.forcefield.ligand import load_ligand, read_ligand
 from simsc.forcefield.super_ligand import DEFAULT, load_super_ligand
-from simsc.md.protocol import Phase, Protocol
+from simsc.md.equilibrate import COMPRESSION
+from simsc.md.protocol import Coupling, Kind, Phase, Protocol, Thermostat
 from simsc.models.all_atom import TIMESTEPS_FS
 
+# What each kind of phase needs, and what means nothing to it.
+_PHASE_KEYS: dict[Kind, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "npt": (("start_K", "stop_K", "duration_ns"), ("scale",)),
+    "nvt": (("start_K", "stop_K", "duration_ns"), ("scale", "pressure_atm", "coupling")),
+    "deform": (("start_K", "stop_K", "duration_ns", "scale"), ("pressure_atm", "coupling")),
+    "minimise": (
+        (),
+        ("start_K", "stop_K", "duration_ns", "longest_timestep_fs", "thermostat", "scale", "pressure_atm", "coupling"),
+    ),
+}
+_PROTOCOL_KEYS = [field.name for field in fields(Protocol) if field.name != "phases"]
 Count = Annotated[int, Field(ge=1, le=1000)]
 
 
@@ -62,10 +76,29 @@ class PhaseSection(_Section):
     """One phase of the protocol; temperature goes linearly from `start_K` to `stop_K`."""
 
     name: Annotated[str, Field(min_length=1, max_length=40)]
-    start_K: PositiveFloat
-    stop_K: PositiveFloat
-    duration_ns: PositiveFloat
+    kind: Kind = "npt"
+    start_K: PositiveFloat = 300.0
+    stop_K: PositiveFloat = 300.0
+    duration_ns: Annotated[float, Field(ge=0)] = 0.0
     pressure_atm: float | None = None
+    coupling: Coupling | None = None
+    thermostat: Thermostat | None = None
+    scale: tuple[PositiveFloat, PositiveFloat, PositiveFloat] = (1.0, 1.0, 1.0)
+    longest_timestep_fs: PositiveFloat | None = None
+
+    @model_validator(mode="after")
+    def _has_what_its_kind_needs(self) -> "PhaseSection":
+        given = self.model_fields_set
+        needed, useless = _PHASE_KEYS[self.kind]
+        for key in needed:
+            if key not in given:
+                raise ValueError(f"{key}: is missing (a phase of kind {self.kind!r} needs it)")
+        for key in useless:
+            if key in given and getattr(self, key) != type(self).model_fields[key].default:
+                raise ValueError(f"{key}: means nothing in a phase of kind {self.kind!r}")
+        if self.kind != "minimise" and self.duration_ns == 0:
+            raise ValueError("duration_ns: must be above 0")
+        return self
 
 
 class AllAtomSection(_Section):
@@ -97,6 +130,7 @@ class AllAtomSection(_Section):
         PhaseSection(name="rest", start_K=300.0, stop_K=300.0, duration_ns=0.1),
     ]
     output_every_ns: PositiveFloat = 0.002
+    checkpoint_every_ns: PositiveFloat | None = None
 
 
 class AnnealSection(_Section):
@@ -104,17 +138,13 @@ class AnnealSection(_Section):
 
     force_field: str = DEFAULT
     pressure_atm: float = 1.0
-    coupling: Literal["iso", "aniso", "tri"] = "tri"
+    coupling: Coupling = "tri"
+    thermostat: Thermostat = "nose_hoover"
     output_every_ns: PositiveFloat = 0.05
+    thermo_every_ns: PositiveFloat | None = None
+    snapshot_every_ns: PositiveFloat | None = None
+    checkpoint_every_ns: PositiveFloat | None = None
     phases: Annotated[list[PhaseSection], Field(min_length=1)]
-
-    @field_validator("phases")
-    @classmethod
-    def _distinct_names(cls, phases: list[PhaseSection]) -> list[PhaseSection]:
-        names = [phase.name for phase in phases]
-        if len(set(names)) < len(names):
-            raise ValueError("each phase needs a name of its own")
-        return phases
 
 
 class OrderSection(_Section):
@@ -172,11 +202,9 @@ class Study(_Section):
         if self.scattering.core_radius_std_nm > self.nanoparticle.core_radius_nm / 4:
             raise ValueError("scattering.core_radius_std_nm: must not exceed a quarter of the core radius")
         timestep_fs = self._check_super_ligand() if self.all_atom is None else self._check_all_atom(self.all_atom)
-        chunks = Protocol(
-            tuple(Phase(**phase.model_dump()) for phase in self.anneal.phases),
-            output_every_ns=self.anneal.output_every_ns,
-        )
-        frames = dict(zip(names, map(len, chunks.chunks(timestep_fs)), strict=True))
+        frames = dict.fromkeys(names, 0)
+        for segment in _protocol(self.anneal, "anneal").segments(timestep_fs):
+            frames[names[segment.phase]] += len(segment.frames)
         for key in ("before", "after"):
             name = getattr(self.scattering, key)
             if frames[name] < self.scattering.frames:
@@ -207,6 +235,8 @@ class Study(_Section):
             centre_fractions(section.centre)
         except InputError as error:
             raise ValueError(f"all_atom: {error}") from None
+        if COMPRESSION in (phase.name for phase in self.crystal_protocol().phases):
+            raise ValueError(f"all_atom.phases: {COMPRESSION!r} is what comes before them; give another name")
         return TIMESTEPS_FS[section.constraints]
 
     def _check_super_ligand(self) -> float:
@@ -243,13 +273,22 @@ class Study(_Section):
                     )
         return parameters.dynamics.timestep_fs
 
+    def protocol(self) -> Protocol:
+        """Return the protocol of the annealing."""
+        return _protocol(self.anneal, "anneal")
+
+    def crystal_protocol(self) -> Protocol:
+        """Return the protocol that brings the fcc crystal of an all-atom study to rest."""
+        assert self.all_atom is not None
+        return _protocol(self.all_atom, "all_atom")
+
     def to_toml(self) -> str:
         """Return the study with all defaults filled in, as TOML."""
         return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
 
     def differences(self, other: "Study") -> list[str]:
         """Describe each key whose value differs in another study, as `key: value here → value there`."""
-        here, there = _flat(self.model_dump(mode="json")), _flat(other.model_dump(mode="json"))
+        here, there = flat(self.model_dump(mode="json")), flat(other.model_dump(mode="json"))
         return [
             f"{key}: {here.get(key, 'absent')!r} → {there.get(key, 'absent')!r}"
             for key in sorted(here.keys() | there.keys())
@@ -339,12 +378,12 @@ def _allowed_keys(location: tuple[Any, ...]) -> list[str]:
     return list(model.model_fields)
 
 
-def _flat(value: Any, key: str = "") -> dict[str, Any]:
-    if isinstance(value, dict):
-        return {k: v for name, item in value.items() for k, v in _flat(item, f"{key}.{name}" if key else name).items()}
-    if isinstance(value, list):
-        return {k: v for i, item in enumerate(value) for k, v in _flat(item, f"{key}[{i}]").items()}
-    return {key: value}
+def _protocol(section: AnnealSection | AllAtomSection, key: str) -> Protocol:
+    values = {name: getattr(section, name) for name in _PROTOCOL_KEYS if hasattr(section, name)}
+    try:
+        return Protocol(tuple(Phase(**phase.model_dump()) for phase in section.phases), **values)
+    except InputError as error:
+        raise ValueError(f"{key}.{error}") from None
 
 
 def q2_values(q1_inv_nm: float, section: CorrelationSection) -> np.ndarray:

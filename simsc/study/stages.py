@@ -27,8 +27,7 @@ from simsc.correlation.engine import correlate
 from simsc.correlation.peaks import layer_momentum_transfer
 from simsc.correlation.shells import first_bright_peak, shells_of_crystal
 from simsc.forcefield.super_ligand import load_super_ligand
-from simsc.md.anneal import TRAJECTORY, AnnealProgress, plain_lammps_arguments, prepare
-from simsc.md.protocol import Phase, Protocol
+from simsc.md.anneal import DATA, TRAJECTORY, AnnealProgress, plain_lammps_arguments, prepare
 from simsc.md.trajectory import Trajectory, read_trajectory
 from simsc.models.super_ligand import dress_super_ligand
 from simsc.scattering.amplitude import intensity_on_grid
@@ -60,17 +59,18 @@ def anneal_stage(context: Context, out: Path) -> None:
         system = restacked(context, superlattice, out)
     else:
         system = dress_super_ligand(superlattice, load_super_ligand(study.anneal.force_field), context.rng(1))
-    prepare(system, out)
-    arguments = plain_lammps_arguments(system, _protocol(study), study.seed)
+    if not (out / DATA).exists():
+        prepare(system, out)
+    arguments = plain_lammps_arguments(system, study.protocol(), study.seed)
     write_text(out / "plain_lammps.txt", "lmp " + " ".join(arguments) + "\n")
 
     def report(progress: AnnealProgress) -> None:
-        context.progress("anneal", progress.fraction, progress.text)
+        context.show("anneal", progress.fraction, progress.text)
 
     context.progress("anneal", 0.0, "pushing the tails apart")
     lean = replace(system, data="")
     trajectory = context.together(
-        "anneal", lean, superlattice.radii_nm, _protocol(study), out.absolute(), study.seed, report=report
+        "anneal", lean, superlattice.radii_nm, study.protocol(), out.absolute(), study.seed, report=report
     )
     trajectory.write_csv(out / "thermo.csv")
 
@@ -160,10 +160,10 @@ def correlation_stage(context: Context, out: Path) -> None:
         write_map(out / f"map_{state}.h5", correlation, origin)
 
 
-ALL_ATOM_STAGES = (Stage("nanoparticle", nanoparticle_stage), Stage("crystal", crystal_stage))
+ALL_ATOM_STAGES = (Stage("nanoparticle", nanoparticle_stage), Stage("crystal", crystal_stage, resumable=True))
 STAGES = (
     Stage("build", build_stage),
-    Stage("anneal", anneal_stage),
+    Stage("anneal", anneal_stage, resumable=True),
     Stage("order", order_stage),
     Stage("scattering", scattering_stage),
     Stage("correlation", correlation_stage),
@@ -173,12 +173,6 @@ STAGES = (
 def stages_of(study: Study) -> tuple[Stage, ...]:
     """Return the stages of a study in their order."""
     return STAGES if study.all_atom is None else ALL_ATOM_STAGES + STAGES
-
-
-def _protocol(study: Study) -> Protocol:
-    section = study.anneal
-    phases = tuple(Phase(**phase.model_dump()) for phase in section.phases)
-    return Protocol(phases, section.pressure_atm, section.coupling, section.output_every_ns)
 
 
 def _frames(context: Context, trajectory: Trajectory, state: str) -> list[int]:

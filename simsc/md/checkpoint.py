@@ -1,0 +1,160 @@
+"""Checkpoints of a run: two generations on disk, each whole and verified, or not there.
+
+A checkpoint is a LAMMPS restart file, the parts of the trajectory up to it, and a small JSON that names them with their
+SHA-256. The JSON is written last: what it does not name was never part of the run, and is swept away. LAMMPS itself
+takes a restart file with a flipped bit without a word.
+"""
+
+import hashlib
+import json
+import re
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from simsc.core.errors import ResourceError, StudyError
+from simsc.core.files import write_text
+
+FORMAT = "simsc checkpoint 1"
+_GENERATIONS = 2
+_NAME = re.compile(r"checkpoint_\d{6,}\.json")
+_OURS = re.compile(r"(checkpoint_\d{6,}\.(json|restart)|part_\d{6,}j?\.h5|snapshot_\d{6,}\.dcd)")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A state from which a run goes on.
+
+    Attributes:
+        segments: segments of the protocol that are done.
+        step: step of the protocol.
+        restart: name of the LAMMPS restart file.
+        parts: names of the parts of the trajectory, in their order.
+        snapshots: names of the files with the positions of all atoms, in their order.
+        digests: SHA-256 of every file named.
+        physics: what decides about the trajectory; a run with other physics does not go on from here.
+        first_cell_angstrom: (3, 3) cell when the protocol began, or its last deformation ended, Å.
+        phase_cell_angstrom: (3, 3) cell when the phase began that goes on here, Å.
+        ranks, threads: with how many the last segment ran; other numbers change the trajectory in its last bits.
+    """
+
+    segments: int
+    step: int
+    restart: str
+    parts: tuple[str, ...]
+    snapshots: tuple[str, ...]
+    digests: dict[str, str]
+    physics: dict[str, Any]
+    first_cell_angstrom: list[list[float]]
+    phase_cell_angstrom: list[list[float]]
+    ranks: int
+    threads: int
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """All files that belong to it."""
+        return (self.restart, *self.parts, *self.snapshots)
+
+
+def digest(path: Path) -> str:
+    """Return the SHA-256 of a file, as hexadecimal digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint whose files are on disk, and remove what only older generations needed.
+
+    Raises:
+        ResourceError: if it cannot be written.
+    """
+    content = json.dumps(asdict(checkpoint), sort_keys=True)
+    text = json.dumps({"format": FORMAT, "sha256": _text_digest(content), "content": json.loads(content)}, indent=1)
+    write_text(folder / f"checkpoint_{checkpoint.segments:06d}.json", text)
+    sweep(folder)
+
+
+def newest_checkpoint(folder: Path, physics: dict[str, Any]) -> Checkpoint | None:
+    """Return the newest checkpoint that is whole, None if a run never began here.
+
+    Args:
+        folder: folder of the run.
+        physics: what the run is to compute, for comparison.
+
+    Raises:
+        StudyError: if the run in the folder computes something else; names the keys.
+        ResourceError: if there are checkpoints, but none is whole.
+    """
+    names = _names(folder)
+    problems = []
+    for name in reversed(names):
+        found = _read(folder / name)
+        if found is None:
+            problems.append(f"{name} is damaged")
+            continue
+        damaged = [file for file in found.files if not _is_whole(folder / file, found.digests.get(file, ""))]
+        if damaged:
+            problems.append(f"{damaged[0]} is damaged")
+            continue
+        given = json.loads(json.dumps(physics))
+        changed = [
+            key for key in sorted(given.keys() | found.physics.keys()) if given.get(key) != found.physics.get(key)
+        ]
+        if changed:
+            key = changed[0]
+            more = f" (and {len(changed) - 1} more)" if len(changed) > 1 else ""
+            raise StudyError(
+                f"{folder}: holds a run with another {key}: {found.physics.get(key, 'absent')!r} there, "
+                f"{given.get(key, 'absent')!r} asked{more}; give a new folder, or what it was begun with"
+            )
+        return found
+    if problems:
+        raise ResourceError(
+            f"{folder}: has no whole checkpoint ({'; '.join(problems)}); restore these files, or remove the folder to "
+            "start from the begin"
+        )
+    return None
+
+
+def last_checkpoint(folder: Path) -> Checkpoint | None:
+    """Return the newest checkpoint that can be read, without verifying its files: for looking on while a run goes."""
+    return next(filter(None, (_read(folder / name) for name in reversed(_names(folder)))), None)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what no kept generation names: older generations, and orphans of a crash."""
+    names = _names(folder)
+    kept = {name: found for name in names if (found := _read(folder / name)) is not None}
+    generations = list(kept)[-_GENERATIONS:]
+    # A damaged JSON newer than all whole ones stays for whoever wants to look at it; its files may be needed again.
+    if len(kept) < len(names):
+        return
+    needed = {file for name in generations for file in (name, *kept[name].files)}
+    for path in folder.iterdir():
+        if _OURS.fullmatch(path.name) and path.name not in needed:
+            path.unlink(missing_ok=True)
+
+
+def _names(folder: Path) -> list[str]:
+    """Return the names of all checkpoints, the oldest first."""
+    return sorted((p.name for p in folder.iterdir() if _NAME.fullmatch(p.name)), key=lambda name: int(name[11:-5]))
+
+
+def _read(path: Path) -> Checkpoint | None:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        content = values["content"]
+        if values["format"] != FORMAT or values["sha256"] != _text_digest(json.dumps(content, sort_keys=True)):
+            return None
+        content |= {key: tuple(content[key]) for key in ("parts", "snapshots")}
+        return Checkpoint(**content)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _is_whole(path: Path, expected: str) -> bool:
+    return path.is_file() and digest(path) == expected
+
+
+def _text_digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
