@@ -439,6 +439,24 @@ def test_orphans_are_swept_away(uninterrupted, crystal, system, tmp_path):
     assert not (tmp_path / "snapshot_000009999.dcd").exists()
 
 
+def test_many_parts_are_joined_on_the_way(uninterrupted, crystal, system, tmp_path, monkeypatch):
+    monkeypatch.setattr("simsc.md.anneal._PARTS", 3)
+    prepare(system, tmp_path)
+    seen = []
+    with pytest.raises(StoppedEarly):
+        anneal(
+            system, crystal.radii_nm, EVERYTHING, tmp_path, 7, world(),
+            report=seen.append, stop=lambda needed_s: len(seen) > 20,
+        )  # fmt: skip
+    assert list(tmp_path.glob("part_*j.h5"))
+    assert same(anneal(system, crystal.radii_nm, EVERYTHING, tmp_path, 7, world()), uninterrupted[1])
+
+
+def test_a_finished_run_of_other_physics_is_refused(uninterrupted, crystal, system):
+    with pytest.raises(StudyError, match="another seed: 7 there, 8 asked"):
+        anneal(system, crystal.radii_nm, EVERYTHING, uninterrupted[0], 8, world())
+
+
 def random_trajectory(rng, frames: int) -> Trajectory:
     return Trajectory(
         positions_nm=rng.normal(size=(frames, 4, 3)),

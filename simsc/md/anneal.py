@@ -5,6 +5,7 @@ and started again is the same as one that was not, bit for bit (with the same nu
 """
 
 import hashlib
+import json
 import os
 import shutil
 import time
@@ -18,12 +19,20 @@ import numpy as np
 from simsc.classify.neighbours import mean_nearest_distance_nm
 from simsc.core.cell import Cell
 from simsc.core.errors import ResourceError, SimulationError, StoppedEarly
-from simsc.core.files import provenance, write_text
+from simsc.core.files import open_hdf5, provenance, write_text
 from simsc.core.nested import flat
 from simsc.core.resources import resource_folder
 from simsc.core.superlattice import Superlattice
 from simsc.core.units import angstrom_from_nm, nm_from_angstrom
-from simsc.md.checkpoint import Checkpoint, digest, last_checkpoint, newest_checkpoint, sweep, write_checkpoint
+from simsc.md.checkpoint import (
+    Checkpoint,
+    check_physics,
+    digest,
+    last_checkpoint,
+    newest_checkpoint,
+    sweep,
+    write_checkpoint,
+)
 from simsc.md.parallel import on_first
 from simsc.md.protocol import Phase, Protocol, Segment
 from simsc.md.session import LammpsSession
@@ -40,7 +49,7 @@ _SMALLEST_VOLUME = 0.2  # of that at the begin: supercrystals are set up loose, 
 _ATOMS_A_THREAD = 2000  # with fewer, threads mostly wait for each other
 _HOTTEST = 2.0  # times the target temperature
 _PARTS = 64  # of the trajectory, until they are joined
-_RESTART_BYTES_AN_ATOM = 500
+_RESTART_BYTES_AN_ATOM = 500  # measured: 135 of super-ligands; all atoms have longer lists of neighbours by bonds
 _SEED_STEP = 7919  # between the random numbers of one segment and the next
 
 
@@ -476,6 +485,8 @@ def _begin(folder: Path, physics: dict[str, Any]) -> tuple[Checkpoint | None, bo
     """Return the checkpoint to go on from, and whether everything is done already."""
     checkpoint = newest_checkpoint(folder, physics)
     if checkpoint is None and (folder / TRAJECTORY).is_file() and (folder / FINAL).is_file():
+        with open_hdf5(folder / TRAJECTORY) as file:
+            check_physics(folder, json.loads(file.attrs["provenance"])["physics"], physics)
         return None, True
     sweep(folder)
     return checkpoint, False

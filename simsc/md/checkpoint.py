@@ -96,17 +96,7 @@ def newest_checkpoint(folder: Path, physics: dict[str, Any]) -> Checkpoint | Non
         if damaged:
             problems.append(f"{damaged[0]} is damaged")
             continue
-        given = json.loads(json.dumps(physics))
-        changed = [
-            key for key in sorted(given.keys() | found.physics.keys()) if given.get(key) != found.physics.get(key)
-        ]
-        if changed:
-            key = changed[0]
-            more = f" (and {len(changed) - 1} more)" if len(changed) > 1 else ""
-            raise StudyError(
-                f"{folder}: holds a run with another {key}: {found.physics.get(key, 'absent')!r} there, "
-                f"{given.get(key, 'absent')!r} asked{more}; give a new folder, or what it was begun with"
-            )
+        check_physics(folder, found.physics, physics)
         return found
     if problems:
         raise ResourceError(
@@ -114,6 +104,19 @@ def newest_checkpoint(folder: Path, physics: dict[str, Any]) -> Checkpoint | Non
             "start from the begin"
         )
     return None
+
+
+def check_physics(folder: Path, there: dict[str, Any], asked: dict[str, Any]) -> None:
+    """Raise a `StudyError` that names the first key in which the physics of a run differs from what is asked."""
+    asked = json.loads(json.dumps(asked))
+    changed = [key for key in sorted(asked.keys() | there.keys()) if asked.get(key) != there.get(key)]
+    if changed:
+        key = changed[0]
+        more = f" (and {len(changed) - 1} more)" if len(changed) > 1 else ""
+        raise StudyError(
+            f"{folder}: holds a run with another {key}: {there.get(key, 'absent')!r} there, "
+            f"{asked.get(key, 'absent')!r} asked{more}; give a new folder, or what it was begun with"
+        )
 
 
 def last_checkpoint(folder: Path) -> Checkpoint | None:
@@ -126,8 +129,8 @@ def sweep(folder: Path) -> None:
     names = _names(folder)
     kept = {name: found for name in names if (found := _read(folder / name)) is not None}
     generations = list(kept)[-_GENERATIONS:]
-    # A damaged JSON newer than all whole ones stays for whoever wants to look at it; its files may be needed again.
-    if len(kept) < len(names):
+    # Where the newest one is damaged nothing is removed: someone may want to mend it. The next one takes its place.
+    if names and names[-1] not in kept:
         return
     needed = {file for name in generations for file in (name, *kept[name].files)}
     for path in folder.iterdir():
