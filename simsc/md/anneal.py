@@ -10,7 +10,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -162,44 +162,39 @@ def anneal(
     return read_trajectory(folder / TRAJECTORY) if comm.rank == 0 else None
 
 
+@dataclass(eq=False)
 class _Run:
     """What stays the same from segment to segment."""
 
-    def __init__(
-        self,
-        system: LammpsSystem,
-        radii_nm: np.ndarray,
-        protocol: Protocol,
-        folder: Path,
-        seed: int,
-        comm: Any,
-        threads: int,
-        physics: dict[str, Any],
-        report: Callable[[AnnealProgress], None],
-    ) -> None:
-        self._system, self._radii_nm, self._protocol = system, radii_nm, protocol
-        self._folder, self._seed, self._comm, self._threads = folder, seed, comm, threads
-        self._physics, self._report = physics, report
-        self._begin = time.monotonic()
-        self._done_ns = 0.0
+    system: LammpsSystem
+    radii_nm: np.ndarray
+    protocol: Protocol
+    folder: Path
+    seed: int
+    comm: Any
+    threads: int
+    physics: dict[str, Any]
+    report: Callable[[AnnealProgress], None]
+    begin_s: float = field(default_factory=time.monotonic)
+    done_ns: float = 0.0
 
     def push_off(self, session: LammpsSession) -> Checkpoint:
         """Lay out the system, push apart what overlaps, and keep the first checkpoint."""
-        system, first = self._system, self._protocol.phases[0]
-        session.set(**system.variables | _phase_variables(system, self._protocol, first))
-        session.set(data=DATA, seed=self._seed, t_first=f"{first.start_K:.10g}")
+        system, first = self.system, self.protocol.phases[0]
+        session.set(**system.variables | _phase_variables(system, self.protocol, first))
+        session.set(data=DATA, seed=self.seed, t_first=f"{first.start_K:.10g}")
         session.script("system.lmp")
         session.script("push_off.lmp")
         cell = session.cell_angstrom()
-        start = Checkpoint(0, 0, "", (), (), {}, self._physics, cell.tolist(), cell.tolist(), 0, 0)
+        start = Checkpoint(0, 0, "", (), (), {}, self.physics, cell.tolist(), cell.tolist(), 0, 0)
         return self._keep(session, start, None, [])
 
     def restore(self, session: LammpsSession, checkpoint: Checkpoint, phase: Phase) -> None:
         """Bring LAMMPS to the state of a checkpoint."""
-        system = self._system
+        system = self.system
         session.clear()
-        session.set(**system.variables | _phase_variables(system, self._protocol, phase))
-        session.set(restart=checkpoint.restart, data=DATA, seed=self._seed)
+        session.set(**system.variables | _phase_variables(system, self.protocol, phase))
+        session.set(restart=checkpoint.restart, data=DATA, seed=self.seed)
         session.script("system.lmp")
         if session.step != checkpoint.step:
             raise SimulationError(f"{checkpoint.restart}: is of step {session.step}, not {checkpoint.step}")
@@ -208,26 +203,26 @@ class _Run:
         self, session: LammpsSession, checkpoint: Checkpoint, segment: Segment, stop: Callable[[float], bool]
     ) -> Checkpoint:
         """Do one segment, and keep the checkpoint at its end."""
-        protocol, system = self._protocol, self._system
+        protocol, system = self.protocol, self.system
         phase = protocol.phases[segment.phase]
         model_fs = system.timestep_fs
         done_ns = protocol.time_ns(checkpoint.step, model_fs)
         session.hint = f"in phase {phase.name}; the checkpoint at {done_ns:.6g} ns is whole"
-        on_first(self._comm, self._check_disk)
+        on_first(self.comm, self._check_disk)
         self.restore(session, checkpoint, phase)
         begin_cell = np.array(checkpoint.phase_cell_angstrom)
         session.set(**_deformation(phase, begin_cell), step=checkpoint.step)
-        session.set(bath_seed=(self._seed + _SEED_STEP * (checkpoint.segments + 1)) % (2**31 - 1) + 1)
+        session.set(bath_seed=(self.seed + _SEED_STEP * (checkpoint.segments + 1)) % (2**31 - 1) + 1)
         session.script(f"{phase.kind}.lmp")
         first_widths = Cell(np.array(checkpoint.first_cell_angstrom)).perpendicular_widths_nm
-        frames = _Frames(self._radii_nm, tuple(p.name for p in protocol.phases), segment.phase)
+        frames = _Frames(self.radii_nm, tuple(p.name for p in protocol.phases), segment.phase)
         snapshots = []
         last = self._last_frame(checkpoint)
         step = segment.begin
         for row in segment.rows:
             if row > step:
                 session.run(row - step, segment.start, segment.stop, first=step == segment.begin)
-                self._done_ns += protocol.time_ns(row, model_fs) - protocol.time_ns(step, model_fs)
+                self.done_ns += protocol.time_ns(row, model_fs) - protocol.time_ns(step, model_fs)
             step, time_ns = row, protocol.time_ns(row, model_fs)
             thermo, centres, cell = session.thermo(), session.centres_angstrom(), session.cell_angstrom()
             fraction = (row - segment.start) / max(1, segment.stop - segment.start)
@@ -244,19 +239,19 @@ class _Run:
                 name = f"snapshot_{row:09d}.dcd"
                 session.write_snapshot(name, system.n_atoms, time_ns)
                 snapshots.append(name)
-            lattice = Superlattice(nm_from_angstrom(centres), self._radii_nm, Cell(nm_from_angstrom(cell)))
-            d_nn_nm = mean_nearest_distance_nm(lattice) if self._comm.rank == 0 else 0.0
+            lattice = Superlattice(nm_from_angstrom(centres), self.radii_nm, Cell(nm_from_angstrom(cell)))
+            d_nn_nm = mean_nearest_distance_nm(lattice) if self.comm.rank == 0 else 0.0
             frames.add(lattice, turns, time_ns, thermo, target_K, d_nn_nm)
-            if self._comm.rank == 0:
-                elapsed = time.monotonic() - self._begin
+            if self.comm.rank == 0:
+                elapsed = time.monotonic() - self.begin_s
                 total = max(1, protocol.total_steps(model_fs))
-                self._report(
+                self.report(
                     AnnealProgress(
                         phase=phase.name,
                         fraction=row / total,
                         temperature_K=thermo["temperature_K"],
                         d_nn_nm=d_nn_nm,
-                        ns_per_day=self._done_ns / elapsed * _S_PER_DAY,
+                        ns_per_day=self.done_ns / elapsed * _S_PER_DAY,
                         stopping=stop(0.0),
                     )
                 )
@@ -275,7 +270,7 @@ class _Run:
 
     def agreed(self, wish: bool) -> bool:
         """Tell whether any rank wishes to stop, the same on all."""
-        return any(self._comm.allgather(bool(wish)))
+        return any(self.comm.allgather(bool(wish)))
 
     def _keep(
         self, session: LammpsSession, checkpoint: Checkpoint, frames: "_Frames | None", snapshots: list[str]
@@ -288,26 +283,26 @@ class _Run:
             parts, digests = list(checkpoint.parts), dict(checkpoint.digests)
             if frames is not None and frames.rows:
                 name = f"part_{checkpoint.segments:06d}.h5"
-                write_trajectory(self._folder / name, frames.trajectory(), {})
+                write_trajectory(self.folder / name, frames.trajectory(), {})
                 parts.append(name)
             if len(parts) >= _PARTS:
-                whole = joined([read_trajectory(self._folder / name) for name in parts])
+                whole = joined([read_trajectory(self.folder / name) for name in parts])
                 parts = [f"part_{checkpoint.segments:06d}j.h5"]
-                write_trajectory(self._folder / parts[0], whole, {})
+                write_trajectory(self.folder / parts[0], whole, {})
             kept = replace(
                 checkpoint,
                 restart=restart,
                 parts=tuple(parts),
                 snapshots=(*checkpoint.snapshots, *snapshots),
-                ranks=self._comm.size,
-                threads=self._threads,
+                ranks=self.comm.size,
+                threads=self.threads,
             )
-            digests = {name: digests[name] if name in digests else digest(self._folder / name) for name in kept.files}
+            digests = {name: digests[name] if name in digests else digest(self.folder / name) for name in kept.files}
             kept = replace(kept, digests=digests)
-            write_checkpoint(self._folder, kept)
+            write_checkpoint(self.folder, kept)
             return kept
 
-        kept: Checkpoint = on_first(self._comm, write)
+        kept: Checkpoint = on_first(self.comm, write)
         return kept
 
     def _last_frame(self, checkpoint: Checkpoint) -> tuple[np.ndarray, np.ndarray] | None:
@@ -316,18 +311,18 @@ class _Run:
             return None
 
         def read() -> tuple[np.ndarray, np.ndarray]:
-            part = read_trajectory(self._folder / checkpoint.parts[-1])
+            part = read_trajectory(self.folder / checkpoint.parts[-1])
             return angstrom_from_nm(part.positions_nm[-1]), angstrom_from_nm(part.cells_nm[-1])
 
-        found: tuple[np.ndarray, np.ndarray] = on_first(self._comm, read)
+        found: tuple[np.ndarray, np.ndarray] = on_first(self.comm, read)
         return found
 
     def _check_disk(self) -> None:
-        needed = 3 * _RESTART_BYTES_AN_ATOM * self._system.n_atoms
-        free = shutil.disk_usage(self._folder).free
+        needed = 3 * _RESTART_BYTES_AN_ATOM * self.system.n_atoms
+        free = shutil.disk_usage(self.folder).free
         if free < needed:
             raise ResourceError(
-                f"{self._folder}: only {free / 1e6:.0f} MB are free, and the next checkpoint needs "
+                f"{self.folder}: only {free / 1e6:.0f} MB are free, and the next checkpoint needs "
                 f"{needed / 1e6:.0f} MB; free some disk space and start again"
             )
 
