@@ -11,6 +11,7 @@ same molecules with explicit force field types. simsc does both, with protons, c
 
 import argparse
 import csv
+import os
 import platform
 import shutil
 import subprocess
@@ -187,10 +188,13 @@ def moltemplate(program: str, folder: Path, built: Nanoparticle, copies: int, li
     system += [f"np{k} = new NP.move(0, 0, {90 * k})" for k in range(copies)]
     box = ['write_once("Data Boundary") {', "  0 90 xlo xhi", "  0 90 ylo yhi", f"  0 {90 * copies} zlo zhi", "}"]
     (folder / "system.lt").write_text("\n".join([*system, *box]) + "\n")
+    # Its shell script starts whatever `python` comes first.
+    environment = {**os.environ, "PATH": f"{Path(program).resolve().parent}:{os.environ['PATH']}"}
     begin = time.perf_counter()
     subprocess.run(
         [program, "-atomstyle", "full", "-nocheck", "system.lt"],
         cwd=folder,
+        env=environment,
         capture_output=True,
         check=True,
         timeout=limit,
