@@ -9,9 +9,10 @@ import shlex
 import signal
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO, get_args
 
 import click
 import numpy as np
@@ -24,7 +25,7 @@ from simsc.build.finite_crystal import with_normal_radii
 from simsc.classify.neighbours import nearest_distance_nm
 from simsc.classify.stacking import stacking_sequence
 from simsc.classify.steinhardt import METHODS, bond_order
-from simsc.core.errors import InputError, ResourceError, SimscError, StoppedEarly
+from simsc.core.errors import InputError, ResourceError, SimscError, SimscWarning, StoppedEarly
 from simsc.core.files import (
     is_intensity,
     provenance,
@@ -40,6 +41,7 @@ from simsc.core.units import NM_PER_UNIT
 from simsc.correlation.engine import correlate
 from simsc.correlation.shells import points_needed, shells_of_crystal, shells_of_volume
 from simsc.doctor import available_cores, run_checks
+from simsc.md.hardware import Accelerator, Hardware
 from simsc.scattering.amplitude import intensity_on_grid
 from simsc.study.schema import preset_names, preset_text, read_study
 
@@ -94,7 +96,22 @@ def new(file: Path, preset: str) -> None:
 @click.option(
     "--max-hours", type=click.FloatRange(min=0), help="Stop at the last checkpoint before this, h, with exit status 85."
 )
-def run(study: Path, out: Path | None, threads: int | None, max_hours: float | None) -> None:
+@click.option(
+    "--accelerator",
+    type=click.Choice(get_args(Accelerator)),
+    default="auto",
+    show_default=True,
+    help="How LAMMPS uses the machine: auto takes GPUs if there are to be any, else threads (omp), else opt.",
+)
+@click.option("--gpus", type=click.IntRange(min=0), default=0, show_default=True, help="GPUs a node, for LAMMPS.")
+def run(
+    study: Path,
+    out: Path | None,
+    threads: int | None,
+    max_hours: float | None,
+    accelerator: Accelerator,
+    gpus: int,
+) -> None:
     """Run a STUDY from its superlattice to its report; run it again to go on after a stop."""
     from simsc.md.parallel import patient_bcast, world
     from simsc.study.context import follow
@@ -102,15 +119,15 @@ def run(study: Path, out: Path | None, threads: int | None, max_hours: float | N
 
     comm = world()
     stop = _StopRequest(max_hours)
-    threads = threads or max(1, available_cores() // comm.size)
+    hardware = Hardware(threads or max(1, available_cores() // comm.size), accelerator, gpus)
     if comm.rank > 0:
-        follow(comm, threads, stop)
+        follow(comm, hardware, stop)
         return
     try:
         folder = out or Path(f"{study.stem}_run")
         parsed = read_study(study)
         with _StageProgress() as progress:
-            result = run_study(parsed, folder, comm, threads, progress, stop)
+            result = run_study(parsed, folder, comm, hardware, progress, stop)
     finally:
         if comm.size > 1:
             patient_bcast(comm, "stop")
@@ -297,6 +314,7 @@ def parameterise_command(
 
 def main() -> NoReturn:
     """Run the command line and end with its exit status; errors of simsc are one line, without traceback."""
+    warnings.showwarning = _note
     try:
         status = cli.main(standalone_mode=False) or 0
     except StoppedEarly as error:
@@ -313,6 +331,20 @@ def main() -> NoReturn:
     except MemoryError:
         _fail("not enough memory; use a smaller --grid or fewer replicas", ResourceError.exit_status)
     sys.exit(status)
+
+
+def _note(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    if issubclass(category, SimscWarning):
+        click.echo(f"simsc: note: {message}", err=True)
+    else:
+        sys.stderr.write(warnings.formatwarning(message, category, filename, lineno))
 
 
 def _fail(message: str, status: int, together: bool = False) -> NoReturn:

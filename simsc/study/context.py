@@ -10,11 +10,12 @@ import numpy as np
 
 from simsc.core.errors import SimscError, StoppedEarly
 from simsc.md.anneal import anneal
+from simsc.md.hardware import Hardware
 from simsc.md.parallel import patient_bcast
 from simsc.md.relax import relax
 from simsc.study.schema import Study
 
-# What runs inside LAMMPS, on all ranks; each takes `comm` and `threads`.
+# What runs inside LAMMPS, on all ranks; each takes `comm` and `hardware`.
 _TOGETHER: dict[str, Callable[..., Any]] = {"relax": relax, "anneal": anneal}
 _STOPPABLE = {"anneal"}
 
@@ -27,7 +28,7 @@ class Context:
         study: the study.
         folder: the run folder, with one folder for each finished stage.
         comm: MPI communicator.
-        threads: threads of this process.
+        hardware: threads of this process, and what LAMMPS may use besides.
         show: called with the stage, the fraction done and a short text.
         stop: asked with the seconds that the next piece of work takes; tells whether to stop before it.
     """
@@ -35,7 +36,7 @@ class Context:
     study: Study
     folder: Path
     comm: Any
-    threads: int
+    hardware: Hardware
     show: Callable[[str, float, str], None]
     stop: Callable[[float], bool]
 
@@ -57,7 +58,7 @@ class Context:
         extra: dict[str, Any] = {} if report is None else {"report": report}
         if name in _STOPPABLE:
             extra["stop"] = self.stop
-        return _TOGETHER[name](*arguments, comm=self.comm, threads=self.threads, **extra)
+        return _TOGETHER[name](*arguments, comm=self.comm, hardware=self.hardware, **extra)
 
     def rng(self, purpose: int) -> np.random.Generator:
         """Return the random numbers of one purpose, the same for the same study."""
@@ -73,10 +74,10 @@ class Stage:
     resumable: bool = False
 
 
-def follow(comm: Any, threads: int, stop: Callable[[float], bool]) -> None:
+def follow(comm: Any, hardware: Hardware, stop: Callable[[float], bool]) -> None:
     """What ranks other than 0 do: wait, work together when asked to, until told to stop."""
     while (name := patient_bcast(comm)) in _TOGETHER:
         extra = {"stop": stop} if name in _STOPPABLE else {}
         # Errors that all ranks meet are told by rank 0.
         with contextlib.suppress(SimscError):
-            _TOGETHER[name](*comm.bcast(None, root=0), comm=comm, threads=threads, **extra)
+            _TOGETHER[name](*comm.bcast(None, root=0), comm=comm, hardware=hardware, **extra)

@@ -14,6 +14,7 @@ from typing import Any
 
 from simsc.core.errors import InputError, StudyError
 from simsc.core.files import provenance, write_error, write_text
+from simsc.md.hardware import Hardware
 from simsc.study.context import Context, Stage
 from simsc.study.schema import Study, read_study
 from simsc.study.stages import stages_of
@@ -45,7 +46,7 @@ def run_study(
     study: Study,
     folder: Path,
     comm: Any,
-    threads: int,
+    hardware: Hardware,
     progress: Callable[[str, float, str], None] = lambda stage, fraction, detail: None,
     stop: Callable[[float], bool] = lambda needed_s: False,
 ) -> RunResult:
@@ -55,7 +56,7 @@ def run_study(
         study: the study.
         folder: run folder; created if needed.
         comm: MPI communicator; the other ranks wait in `simsc.study.context.follow`.
-        threads: threads of this process.
+        hardware: threads of this process, and what LAMMPS may use besides.
         progress: called with the stage, the fraction done and a short text.
         stop: asked with the seconds that the next piece of work takes; tells whether to stop before it.
 
@@ -67,7 +68,7 @@ def run_study(
     _prepare(folder)
     with _locked(folder):
         _claim(folder, study)
-        context = Context(study, folder, comm, threads, progress, stop)
+        context = Context(study, folder, comm, hardware, progress, stop)
         skipped = []
         seconds: dict[str, float] = {}
         inputs: dict[str, Any] = {}
@@ -113,7 +114,7 @@ def _run_stage(stage: Stage, folder: Path, context: Context, inputs: dict[str, A
     record: dict[str, Any] = {
         "seconds": round(seconds, 2),
         "outputs": outputs,
-        "provenance": provenance(threads=context.threads, ranks=context.comm.size),
+        "provenance": provenance(threads=context.hardware.threads, ranks=context.comm.size),
     }
     write_text(partial / _DONE, json.dumps(record, indent=1))
     os.replace(partial, final)

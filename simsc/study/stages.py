@@ -122,8 +122,9 @@ def scattering_stage(context: Context, out: Path) -> None:
         crystals = _crystals(context, trajectory, state)
         write_superlattice(out / f"crystal_{state}.h5", crystals[-1], provenance(replicate=section.replicate))
         total: np.ndarray | None = None
+        threads = context.hardware.threads
         for k, crystal in enumerate(crystals):
-            volume = intensity_on_grid(crystal, section.q_max_inv_nm, section.grid, _TOLERANCE, context.threads)
+            volume = intensity_on_grid(crystal, section.q_max_inv_nm, section.grid, _TOLERANCE, threads)
             total = volume.intensity if total is None else total + volume.intensity
             done = (s + (k + 1) / len(crystals)) / len(STATES)
             context.progress("scattering", done, f"{state}: {crystal.n} NPs")
@@ -143,10 +144,10 @@ def correlation_stage(context: Context, out: Path) -> None:
         crystals = _crystals(context, trajectory, state)
         d_nn_nm = float(np.mean([trajectory.thermo["d_nn_nm"][k] for k in _frames(context, trajectory, state)]))
         expected = layer_momentum_transfer(d_nn_nm)
-        peak = first_bright_peak(crystals, expected, threads=context.threads)
+        peak = first_bright_peak(crystals, expected, threads=context.hardware.threads)
         q1 = expected if peak is None else peak
         q2 = q2_values(q1, section)
-        first, second = shells_of_crystal(crystals, q1, q2, _TOLERANCE, context.threads)
+        first, second = shells_of_crystal(crystals, q1, q2, _TOLERANCE, context.hardware.threads)
         done = 0
 
         def on_shell(s: int = s, state: str = state, n: int = len(q2)) -> None:
@@ -154,7 +155,7 @@ def correlation_stage(context: Context, out: Path) -> None:
             done += 1
             context.progress("correlation", (s + done / n) / len(STATES), f"{state}: q2 {done} of {n}")
 
-        correlation = correlate(first, second, delta_deg, threads=context.threads, on_shell=on_shell)
+        correlation = correlate(first, second, delta_deg, threads=context.hardware.threads, on_shell=on_shell)
         q1_from = "expected 111, as no peak stands out there" if peak is None else "first bright peak"
         origin = provenance(d_nn_nm=d_nn_nm, frames=len(crystals), q1=q1_from)
         write_map(out / f"map_{state}.h5", correlation, origin)

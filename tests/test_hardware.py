@@ -1,0 +1,98 @@
+import numpy as np
+import pytest
+
+from simsc.build.close_packed import close_packed
+from simsc.core.errors import InputError, ResourceError, SimscWarning, StoppedEarly
+from simsc.forcefield.super_ligand import load_super_ligand
+from simsc.md.anneal import anneal, prepare
+from simsc.md.hardware import Hardware
+from simsc.md.parallel import world
+from simsc.md.protocol import Phase, Protocol
+from simsc.md.session import LammpsSession
+from simsc.models.super_ligand import dress_super_ligand
+
+CUDA = {"KOKKOS": {"api": ["cuda"]}, "GPU": {"api": []}}
+EVERYTHING = {"OPT", "OPENMP", "KOKKOS", "GPU"}
+
+
+@pytest.mark.parametrize(
+    ("asked", "packages", "interfaces", "arguments"),
+    [
+        (Hardware(), EVERYTHING, {}, ["-sf", "opt"]),
+        (Hardware(), {"KSPACE"}, {}, []),
+        (Hardware(threads=8), EVERYTHING, {}, ["-sf", "omp", "-pk", "omp", "8"]),
+        (Hardware(threads=8), {"OPT"}, {}, []),
+        (Hardware(threads=8, accelerator="opt"), EVERYTHING, {}, ["-sf", "opt"]),
+        (Hardware(threads=8, accelerator="none"), EVERYTHING, {}, []),
+        (Hardware(gpus=4), EVERYTHING, CUDA, ["-k", "on", "g", "4", "t", "1", "-sf", "kk"]),
+        (Hardware(8, "kokkos"), EVERYTHING, {"KOKKOS": {"api": ["openmp"]}}, ["-k", "on", "t", "8", "-sf", "kk"]),
+        (Hardware(gpus=2), EVERYTHING, {"GPU": {"api": ["opencl"]}}, ["-sf", "gpu", "-pk", "gpu", "2"]),
+    ],
+)
+def test_arguments_for_lammps(asked, packages, interfaces, arguments):
+    assert asked.settled(packages, interfaces).lammps_arguments() == arguments
+
+
+@pytest.mark.parametrize(
+    ("asked", "packages", "interfaces", "says"),
+    [
+        (Hardware(accelerator="kokkos"), {"OPT"}, {}, "without its package KOKKOS"),
+        (Hardware(accelerator="omp"), {"OPT"}, {}, "without its package OPENMP"),
+        (Hardware(gpus=1), {"OPT"}, {}, "without its package GPU"),
+        (Hardware(accelerator="kokkos", gpus=1), EVERYTHING, {"KOKKOS": {"api": ["openmp"]}}, "not for GPUs"),
+    ],
+)
+def test_a_build_that_lacks_something_is_refused(asked, packages, interfaces, says):
+    with pytest.raises(ResourceError, match=says):
+        asked.settled(packages, interfaces)
+
+
+def test_contradictions_are_refused():
+    with pytest.raises(InputError, match="needs the number of GPUs"):
+        Hardware(accelerator="gpu")
+    with pytest.raises(InputError, match="uses no GPUs"):
+        Hardware(accelerator="omp", gpus=1)
+
+
+def test_small_systems_get_fewer_threads():
+    assert Hardware(threads=16).for_system(1000, 1).threads == 1
+    assert Hardware(threads=16).for_system(20_000, 2).threads == 5
+    assert Hardware(threads=2).for_system(10**6, 2).threads == 2
+
+
+def test_lammps_runs_on_what_was_asked_for(tmp_path):
+    """The log of LAMMPS names the styles that it took."""
+    crystal = close_packed("AB", 6.3, radius_nm=2.0)
+    system = dress_super_ligand(crystal, load_super_ligand(), np.random.default_rng(1))
+    energies = {}
+    for accelerator in ("none", "omp", "opt"):
+        folder = tmp_path / accelerator
+        folder.mkdir()
+        prepare(system, folder)
+        with LammpsSession(folder, world(), Hardware(2, accelerator)) as session:
+            session.set(**system.variables, data="system.data")
+            session.script("system.lmp")
+            session.run(0, 0, 0, first=True)
+            energies[accelerator] = session.thermo()["potential"]
+        log = (folder / "log.lammps").read_text()
+        assert [name for name in ("omp", "opt") if f"/{name}" in log] == (
+            [accelerator] if accelerator != "none" else []
+        )
+    assert energies["omp"] == pytest.approx(energies["none"], rel=1e-9)
+    assert energies["opt"] == pytest.approx(energies["none"], rel=1e-9)
+    with (
+        pytest.raises(ResourceError, match="without its package KOKKOS"),
+        LammpsSession(tmp_path, world(), Hardware(1, "kokkos")),
+    ):
+        pass
+
+
+def test_going_on_with_other_hardware_is_said(tmp_path):
+    crystal = close_packed("AB", 6.3, radius_nm=2.0)
+    system = dress_super_ligand(crystal, load_super_ligand(), np.random.default_rng(1))
+    prepare(system, tmp_path)
+    protocol = Protocol((Phase("warm", 300, 300, 0.002),), output_every_ns=0.001)
+    with pytest.raises(StoppedEarly):
+        anneal(system, crystal.radii_nm, protocol, tmp_path, 7, world(), stop=lambda s: True)
+    with pytest.warns(SimscWarning, match=r"goes on with other accelerator opt → none: .* not bit for bit"):
+        anneal(system, crystal.radii_nm, protocol, tmp_path, 7, world(), Hardware(1, "none"))
