@@ -11,6 +11,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NoReturn, TextIO, get_args
 
@@ -43,12 +44,12 @@ from simsc.correlation.shells import points_needed, shells_of_crystal, shells_of
 from simsc.doctor import available_cores, run_checks
 from simsc.md.hardware import Accelerator, Hardware
 from simsc.scattering.amplitude import intensity_on_grid
-from simsc.study.schema import preset_names, preset_text, read_study
+from simsc.study.journal import Pace
+from simsc.study.schema import Study, preset_names, preset_text, read_study
 
 _PLAIN_INTERVAL_S = 20.0
 _PATIENCE_S = 1.0  # launchers send the same signal twice
 _POOR_COVERAGE = 0.5
-_TELLING = 0.03  # fraction done from which the time left can be told
 _LENGTH_UNIT = click.option(
     "--length-unit", type=click.Choice(list(NM_PER_UNIT)), default="A", show_default=True,
     help="Unit of positions in files that are not simsc's own.",
@@ -104,6 +105,9 @@ def new(file: Path, preset: str) -> None:
     help="How LAMMPS uses the machine: auto takes GPUs if there are to be any, else threads (omp), else opt.",
 )
 @click.option("--gpus", type=click.IntRange(min=0), default=0, show_default=True, help="GPUs a node, for LAMMPS.")
+@click.option("--until", help="Last stage to run, such as anneal; the default runs all, and writes the report.")
+@click.option("--replica", type=int, help="Run this one of the study's [replicas] only; they count from 0.")
+@click.option("--jobs", type=click.IntRange(min=1), help="[replicas] at a time; the default is one a core.")
 def run(
     study: Path,
     out: Path | None,
@@ -111,10 +115,15 @@ def run(
     max_hours: float | None,
     accelerator: Accelerator,
     gpus: int,
+    until: str | None,
+    replica: int | None,
+    jobs: int | None,
 ) -> None:
     """Run a STUDY from its superlattice to its report; run it again to go on after a stop."""
     from simsc.md.parallel import patient_bcast, world
     from simsc.study.context import follow
+    from simsc.study.replicas import replica as replica_of
+    from simsc.study.replicas import replica_folder
     from simsc.study.run import run_study
 
     comm = world()
@@ -126,14 +135,91 @@ def run(
     try:
         folder = out or Path(f"{study.stem}_run")
         parsed = read_study(study)
+        if parsed.replicas is not None and replica is None:
+            if comm.size > 1:
+                raise InputError(f"{study}: has [replicas]; on several ranks run one at a time, with --replica")
+            _run_all_replicas(parsed, folder, hardware, until, jobs, stop)
+            return
+        if replica is not None:
+            parsed = replica_of(parsed, folder, replica).study
+            folder = replica_folder(folder, replica)
+        if jobs is not None:
+            raise InputError("--jobs: is for all [replicas] of a study")
         with _StageProgress() as progress:
-            result = run_study(parsed, folder, comm, hardware, progress, stop)
+            result = run_study(parsed, folder, comm, hardware, progress, stop, until)
     finally:
         if comm.size > 1:
             patient_bcast(comm, "stop")
     for name in result.skipped:
         click.echo(f"{name}: finished before")
-    click.echo(f"report: {result.report.resolve()}")
+    if result.report is None:
+        click.echo(f"{until}: done; without --until the same command goes on")
+    else:
+        click.echo(f"report: {result.report.resolve()}")
+
+
+def _run_all_replicas(
+    study: Study, folder: Path, hardware: Hardware, until: str | None, jobs: int | None, stop: "_StopRequest"
+) -> None:
+    from simsc.report.replicas_page import write_replicas_report
+    from simsc.study.replicas import OUTCOMES, run_replicas
+    from simsc.study.run import REPORT
+
+    jobs = min(jobs or available_cores(), len(study.variants()))
+    threads = max(1, available_cores() // jobs)
+
+    def arguments() -> list[str]:
+        words = ["--threads", str(threads), "--accelerator", hardware.accelerator, "--gpus", str(hardware.gpus)]
+        words += [] if until is None else ["--until", until]
+        return words if stop.hours_left is None else [*words, "--max-hours", f"{stop.hours_left:.6f}"]
+
+    try:
+        with _StageProgress() as progress:
+            run_replicas(study, folder, jobs, arguments, progress, stop)
+    finally:
+        if (folder / OUTCOMES).is_file():
+            write_replicas_report(folder, folder / REPORT)
+    click.echo(f"table: {(folder / OUTCOMES).resolve()}\nreport: {(folder / REPORT).resolve()}")
+
+
+@cli.command(epilog=_example("simsc status study_run", "watch -n 60 simsc status study_run"))
+@click.argument("folder", metavar="RUN", type=_PATH)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def status(folder: Path, as_json: bool) -> None:
+    """Tell how far a RUN is, from its files: while it goes, after it was stopped, on any machine that sees them."""
+    from simsc.report.status_text import replicas_text, run_text
+    from simsc.study.replicas import outcomes
+    from simsc.study.run import STUDY_FILE
+    from simsc.study.status import run_status
+
+    if not (folder / STUDY_FILE).is_file():
+        raise InputError(f"{folder}: holds no run (no {STUDY_FILE})")
+    if read_study(folder / STUDY_FILE).replicas is not None:
+        found = outcomes(folder)
+        click.echo(json.dumps([outcome.row for outcome in found], indent=1) if as_json else replicas_text(found))
+    else:
+        state = run_status(folder)
+        click.echo(json.dumps(asdict(state), indent=1, default=str) if as_json else run_text(state))
+
+
+@cli.command(epilog=_example("simsc report study_run"))
+@click.argument("folder", metavar="RUN", type=_PATH)
+def report(folder: Path) -> None:
+    """Write the report of a finished RUN anew, or the table and report of its replicas, finished or not."""
+    from simsc.report.page import write_report
+    from simsc.report.replicas_page import write_replicas_report
+    from simsc.study.replicas import OUTCOMES, outcomes, write_outcomes
+    from simsc.study.run import REPORT, STUDY_FILE
+
+    if not (folder / STUDY_FILE).is_file():
+        raise InputError(f"{folder}: holds no run (no {STUDY_FILE})")
+    if read_study(folder / STUDY_FILE).replicas is not None:
+        write_outcomes(folder, outcomes(folder))
+        write_replicas_report(folder, folder / REPORT)
+        click.echo(f"table: {(folder / OUTCOMES).resolve()}")
+    else:
+        write_report(folder, folder / REPORT)
+    click.echo(f"report: {(folder / REPORT).resolve()}")
 
 
 @cli.command(epilog=_example("simsc doctor"))
@@ -392,6 +478,11 @@ class _StopRequest:
         """Tell whether to stop before a piece of work that takes some seconds."""
         return self._wished or (self._end_s is not None and time.monotonic() + needed_s > self._end_s)
 
+    @property
+    def hours_left(self) -> float | None:
+        """Wall time left, h; None without a limit."""
+        return None if self._end_s is None else max(0.0, (self._end_s - time.monotonic()) / 3600)
+
     def _wish(self, number: int, frame: object) -> None:
         if self._wished and time.monotonic() - self._since_s > _PATIENCE_S:
             os._exit(StoppedEarly.exit_status)
@@ -420,6 +511,7 @@ class _StageProgress:
             )
         self._tasks: dict[str, TaskID] = {}
         self._begin: dict[str, float] = {}
+        self._paces: dict[str, Pace] = {}
         self._last = 0.0
 
     def __enter__(self) -> Callable[[str, float, str], None]:
@@ -434,6 +526,7 @@ class _StageProgress:
     def _update(self, stage: str, fraction: float, detail: str) -> None:
         now = time.monotonic()
         begin = self._begin.setdefault(stage, now)
+        left_s = self._paces.setdefault(stage, Pace()).left_s(fraction)
         if self._bars is not None:
             if stage not in self._tasks:
                 self._tasks[stage] = self._bars.add_task(stage, total=1.0, detail=detail)
@@ -442,7 +535,7 @@ class _StageProgress:
             click.echo(f"{stage}: done in {now - begin:.0f} s", err=True)
         elif now - self._last > _PLAIN_INTERVAL_S and fraction > 0:
             self._last = now
-            left = f", {(now - begin) * (1 - fraction) / fraction:.0f} s left" if fraction > _TELLING else ""
+            left = f", {left_s:.0f} s left" if left_s is not None else ""
             click.echo(f"{stage}: {100 * fraction:.0f} %{left}  {detail}", err=True)
 
 

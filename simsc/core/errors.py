@@ -44,6 +44,15 @@ class SimulationError(SimscError):
 
 
 class StoppedEarly(SimscError):
-    """The work was stopped before its end; the same command takes it up again."""
+    """The work was stopped before its end; the same command takes it up again.
+
+    Args:
+        message: what was stopped, and where.
+        idle: whether nothing was achieved that lasts.
+    """
 
     exit_status = 85
+
+    def __init__(self, message: str, idle: bool = False) -> None:
+        super().__init__(message)
+        self.idle = idle

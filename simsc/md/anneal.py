@@ -146,11 +146,14 @@ def anneal(
             checkpoint = run.push_off(session)
         elif comm.rank == 0:
             _tell_differences(checkpoint.history[-1], session.what_runs)
-        took_s = 0.0
+        took_s, begun_at = 0.0, checkpoint.segments
         for number in range(checkpoint.segments, len(segments)):
             if run.agreed(stop(took_s)):
                 done_ns = protocol.time_ns(checkpoint.step, system.timestep_fs)
-                raise StoppedEarly(f"stopped at a checkpoint at {done_ns:.6g} ns; the same command goes on from there")
+                raise StoppedEarly(
+                    f"stopped at a checkpoint at {done_ns:.6g} ns; the same command goes on from there",
+                    idle=checkpoint.segments == begun_at,
+                )
             begin = time.monotonic()
             checkpoint = run.segment(session, checkpoint, segments[number], stop)
             took_s = max(took_s, time.monotonic() - begin)

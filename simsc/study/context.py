@@ -47,7 +47,7 @@ class Context:
             StoppedEarly: if a stop was asked for. (Not for use by work that has checkpoints: it stops by itself.)
         """
         if self.stop(0.0):
-            raise StoppedEarly("stopped; finished stages are kept, the same command goes on from there")
+            raise StoppedEarly("stopped; finished stages are kept, the same command goes on from there", idle=True)
         self.show(stage, fraction, text)
 
     def together(self, name: str, *arguments: Any, report: Callable[..., None] | None = None) -> Any:

@@ -7,22 +7,25 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from simsc.core.errors import InputError, StudyError
+from simsc.core.errors import InputError, StoppedEarly, StudyError
 from simsc.core.files import provenance, write_error, write_text
 from simsc.md.hardware import Hardware
 from simsc.study.context import Context, Stage
+from simsc.study.journal import journal
 from simsc.study.schema import Study, read_study
 from simsc.study.stages import stages_of
 
 STUDY_FILE = "study.toml"
 REPORT = "report.html"
+LOCK = ".lock"
 _DONE = "done.json"
 _INPUTS = "inputs.json"  # SHA-256 of all that earlier stages made
+_LOCK_PATIENCE_S = 1.0  # who only looks (`simsc status`) holds the lock for a moment
 
 
 @dataclass(frozen=True)
@@ -31,13 +34,13 @@ class RunResult:
 
     Args:
         folder: the run folder.
-        report: the report page.
+        report: the report page; None if the run was to end before.
         skipped: names of stages that were finished before.
         seconds: wall time of every stage, by name, s.
     """
 
     folder: Path
-    report: Path
+    report: Path | None
     skipped: tuple[str, ...]
     seconds: dict[str, float]
 
@@ -49,8 +52,9 @@ def run_study(
     hardware: Hardware,
     progress: Callable[[str, float, str], None] = lambda stage, fraction, detail: None,
     stop: Callable[[float], bool] = lambda needed_s: False,
+    until: str | None = None,
 ) -> RunResult:
-    """Run all stages of a study that are not finished yet; only rank 0 of the communicator calls this.
+    """Run the stages of a study that are not finished yet; only rank 0 of the communicator calls this.
 
     Args:
         study: the study.
@@ -59,39 +63,64 @@ def run_study(
         hardware: threads of this process, and what LAMMPS may use besides.
         progress: called with the stage, the fraction done and a short text.
         stop: asked with the seconds that the next piece of work takes; tells whether to stop before it.
+        until: last stage to run; None for all, and the report.
 
     Raises:
         StoppedEarly: if it was asked to stop; the same call goes on.
         StudyError: if the folder holds a run of another study (naming what differs), or another run works in it.
-        InputError: if the folder cannot be written.
+        InputError: if the folder cannot be written, or the study has no such stage.
+    """
+    names = [stage.name for stage in stages_of(study)]
+    if until is not None and until not in names:
+        raise InputError(f"--until {until}: the study has no such stage; its stages are {', '.join(names)}")
+    with claimed(folder, study), journal(folder, progress) as kept:
+        result = _run_stages(study, folder, Context(study, folder, comm, hardware, kept, stop), until)
+        kept.end("done" if until is None else "stopped", "" if until is None else f"{until} is done, as asked")
+        return result
+
+
+@contextmanager
+def claimed(folder: Path, study: Study, alone: bool = True) -> Iterator[None]:
+    """Make a folder that of a study; while the block lasts, no other simsc works in it, unless `alone` is false.
+
+    Raises:
+        StudyError: if the folder holds a run of another study (naming what differs), or another run works in it.
+        InputError: if the folder cannot be written, or holds other files.
     """
     _prepare(folder)
-    with _locked(folder):
+    with _locked(folder) if alone else nullcontext():
         _claim(folder, study)
-        context = Context(study, folder, comm, hardware, progress, stop)
-        skipped = []
-        seconds: dict[str, float] = {}
-        inputs: dict[str, Any] = {}
-        stale = False
-        for stage in stages_of(study):
-            record = None if stale else _finished(folder / stage.name)
-            if record is not None:
-                skipped.append(stage.name)
-                seconds[stage.name] = record["seconds"]
-                inputs[stage.name] = record["outputs"]
-                continue
+        yield
+
+
+def _run_stages(study: Study, folder: Path, context: Context, until: str | None) -> RunResult:
+    skipped = []
+    seconds: dict[str, float] = {}
+    inputs: dict[str, Any] = {}
+    stale = False
+    for stage in stages_of(study):
+        record = None if stale else _finished(folder / stage.name)
+        if record is not None:
+            skipped.append(stage.name)
+        else:
+            try:
+                record = _run_stage(stage, folder, context, inputs)
+            except StoppedEarly as error:
+                error.idle = error.idle and not stale
+                raise
             # What builds on it was computed from a result that is gone.
             stale = True
-            record = _run_stage(stage, folder, context, inputs)
-            seconds[stage.name], inputs[stage.name] = record["seconds"], record["outputs"]
-        from simsc.report.page import write_report
+        seconds[stage.name], inputs[stage.name] = record["seconds"], record["outputs"]
+        if stage.name == until:
+            return RunResult(folder, None, tuple(skipped), seconds)
+    from simsc.report.page import write_report
 
-        report = folder / REPORT
-        if stale or not report.is_file():
-            progress("report", 0.0, "")
-            write_report(folder, report)
-            progress("report", 1.0, "")
-        return RunResult(folder, report, tuple(skipped), seconds)
+    report = folder / REPORT
+    if stale or not report.is_file():
+        context.show("report", 0.0, "")
+        write_report(folder, report)
+        context.show("report", 1.0, "")
+    return RunResult(folder, report, tuple(skipped), seconds)
 
 
 def _run_stage(stage: Stage, folder: Path, context: Context, inputs: dict[str, Any]) -> dict[str, Any]:
@@ -140,6 +169,14 @@ def _finished(folder: Path) -> dict[str, Any] | None:
         return None
 
 
+def finished_seconds(folder: Path) -> float | None:
+    """Return how long a finished stage took, s, without verifying its outputs; None if it is not finished."""
+    try:
+        return float(json.loads((folder / _DONE).read_text(encoding="utf-8"))["seconds"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
 def _digest(path: Path) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
@@ -152,7 +189,7 @@ def _prepare(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise write_error(folder, error) from None
-    if not (folder / STUDY_FILE).exists() and any(path.name != ".lock" for path in folder.iterdir()):
+    if not (folder / STUDY_FILE).exists() and any(path.name != LOCK for path in folder.iterdir()):
         raise InputError(f"{folder}: holds other files and no run; give another folder with --out")
 
 
@@ -172,11 +209,18 @@ def _claim(folder: Path, study: Study) -> None:
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     try:
-        with open(folder / ".lock", "w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise StudyError(f"{folder}: another simsc works in it; wait for it or give another folder") from None
+        with open(folder / LOCK, "w") as file:
+            deadline = time.monotonic() + _LOCK_PATIENCE_S
+            while True:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() > deadline:
+                        raise StudyError(
+                            f"{folder}: another simsc works in it; wait for it or give another folder"
+                        ) from None
+                    time.sleep(0.05)
             yield
     except PermissionError as error:
         raise write_error(folder, error) from None

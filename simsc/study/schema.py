@@ -1,9 +1,10 @@
 """The study file: what may stand in it, its defaults, and messages that name file, key and remedy."""
 
 import difflib
+import itertools
 import json
 import tomllib
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -23,7 +24,7 @@ from pydantic import (
 from simsc.build.close_packed import check_stacking
 from simsc.build.nanoparticle import MAGNETITE_LATTICE_ANGSTROM, centre_fractions, miller_indices
 from simsc.core.errors import InputError, StudyError
-from simsc.core.nested import flat
+from simsc.core.nested import flat, replaced
 from simsc.core.units import nm_from_angstrom
 from simsc.forcefield.ligand import load_ligand, read_ligand
 from simsc.forcefield.super_ligand import DEFAULT, load_super_ligand
@@ -43,6 +44,8 @@ _PHASE_KEYS: dict[Kind, tuple[tuple[str, ...], tuple[str, ...]]] = {
 }
 _PROTOCOL_KEYS = [field.name for field in fields(Protocol) if field.name != "phases"]
 Count = Annotated[int, Field(ge=1, le=1000)]
+LARGEST_SEED = 2**31 - 1
+Seed = Annotated[int, Field(ge=1, le=LARGEST_SEED)]
 
 
 class _Section(BaseModel):
@@ -180,11 +183,32 @@ class CorrelationSection(_Section):
         return value
 
 
+class VarySection(_Section):
+    """Keys that take the same value, and the values that they take."""
+
+    keys: Annotated[list[str], Field(min_length=1)]
+    values: Annotated[list[Any], Field(min_length=1, max_length=1000)]
+
+
+class ReplicasSection(_Section):
+    """The same study many times: with other random numbers, and with other values."""
+
+    seeds: Annotated[int, Field(ge=1, le=10_000)] | Annotated[list[Seed], Field(min_length=1)] = 1
+    vary: list[VarySection] = []
+
+    @field_validator("seeds")
+    @classmethod
+    def _distinct(cls, value: int | list[int]) -> int | list[int]:
+        if isinstance(value, list) and len(set(value)) < len(value):
+            raise ValueError("the same seed twice gives the same result twice")
+        return value
+
+
 class Study(_Section):
     """A whole study."""
 
     title: str = ""
-    seed: Annotated[int, Field(ge=1, le=2**31 - 1)] = 1
+    seed: Seed = 1
     superlattice: SuperlatticeSection
     nanoparticle: NanoparticleSection
     all_atom: AllAtomSection | None = None
@@ -192,6 +216,7 @@ class Study(_Section):
     order: OrderSection = OrderSection()
     scattering: ScatteringSection
     correlation: CorrelationSection = CorrelationSection()
+    replicas: ReplicasSection | None = None
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Study":
@@ -201,9 +226,12 @@ class Study(_Section):
                 raise ValueError(f"scattering.{key}: {name!r} is not a phase; phases are {', '.join(names)}")
         if self.scattering.core_radius_std_nm > self.nanoparticle.core_radius_nm / 4:
             raise ValueError("scattering.core_radius_std_nm: must not exceed a quarter of the core radius")
-        timestep_fs = self._check_super_ligand() if self.all_atom is None else self._check_all_atom(self.all_atom)
+        if self.all_atom is None:
+            self._check_super_ligand()
+        else:
+            self._check_all_atom(self.all_atom)
         frames = dict.fromkeys(names, 0)
-        for segment in _protocol(self.anneal, "anneal").segments(timestep_fs):
+        for segment in _protocol(self.anneal, "anneal").segments(self.timestep_fs()):
             frames[names[segment.phase]] += len(segment.frames)
         for key in ("before", "after"):
             name = getattr(self.scattering, key)
@@ -212,10 +240,14 @@ class Study(_Section):
                     f"scattering.frames: phase {name!r} has {frames[name]} frame(s), not {self.scattering.frames}; "
                     "lower anneal.output_every_ns or scattering.frames"
                 )
+        try:
+            self.variants()
+        except InputError as error:
+            raise ValueError(str(error)) from None
         return self
 
-    def _check_all_atom(self, section: AllAtomSection) -> float:
-        """Check what belongs to all atoms, and return the time step, fs."""
+    def _check_all_atom(self, section: AllAtomSection) -> None:
+        """Check what belongs to all atoms."""
         if self.superlattice.d_nn_nm is not None:
             raise ValueError(
                 "superlattice.d_nn_nm: comes from the equilibrated fcc crystal; leave it out with all_atom"
@@ -237,10 +269,9 @@ class Study(_Section):
             raise ValueError(f"all_atom: {error}") from None
         if COMPRESSION in (phase.name for phase in self.crystal_protocol().phases):
             raise ValueError(f"all_atom.phases: {COMPRESSION!r} is what comes before them; give another name")
-        return TIMESTEPS_FS[section.constraints]
 
-    def _check_super_ligand(self) -> float:
-        """Check what belongs to super-ligands, and return the time step, fs."""
+    def _check_super_ligand(self) -> None:
+        """Check what belongs to super-ligands."""
         d_nn_nm = self.superlattice.d_nn_nm
         if d_nn_nm is None:
             raise ValueError("superlattice.d_nn_nm: is missing")
@@ -271,7 +302,6 @@ class Study(_Section):
                         f"anneal.phases[{k}].{key}: {getattr(phase, key):g} is outside {low:g} … {high:g} K, "
                         f"where the force field {self.anneal.force_field} holds"
                     )
-        return parameters.dynamics.timestep_fs
 
     def protocol(self) -> Protocol:
         """Return the protocol of the annealing."""
@@ -281,6 +311,41 @@ class Study(_Section):
         """Return the protocol that brings the fcc crystal of an all-atom study to rest."""
         assert self.all_atom is not None
         return _protocol(self.all_atom, "all_atom")
+
+    def timestep_fs(self) -> float:
+        """Return the time step of the model, fs."""
+        if self.all_atom is not None:
+            return TIMESTEPS_FS[self.all_atom.constraints]
+        return load_super_ligand(self.anneal.force_field).dynamics.timestep_fs
+
+    def variants(self) -> list["Variant"]:
+        """Return the studies of all replicas: every combination of what varies, each with every seed.
+
+        Raises:
+            InputError: naming a key that cannot vary, or a value that it cannot have.
+        """
+        section = self.replicas
+        if section is None:
+            return []
+        seeds = section.seeds
+        if isinstance(seeds, int):
+            seeds = [(self.seed + k - 1) % LARGEST_SEED + 1 for k in range(seeds)]
+        found = []
+        for chosen in itertools.product(*(vary.values for vary in section.vary)):
+            values = self.model_dump(mode="json")
+            given: dict[str, Any] = {}
+            for k, (vary, value) in enumerate(zip(section.vary, chosen, strict=True)):
+                for key in vary.keys:
+                    if key.split(".")[0] in ("replicas", "seed", "title"):
+                        raise InputError(f"replicas.vary[{k}].keys: {key!r} cannot vary here")
+                    try:
+                        values = replaced(values, key, value)
+                    except InputError as error:
+                        raise InputError(f"replicas.vary[{k}].keys: {error}") from None
+                given[vary.keys[0]] = value
+            study = _varied(values | {"replicas": None}, given)
+            found += [(seed, given, study.model_copy(update={"seed": seed})) for seed in seeds]
+        return [Variant(number, *variant) for number, variant in enumerate(found)]
 
     def to_toml(self) -> str:
         """Return the study with all defaults filled in, as TOML."""
@@ -294,6 +359,31 @@ class Study(_Section):
             for key in sorted(here.keys() | there.keys())
             if here.get(key) != there.get(key)
         ]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One replica of a study.
+
+    Args:
+        number: its number, from 0.
+        seed: its seed.
+        values: what varies, by the first of the keys that go together.
+        study: the study of this replica alone.
+    """
+
+    number: int
+    seed: int
+    values: dict[str, Any]
+    study: Study
+
+
+def _varied(values: dict[str, Any], given: dict[str, Any]) -> Study:
+    try:
+        return Study.model_validate_json(json.dumps(values))
+    except ValidationError as error:
+        which = ", ".join(f"{key} = {value!r}" for key, value in given.items())
+        raise InputError(f"replicas: with {which}: {_describe(dict(error.errors()[0]))}") from None
 
 
 def read_study(path: Path) -> Study:
@@ -362,6 +452,8 @@ def _describe(error: dict[str, Any]) -> str:
 def _key(location: tuple[Any, ...]) -> str:
     text = ""
     for part in location:
+        if isinstance(part, str) and ("[" in part or part == "constrained-int"):
+            continue  # which member of a union was tried
         text += f"[{part}]" if isinstance(part, int) else (f".{part}" if text else str(part))
     return text
 

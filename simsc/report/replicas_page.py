@@ -1,0 +1,119 @@
+"""One page for all replicas of a study, finished or not: what came out of each, and on average."""
+
+from collections.abc import Sequence
+from html import escape
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from simsc.core.files import write_text
+from simsc.report.status_text import duration
+from simsc.study.replicas import Outcome, outcomes, replica_folder
+from simsc.study.run import REPORT, STUDY_FILE
+from simsc.study.schema import read_study
+from simsc.study.stages import STATES
+
+
+def write_replicas_report(folder: Path, report: Path) -> None:
+    """Write the page.
+
+    Args:
+        folder: folder of the replicas.
+        report: HTML file to write, whole or not at all.
+
+    Raises:
+        InputError: if the page cannot be written.
+    """
+    study, found = read_study(folder / STUDY_FILE), outcomes(folder)
+    title = escape(study.title or f"Replicas of {study.superlattice.stacking}")
+    css = (resources.files("simsc.report") / "page.css").read_text(encoding="utf-8")
+    done = sum(outcome.state == "done" for outcome in found)
+    write_text(
+        report,
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{title}</title>\n<style>\n{css}</style>\n</head>\n"
+        f'<body>\n<div class="wrap">\n<header><h1>{title}</h1>'
+        f'<p class="soft">{done} of {len(found)} replicas done</p></header>\n<main>\n'
+        f"<section><h2>On average</h2>{_averages(found)}</section>\n"
+        f"<section><h2>Each replica</h2>{_each(folder, found)}</section>\n</main>\n</div>\n</body>\n</html>\n",
+    )
+
+
+def _averages(found: list[Outcome]) -> str:
+    """Return means over the seeds of finished replicas, with the standard error of the mean."""
+    groups: dict[str, list[Outcome]] = {}
+    for outcome in found:
+        groups.setdefault(_values(outcome), []).append(outcome)
+    rows = []
+    for values, members in groups.items():
+        done = [outcome for outcome in members if outcome.counts]
+        fractions = [_mean([_fcc_fraction(outcome, state) for outcome in done]) for state in STATES]
+        changed = sum(outcome.sequences["before"] != outcome.sequences["after"] for outcome in done)
+        rows.append([values, f"{len(done)} of {len(members)}", *fractions, f"{changed} of {len(done)}"])
+    return _table(["values", "finished", "fcc before", "fcc after", "sequence changed"], rows)
+
+
+def _each(folder: Path, found: list[Outcome]) -> str:
+    rows = []
+    for outcome in found:
+        here = replica_folder(folder, outcome.variant.number)
+        name = str(outcome.variant.number)
+        if (here / REPORT).is_file():
+            name = f'<a href="{here.name}/{REPORT}">{name}</a>'
+        row = outcome.row
+        seconds = None if outcome.status is None else [stage.seconds for stage in outcome.status.stages]
+        rows.append(
+            [
+                _Html(name),
+                outcome.variant.seed,
+                _values(outcome),
+                f"{outcome.state} ({100 * outcome.fraction:.0f} %)" if outcome.state != "done" else "done",
+                *(row[f"sequence_{state}"] for state in STATES),
+                *(_share(outcome, state) for state in STATES),
+                row["d_nn_nm"],
+                duration(sum(filter(None, seconds))) if seconds else "",
+                row["error"],
+            ]
+        )
+    head = ["replica", "seed", "values", "state", "before", "after", "fcc before", "fcc after", "d_NN (nm)", "took", ""]
+    return _table(head, rows)
+
+
+class _Html(str):
+    """Text that is HTML already."""
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    top = "".join(f'<th scope="col">{escape(name)}</th>' for name in head)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{cell if isinstance(cell, _Html) else escape(str(cell))}</td>" for cell in row) + "</tr>"
+        for row in rows
+    )
+    return f'<div class="scroll"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def _values(outcome: Outcome) -> str:
+    return ", ".join(f"{key} = {value}" for key, value in outcome.variant.values.items()) or "as in the study"
+
+
+def _fcc_fraction(outcome: Outcome, state: str) -> float:
+    """Return the part of the NPs inside (not at a surface) that is fcc."""
+    counts = outcome.counts[state]
+    inside = sum(number for name, number in counts.items() if name != "surface")
+    return counts["fcc"] / inside if inside else float("nan")
+
+
+def _share(outcome: Outcome, state: str) -> str:
+    return f"{_fcc_fraction(outcome, state):.3f}" if outcome.counts else ""
+
+
+def _mean(values: list[float]) -> str:
+    if not values:
+        return ""
+    if len(values) == 1:
+        return f"{values[0]:.3f}"
+    return f"{np.mean(values):.3f} ± {np.std(values, ddof=1) / np.sqrt(len(values)):.3f}"
