@@ -182,6 +182,61 @@ def _run_all_replicas(
     click.echo(f"table: {(folder / OUTCOMES).resolve()}\nreport: {(folder / REPORT).resolve()}")
 
 
+@cli.command(
+    epilog=_example("simsc submit study.toml --ranks 64 --nodes 2 --time 24:00:00", "simsc submit study.toml --dry-run")
+)
+@click.argument("study", type=_PATH)
+@click.option("--out", type=_PATH, help="Run folder; the default is STUDY without its ending, plus _run.")
+@click.option("--ranks", type=click.IntRange(min=1), default=1, show_default=True, help="MPI ranks of the run.")
+@click.option("--nodes", type=click.IntRange(min=1), help="Nodes; by default Slurm decides.")
+@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Threads of each rank.")
+@click.option("--gpus", type=click.IntRange(min=0), default=0, show_default=True, help="GPUs a node, for LAMMPS.")
+@click.option("--accelerator", type=click.Choice(get_args(Accelerator)), default="auto", show_default=True)
+@click.option(
+    "--time", "time_limit", default="24:00:00", show_default=True, help="Time limit of one job, as in sbatch."
+)
+@click.option("--memory", default="", help="Memory a node, such as 16G; the default is the site's.")
+@click.option("--analysis-threads", type=click.IntRange(min=1), default=4, show_default=True)
+@click.option("--analysis-time", default="4:00:00", show_default=True, help="Time limit of the follow-up job.")
+@click.option("--site", type=_PATH, help="Profile of the cluster; default: $SIMSC_SITE, ~/.config/simsc/site.toml.")
+@click.option("--rewrite", is_flag=True, help="Write batch files anew that were edited.")
+@click.option("--dry-run", is_flag=True, help="Write the batch files, and submit nothing.")
+def submit(
+    study: Path,
+    out: Path | None,
+    ranks: int,
+    nodes: int | None,
+    threads: int,
+    gpus: int,
+    accelerator: Accelerator,
+    time_limit: str,
+    memory: str,
+    analysis_threads: int,
+    analysis_time: str,
+    site: Path | None,
+    rewrite: bool,
+    dry_run: bool,
+) -> None:
+    """Run a STUDY as Slurm jobs, queued again until it is done; analysis and report follow as a job of their own.
+
+    Of a study with [replicas] each one is a task of a job array.
+    """
+    from simsc.hpc.site import read_site
+    from simsc.hpc.slurm import Resources, write_jobs
+    from simsc.hpc.slurm import submit as submit_jobs
+
+    folder = (out or Path(f"{study.stem}_run")).absolute()
+    parsed, hardware = read_study(study), Hardware(threads, accelerator, gpus)
+    resources = Resources(ranks, nodes, hardware, time_limit, memory, analysis_threads, analysis_time)
+    for job in write_jobs(parsed, folder, resources, read_site(site), rewrite):
+        click.echo(f"{job.file}: " + ("kept as it was edited (--rewrite writes it anew)" if job.kept else "written"))
+    if dry_run:
+        return
+    jobs = submit_jobs(folder, len(parsed.variants()))
+    click.echo(f"submitted: {', '.join(f'{what} as job {number}' for what, number in jobs.items())}")
+    click.echo(f"look on with: simsc status {shlex.quote(str(folder))}")
+
+
 @cli.command(epilog=_example("simsc status study_run", "watch -n 60 simsc status study_run"))
 @click.argument("folder", metavar="RUN", type=_PATH)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")

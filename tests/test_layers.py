@@ -12,7 +12,7 @@ LAYERS = [
     ["classify", "correlation", "models"],
     ["md"],
     ["study"],
-    ["report"],
+    ["report", "hpc"],
     ["doctor"],
     ["cli"],
 ]

@@ -26,7 +26,7 @@ from simsc.study.schema import PhaseSection, Study, preset_text
 _DOI = "https://doi.org/10.1021/acsnano.5c16138"
 _PAPER = f'<a href="{_DOI}" rel="noreferrer">Lapkin et al., ACS Nano 2025, 19, 42881</a>'
 
-_COARSE = """<p><strong>An accelerated preview.</strong> The model is coarse-grained: its ligands are
+COARSE = """<p><strong>An accelerated preview.</strong> The model is coarse-grained: its ligands are
 soft and its dynamics fast, so its time is not real time, and it has not been shown to prefer fcc over hcp.</p>"""
 
 
@@ -97,7 +97,7 @@ def summary_section(results: Results) -> str:
     return f"""
 <div class="headline">{cards}</div>
 <p class="lead"><strong>{_comparison(results)}</strong></p>
-<div class="note" role="note">{"" if results.all_atom else _COARSE}
+<div class="note" role="note">{"" if results.all_atom else COARSE}
 <p><strong>The scattering is that of a replicated cell.</strong> A finite crystal is needed, so the annealed cell was
 repeated {replicate} times and {"the largest ball cut out of it" if section.shape == "ball" else "used as one block"}:
 {numbers}. All copies hold the same NP centres, so there is less disorder than in a real crystal, and the period of

@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from simsc.classify.stacking import same_stacking
 from simsc.core.files import write_text
+from simsc.report.page import COARSE
 from simsc.report.status_text import duration
 from simsc.study.replicas import Outcome, outcomes, replica_folder
 from simsc.study.run import REPORT, STUDY_FILE
@@ -30,6 +32,7 @@ def write_replicas_report(folder: Path, report: Path) -> None:
     title = escape(study.title or f"Replicas of {study.superlattice.stacking}")
     css = (resources.files("simsc.report") / "page.css").read_text(encoding="utf-8")
     done = sum(outcome.state == "done" for outcome in found)
+    note = "" if study.all_atom else f'<div class="note" role="note">{COARSE}</div>'
     write_text(
         report,
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -38,7 +41,7 @@ def write_replicas_report(folder: Path, report: Path) -> None:
         f"<title>{title}</title>\n<style>\n{css}</style>\n</head>\n"
         f'<body>\n<div class="wrap">\n<header><h1>{title}</h1>'
         f'<p class="soft">{done} of {len(found)} replicas done</p></header>\n<main>\n'
-        f"<section><h2>On average</h2>{_averages(found)}</section>\n"
+        f"<section><h2>On average</h2>{note}{_averages(found)}</section>\n"
         f"<section><h2>Each replica</h2>{_each(folder, found)}</section>\n</main>\n</div>\n</body>\n</html>\n",
     )
 
@@ -52,9 +55,10 @@ def _averages(found: list[Outcome]) -> str:
     for values, members in groups.items():
         done = [outcome for outcome in members if outcome.counts]
         fractions = [_mean([_fcc_fraction(outcome, state) for outcome in done]) for state in STATES]
-        changed = sum(outcome.sequences["before"] != outcome.sequences["after"] for outcome in done)
-        rows.append([values, f"{len(done)} of {len(members)}", *fractions, f"{changed} of {len(done)}"])
-    return _table(["values", "finished", "fcc before", "fcc after", "sequence changed"], rows)
+        read = [outcome.sequences for outcome in done if all(outcome.sequences.values())]
+        changed = sum(not same_stacking(sequences["before"], sequences["after"]) for sequences in read)
+        rows.append([values, f"{len(done)} of {len(members)}", *fractions, f"{changed} of {len(read)}"])
+    return _table(["values", "finished", "fcc before", "fcc after", "stacking changed (of those read)"], rows)
 
 
 def _each(folder: Path, found: list[Outcome]) -> str:

@@ -15,6 +15,8 @@ def run_text(status: RunStatus) -> str:
     if progress is not None:
         job = f", job {progress.job}" if progress.job else ""
         lines[0] += f" ({progress.host}{job}, {duration(time.time() - progress.updated)} ago)"
+    if status.jobs:
+        lines[0] += f" [Slurm: {', '.join(f'{what} {job}' for what, job in status.jobs.items())}]"
     for stage in status.stages:
         line = f"  {stage.name:<12} {stage.state:<11}"
         if stage.seconds is not None:

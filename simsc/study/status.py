@@ -1,6 +1,7 @@
 """Where a run is, read from its files alone: no daemon, no database, and from any machine that sees the folder."""
 
 import fcntl
+import json
 import socket
 import time
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from simsc.study.run import LOCK, STUDY_FILE, finished_seconds
 from simsc.study.schema import Study, read_study
 from simsc.study.stages import stages_of
 
+JOBS = Path("slurm") / "jobs.json"  # in the run folder: numbers of its Slurm jobs
 _SIGN_OF_LIFE_S = 900.0  # between two rows of output of a slow run
 # What the stages take, roughly: all atoms and annealing are what users wait for.
 _SHARES = {"nanoparticle": 1.0, "crystal": 4.0, "anneal": 10.0}
@@ -50,6 +52,7 @@ class RunStatus:
         progress: what it wrote down last; None if nothing.
         checkpoint_ns: time of the last checkpoint within the protocol, ns; None without one.
         total_ns: duration of the protocol, ns.
+        jobs: numbers of its Slurm jobs, as submitted last, by what they do.
     """
 
     folder: Path
@@ -58,6 +61,7 @@ class RunStatus:
     progress: Progress | None
     checkpoint_ns: float | None
     total_ns: float
+    jobs: dict[str, str]
 
     @property
     def fraction(self) -> float:
@@ -81,7 +85,7 @@ def run_status(folder: Path) -> RunStatus:
     if state != "running" and all(stage.state == "done" for stage in stages) and progress is None:
         state = "done"
     checkpoint_ns, total_ns = _checkpoint(folder, study)
-    return RunStatus(folder, state, stages, progress, checkpoint_ns, total_ns)
+    return RunStatus(folder, state, stages, progress, checkpoint_ns, total_ns, _jobs(folder))
 
 
 def _state(folder: Path, progress: Progress | None) -> RunState:
@@ -112,6 +116,13 @@ def _checkpoint(folder: Path, study: Study) -> tuple[float | None, float]:
     partial = folder / "anneal.partial"
     checkpoint = last_checkpoint(partial) if partial.is_dir() else None
     return None if checkpoint is None else protocol.time_ns(checkpoint.step, timestep_fs), total_ns
+
+
+def _jobs(folder: Path) -> dict[str, str]:
+    try:
+        return dict(json.loads((folder / JOBS).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return {}
 
 
 def _is_locked(folder: Path) -> bool:

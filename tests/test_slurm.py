@@ -1,0 +1,201 @@
+"""Jobs of a real Slurm, on this machine alone."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from slurm_node import said, slurm, wait_for
+
+from simsc.core.errors import InputError
+from simsc.hpc.site import read_site
+from simsc.hpc.slurm import seconds_of
+from simsc.md.trajectory import read_trajectory
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    with slurm(tmp_path_factory.mktemp("slurm")):
+        yield
+
+
+def simsc(*arguments: str, cwd: Path, status: int = 0) -> str:
+    done = subprocess.run([sys.executable, "-m", "simsc", *arguments], cwd=cwd, capture_output=True, text=True)
+    assert done.returncode == status, done.stderr
+    return done.stdout + done.stderr
+
+
+def state(job: str) -> str:
+    for word in said("scontrol", "--oneliner", "show", "job", job).split():
+        if word.startswith("JobState="):
+            return word.removeprefix("JobState=")
+    return ""
+
+
+def logs(run: Path) -> str:
+    return "\n".join(path.read_text(errors="replace") for path in sorted((run / "slurm").glob("*.log")))
+
+
+def test_a_job_is_queued_again_until_it_is_done(cluster, short_study, tmp_path):
+    """Two ranks; stopped twice by the signal that Slurm sends before the time limit; then analysis and report."""
+    # Long enough for two interruptions, with a checkpoint every second or so.
+    study = short_study(stacking='"AB"', duration_ns="0.4", output_every_ns="0.02\ncheckpoint_every_ns = 0.02")
+    said_first = simsc(
+        "submit", str(study), "--out", "run", "--ranks", "2", "--time", "10", "--analysis-threads", "1", cwd=tmp_path
+    )
+    run = tmp_path / "run"
+    jobs = json.loads((run / "slurm" / "jobs.json").read_text())
+    assert f"run as job {jobs['run']}, follow_up as job {jobs['follow_up']}" in said_first
+    again = simsc("submit", str(study), "--out", "run", "--ranks", "2", cwd=tmp_path, status=2)
+    assert "is in the queue already" in again
+    for restart in range(2):
+        seen = newest_checkpoint(run)
+        wait_for(lambda seen=seen: newest_checkpoint(run) > seen, 120)
+        assert "running" in simsc("status", "run", cwd=tmp_path)
+        subprocess.run(["scancel", "--signal=USR1", jobs["run"]], check=True)
+        wait_for(lambda k=restart: f"Restarts={k + 1} " in said("scontrol", "show", "job", jobs["run"]), 120)
+    wait_for(lambda: state(jobs["run"]) == "COMPLETED", 240)
+    wait_for(lambda: state(jobs["follow_up"]) == "COMPLETED", 240)
+    assert (run / "report.html").is_file(), logs(run)
+    assert logs(run).count("stopping at the next checkpoint") >= 2
+    frames = read_trajectory(run / "anneal" / "trajectory.h5")
+    assert len(frames) == len(set(frames.thermo["time_ns"])) == 80
+    record = json.loads((run / "anneal" / "done.json").read_text())
+    assert record["provenance"]["ranks"] == 2
+    told = simsc("status", "run", cwd=tmp_path)
+    assert told.startswith("run: done")
+    assert told.count("done") == 6
+
+
+def newest_checkpoint(run: Path) -> int:
+    return max((int(path.stem[11:]) for path in (run / "anneal.partial").glob("checkpoint_*.json")), default=0)
+
+
+def test_an_array_of_replicas_of_which_one_fails(cluster, short_study, tmp_path):
+    study = short_study()
+    # At such a tension the supercrystal comes apart.
+    study.write_text(
+        study.read_text()
+        + '\n[replicas]\nseeds = 3\n[[replicas.vary]]\nkeys = ["anneal.pressure_atm"]\nvalues = [1.0, -4000.0]\n'
+    )
+    simsc("submit", str(study), "--out", "run", "--time", "10", "--analysis-threads", "1", cwd=tmp_path)
+    run = tmp_path / "run"
+    jobs = json.loads((run / "slurm" / "jobs.json").read_text())
+    wait_for(lambda: state(jobs["follow_up"]) in ("COMPLETED", "FAILED", "CANCELLED"), 400)
+    assert state(jobs["follow_up"]) == "COMPLETED", logs(run)
+    rows = (run / "outcomes.csv").read_text().splitlines()[1:]
+    assert [row.split(",")[3] for row in rows] == ["done"] * 3 + ["failed"] * 3
+
+
+def test_what_depends_on_a_failed_run_is_not_left_in_the_queue(cluster, short_study, tmp_path):
+    study = short_study(pressure_atm="-4000.0")
+    simsc("submit", str(study), "--out", "run", "--time", "10", "--analysis-threads", "1", cwd=tmp_path)
+    jobs = json.loads((tmp_path / "run" / "slurm" / "jobs.json").read_text())
+    wait_for(lambda: state(jobs["run"]) == "FAILED", 120)
+    wait_for(lambda: state(jobs["follow_up"]) == "CANCELLED", 60)
+    assert "failed" in simsc("status", "run", cwd=tmp_path)
+
+
+def test_srun_without_mpi_is_refused(cluster, short_study, tmp_path):
+    """Two copies instead of two ranks would both write the same files."""
+    command = ["srun", "--ntasks=2", "--mpi=none", sys.executable, "-m", "simsc", "run", str(short_study())]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 75
+    assert "launcher and MPI do not match" in done.stderr
+    assert not (tmp_path / "study_run").exists()
+
+
+SITE = """
+launcher = "mpiexec -n 4"
+python = "/opt/my python/bin/python"
+modules = ["LAMMPS/2025", "odd; rm -rf x"]
+setup = ["source activate simsc"]
+environment = { OMP_PLACES = "cores", TEXT = "two words; $HOME" }
+[sbatch]
+account = "hpc-7"
+partition = "small"
+[analysis]
+partition = "tiny"
+mem-per-cpu = 2000
+"""
+
+
+def test_batch_files_follow_the_site_and_can_be_edited(short_study, tmp_path):
+    (tmp_path / "site.toml").write_text(SITE)
+    study = short_study()
+    arguments = ["submit", str(study), "--out", "my run", "--site", "site.toml", "--dry-run"]
+    simsc(*arguments, "--gpus", "2", cwd=tmp_path)
+    run, follow_up = ((tmp_path / "my run" / "slurm" / f"{name}.sbatch").read_text() for name in ("run", "follow_up"))
+    for line in (
+        "#SBATCH --account=hpc-7",
+        "#SBATCH --partition=small",
+        "#SBATCH --gpus-per-node=2",
+        "module load LAMMPS/2025 'odd; rm -rf x'",
+        "export TEXT='two words; $HOME'",
+        "source activate simsc",
+        f'#SBATCH --output="{tmp_path}/my run/slurm/run-%j.log"',
+    ):
+        assert line in run.splitlines()
+    assert f"\nmpiexec -n 4 '/opt/my python/bin/python' -m mpi4py -m simsc run '{tmp_path}/my run/study.toml'" in run
+    assert "#SBATCH --partition=tiny" in follow_up
+    assert "#SBATCH --mem-per-cpu=2000" in follow_up
+    for text in (run, follow_up):
+        assert subprocess.run(["bash", "-n"], input=text, text=True, check=False).returncode == 0
+    # Other options change a file that nobody edited; an edited one stays, unless it is to be written anew.
+    file = tmp_path / "my run" / "slurm" / "run.sbatch"
+    simsc(*arguments, "--time", "99", cwd=tmp_path)
+    assert "#SBATCH --time=99" in file.read_text()
+    file.write_text(file.read_text().replace("--time=99", "--time=98"))
+    assert "kept as it was edited" in simsc(*arguments, "--time", "97", cwd=tmp_path)
+    assert "--time=98" in file.read_text()
+    simsc(*arguments, "--time", "97", "--rewrite", cwd=tmp_path)
+    assert "--time=97" in file.read_text()
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("launcher = 3", "launcher: input should be a valid string"),
+        ("partition = 'x'", "partition: unknown key; allowed: launcher, python"),
+        ("[sbatch]\n'account x' = 'y'", "is no option of sbatch"),
+        ("[sbatch]\naccount = 'y\\nz'", "quotes and backslashes"),
+        ("[environment]\n'A B' = 'y'", "cannot be the name of a variable"),
+        ('launcher = "a\\nb"', "launcher"),
+        ("nonsense", "not valid TOML"),
+    ],
+)
+def test_bad_profiles_are_refused_in_one_line(text, says, tmp_path):
+    (tmp_path / "site.toml").write_text(text)
+    with pytest.raises(InputError, match=says):
+        read_site(tmp_path / "site.toml")
+
+
+def test_profiles_are_found(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("SIMSC_SITE", raising=False)
+    assert read_site(None).launcher == "srun --mpi=pmi2"
+    (tmp_path / ".config" / "simsc").mkdir(parents=True)
+    (tmp_path / ".config" / "simsc" / "site.toml").write_text("launcher = 'here'")
+    assert read_site(None).launcher == "here"
+    (tmp_path / "other.toml").write_text("launcher = 'there'")
+    monkeypatch.setenv("SIMSC_SITE", str(tmp_path / "other.toml"))
+    assert read_site(None).launcher == "there"
+    monkeypatch.setenv("SIMSC_SITE", str(tmp_path / "nowhere.toml"))
+    with pytest.raises(InputError, match="No such file"):
+        read_site(None)
+
+
+@pytest.mark.parametrize("time", ["", "soon", "1:2:3:4", "0", "-5", "1 day"])
+def test_bad_times_are_refused(time):
+    with pytest.raises(InputError, match="time"):
+        seconds_of(time)
+
+
+def test_without_slurm_it_is_said(short_study, tmp_path):
+    environment = {**os.environ, "PATH": "/nowhere"}
+    command = [sys.executable, "-m", "simsc", "submit", str(short_study())]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 75
+    assert "no sbatch" in done.stderr
