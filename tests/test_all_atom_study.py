@@ -105,7 +105,7 @@ def test_all_atoms_from_one_file_to_the_report(tmp_path, ranks):
     what = json.loads((run / "anneal" / "what_is_what.json").read_text())
     assert what["nanoparticles"][-1]["atoms"][1] == len(positions) == 8 * census["atoms"]
     assert np.linalg.det(cell) > 0
-    universe = read_universe(run / "anneal" / FINAL, run / "anneal" / "what_is_what.json")
+    universe = read_universe(run / "anneal")
     assert len(universe.segments) == 8
     assert len(universe.select_atoms("segid NP8 and resname LIG").residues) == census["ligands"]
     assert abs(universe.atoms.charges.sum()) < 1e-2  # of single precision

@@ -10,7 +10,6 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-import MDAnalysis
 import numpy as np
 import pytest
 from conftest import PAPER
@@ -29,6 +28,7 @@ from simsc.md.session import LammpsSession, is_whole_data_file
 from simsc.md.trajectory import COLUMNS, Trajectory, joined, read_trajectory, write_trajectory
 from simsc.models.lammps_system import LammpsSystem
 from simsc.models.super_ligand import dress_super_ligand
+from simsc.models.universe import read_universe
 
 PROTOCOL = Protocol((Phase("warm", 300, 300, 0.012), Phase("heat", 300, 340, 0.01)), output_every_ns=0.005)
 
@@ -291,20 +291,30 @@ def test_kinds_of_phases_do_what_they_say(uninterrupted, system):
 
 
 def test_snapshots_and_orientations_against_mdanalysis(uninterrupted, system):
-    """Frames of all atoms, read by MDAnalysis, and its own superposition of the heads."""
+    """All snapshots as one Universe: its times, cells and centres of mass, and its own superposition of the heads."""
     from MDAnalysis.analysis.align import rotation_matrix
 
     folder, whole = uninterrupted
-    files = sorted(folder.glob("snapshot_*.dcd"))
-    assert len(files) == 10
-    universe = MDAnalysis.Universe(
-        str(folder / "annealed.data"), [str(f) for f in files], topology_format="DATA", atom_style="id resid type x y z"
-    )
+    universe = read_universe(folder)
     assert len(universe.trajectory) == 10
+    assert [segment.segid for segment in universe.segments] == ["NP1", "NP2", "NP3", "NP4"]
+    cores = [universe.select_atoms(f"segid NP{k + 1} and not name TAIL") for k in range(4)]
+    times_ps = 1000 * whole.thermo["time_ns"]
+    found = []
+    for frame in universe.trajectory:
+        at = int(np.argmin(np.abs(times_ps - frame.time)))
+        assert frame.time == pytest.approx(times_ps[at], rel=1e-5)
+        found.append(at)
+        cell = whole.cells_nm[at] * 10
+        assert np.allclose(frame.triclinic_dimensions, cell, atol=1e-3)
+        # Both are unwrapped, each in its own way: they may be whole cells apart.
+        apart = np.array([core.center_of_mass() for core in cores]) - whole.positions_nm[at] * 10
+        apart -= apart[0]
+        shifts = apart @ np.linalg.inv(cell)
+        assert np.allclose(shifts, np.round(shifts), atol=1e-3)
+    assert found == sorted(set(found))
+    assert found[-1] == len(whole) - 1
     universe.trajectory[-1]
-    last = MDAnalysis.coordinates.DCD.DCDReader(str(files[-1]))
-    assert last.ts.time == pytest.approx(1000 * whole.series["time_ns"][-1], rel=1e-5)  # ps
-    assert np.allclose(last.ts.dimensions[:3], np.linalg.norm(whole.cells_nm[-1], axis=1) * 10, rtol=1e-5)
     positions = universe.atoms.positions
     for k in range(4):
         arms = positions[system.core_ids[k] - 1].astype(float)
@@ -312,6 +322,24 @@ def test_snapshots_and_orientations_against_mdanalysis(uninterrupted, system):
         expected, _ = rotation_matrix(reference - reference.mean(axis=0), arms - arms.mean(axis=0))
         assert np.allclose(whole.rotations(-1)[k].as_matrix(), expected, atol=1e-4)
     assert np.linalg.norm(whole.rotations(-1).magnitude()) > 0.01
+
+
+def test_a_universe_of_a_run_that_goes_on(crystal, system, tmp_path):
+    """Before the first snapshot the positions are those of the begin; a damaged snapshot is named."""
+    prepare(system, tmp_path)
+    universe = read_universe(tmp_path)
+    assert len(universe.trajectory) == 1
+    assert len(universe.atoms) == system.n_atoms
+    with pytest.raises(StoppedEarly):
+        anneal(
+            system, crystal.radii_nm, EVERYTHING, tmp_path, 7, world(), stop=lambda s: any(tmp_path.glob("snapshot_*"))
+        )
+    universe = read_universe(tmp_path)
+    assert universe.trajectory.time == pytest.approx(4.0, rel=1e-5)
+    snapshot = next(tmp_path.glob("snapshot_*"))
+    snapshot.write_bytes(snapshot.read_bytes()[:100])
+    with pytest.raises(InputError, match=rf"{snapshot.name}: cannot be read"):
+        read_universe(tmp_path)
 
 
 DRIVER = """
@@ -324,6 +352,7 @@ from simsc.md.anneal import anneal
 from simsc.md.hardware import Hardware
 from simsc.md.parallel import world
 from simsc.models.super_ligand import dress_super_ligand
+from simsc.models.universe import read_universe
 from test_anneal import EVERYTHING
 
 crystal = close_packed("AB", 6.3, radius_nm=2.0)

@@ -168,15 +168,15 @@ def test_closest_contact_is_that_of_brute_force(small):
 
 @pytest.mark.parametrize("heavy", [False, True])
 def test_data_file_reads_back_with_mdanalysis(small, tmp_path, heavy):
-    path = tmp_path / "two.data"
+    path = tmp_path / "system.data"
     cell = np.diag([90.0, 90.0, 200.0])
     centres = np.array([[45.0, 45.0, 50.0], [45.0, 45.0, 150.0]])
     turned = Rotation.from_rotvec([[0, 0, 0], [0.3, 0.4, 0.5]])
     system = topology([small, small], centres, turned, load_magnetite(), heavy)
     write_data(path, system, cell, "two")
     what = what_is_what([small, small], load_magnetite(), "heavy_hydrogens" if heavy else "hydrogens")
-    (tmp_path / "what.json").write_text(json.dumps(what))
-    universe = read_universe(path, tmp_path / "what.json")
+    (tmp_path / "what_is_what.json").write_text(json.dumps(what))
+    universe = read_universe(tmp_path)
     assert len(universe.atoms) == 2 * small.n
     assert np.allclose(universe.atoms.positions, system.positions_angstrom, atol=1e-4)
     assert np.allclose(universe.atoms.charges, system.charges_e, atol=1e-6)
@@ -196,20 +196,20 @@ def test_data_file_reads_back_with_mdanalysis(small, tmp_path, heavy):
 
 
 def test_files_that_make_no_universe_are_refused(small, tmp_path):
-    data, what = tmp_path / "one.data", tmp_path / "what.json"
+    data, what = tmp_path / "system.data", tmp_path / "what_is_what.json"
     system = topology([small], np.full((1, 3), 45.0), Rotation.identity(1), load_magnetite())
+    with pytest.raises(InputError, match=r"neither annealed\.data nor system\.data"):
+        read_universe(tmp_path)
     write_data(data, system, np.eye(3) * 90.0, "one")
-    with pytest.raises(InputError, match=r"what\.json: No such file"):
-        read_universe(data, what)
     what.write_text("{")
-    with pytest.raises(InputError, match=r"what\.json: line 1 is no JSON"):
-        read_universe(data, what)
+    with pytest.raises(InputError, match=r"what_is_what\.json: line 1 is no JSON"):
+        read_universe(tmp_path)
     what.write_text(json.dumps(what_is_what([small, small], load_magnetite(), "hydrogens")))
-    with pytest.raises(InputError, match=r"what\.json: does not belong to .*one\.data"):
-        read_universe(data, what)
+    with pytest.raises(InputError, match=r"what_is_what\.json: does not belong to .*system\.data"):
+        read_universe(tmp_path)
     data.write_text("2 atoms\n\nAtoms # full\n\n1 1 1 0 0 0 0\n")
-    with pytest.raises(InputError, match=r"one\.data: is no whole LAMMPS data file"):
-        read_universe(data, what)
+    with pytest.raises(InputError, match=r"system\.data: is no whole LAMMPS data file"):
+        read_universe(tmp_path)
 
 
 def test_positions_come_back_from_a_data_file(small, tmp_path):

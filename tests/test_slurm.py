@@ -38,13 +38,17 @@ def logs(run: Path) -> str:
     return "\n".join(path.read_text(errors="replace") for path in sorted((run / "slurm").glob("*.log")))
 
 
-def test_a_job_is_queued_again_until_it_is_done(cluster, short_study, tmp_path):
+@pytest.mark.parametrize("by", ["request", pytest.param("time limit", marks=pytest.mark.slow)])
+def test_a_job_is_queued_again_until_it_is_done(by, cluster, short_study, tmp_path):
     """Two ranks; stopped twice by the signal that Slurm sends before the time limit; then analysis and report."""
     # Long enough for two interruptions, with a checkpoint every second or so.
-    study = short_study(stacking='"AB"', duration_ns="0.4", output_every_ns="0.02\ncheckpoint_every_ns = 0.02")
-    said_first = simsc(
-        "submit", str(study), "--out", "run", "--ranks", "2", "--time", "10", "--analysis-threads", "1", cwd=tmp_path
+    frames = 20 if by == "request" else 300
+    study = short_study(
+        stacking='"AB"', duration_ns=f"{0.02 * frames:g}", output_every_ns="0.02\ncheckpoint_every_ns = 0.02"
     )
+    limit = "10" if by == "request" else "1"
+    arguments = ["--out", "run", "--ranks", "2", "--time", limit, "--analysis-threads", "1"]
+    said_first = simsc("submit", str(study), *arguments, cwd=tmp_path)
     run = tmp_path / "run"
     jobs = json.loads((run / "slurm" / "jobs.json").read_text())
     assert f"run as job {jobs['run']}, follow_up as job {jobs['follow_up']}" in said_first
@@ -54,14 +58,15 @@ def test_a_job_is_queued_again_until_it_is_done(cluster, short_study, tmp_path):
         seen = newest_checkpoint(run)
         wait_for(lambda seen=seen: newest_checkpoint(run) > seen, 120)
         assert "running" in simsc("status", "run", cwd=tmp_path)
-        subprocess.run(["scancel", "--signal=USR1", jobs["run"]], check=True)
+        if by == "request":
+            subprocess.run(["scancel", "--signal=USR1", jobs["run"]], check=True)
         wait_for(lambda k=restart: f"Restarts={k + 1} " in said("scontrol", "show", "job", jobs["run"]), 120)
-    wait_for(lambda: state(jobs["run"]) == "COMPLETED", 240)
+    wait_for(lambda: state(jobs["run"]) == "COMPLETED", 240 if by == "request" else 900)
     wait_for(lambda: state(jobs["follow_up"]) == "COMPLETED", 240)
     assert (run / "report.html").is_file(), logs(run)
     assert logs(run).count("stopping at the next checkpoint") >= 2
-    frames = read_trajectory(run / "anneal" / "trajectory.h5")
-    assert len(frames) == len(set(frames.thermo["time_ns"])) == 80
+    trajectory = read_trajectory(run / "anneal" / "trajectory.h5")
+    assert len(trajectory) == len(set(trajectory.thermo["time_ns"])) == 4 * frames
     record = json.loads((run / "anneal" / "done.json").read_text())
     assert record["provenance"]["ranks"] == 2
     told = simsc("status", "run", cwd=tmp_path)

@@ -1,48 +1,118 @@
-"""All-atom data files as MDAnalysis sees them: nanoparticles are segments, cores and ligands residues."""
+"""Data files and snapshots of LAMMPS as MDAnalysis sees them: nanoparticles are segments."""
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from simsc.core.errors import InputError
 
 
-def read_universe(data: Path, what_is_what: Path) -> Any:
-    """Read an all-atom LAMMPS data file as an MDAnalysis Universe that knows its nanoparticles.
+def read_universe(folder: Path) -> Any:
+    """Read what LAMMPS left in a folder of a run, finished or not, as one MDAnalysis Universe.
 
     Args:
-        data: `system.data` or `annealed.data` of a run folder.
-        what_is_what: the `what_is_what.json` of the same folder.
+        folder: `anneal/` of a run (`anneal.partial/` while it goes), or any folder with a `system.data` of simsc.
 
     Returns:
-        An `MDAnalysis.Universe` with bonds, charges (e), masses (g/mol), elements, atom names, and positions (Å).
-        Each NP is a segment (`NP1`, `NP2`, …), each core (`CORE`) and each ligand (`LIG`) a residue:
-        `universe.select_atoms("segid NP3 and resname LIG and name C18")`.
+        An `MDAnalysis.Universe` with bonds, masses (g/mol), and as its trajectory all `snapshot_*.dcd`: unwrapped
+        positions (Å), the cell of each frame, times (ps) since the protocol began. Without snapshots it has one frame:
+        the end of the run, or its begin. Each NP is a segment (`NP1`, `NP2`, …). Of all-atom systems each core
+        (`CORE`) and each ligand (`LIG`) is a residue, and there are charges (e), elements and names:
+        `universe.select_atoms("segid NP3 and resname LIG and name C18")`. Of super-ligands atoms are named `CENTRE`,
+        `HEAD` and `TAIL`.
 
     Raises:
-        InputError: if a file cannot be read, or the two do not belong together.
+        InputError: if a file is missing, cannot be read, or does not belong to the others.
     """
     import MDAnalysis  # its import takes a second, and only this needs it
 
+    data = folder / "annealed.data" if (folder / "annealed.data").is_file() else folder / "system.data"
+    if not data.is_file():
+        raise InputError(f"{folder}: holds neither annealed.data nor system.data")
+    what_is_what = folder / "what_is_what.json"
+    of_all_atoms = what_is_what.is_file()
+    style = {} if of_all_atoms else {"atom_style": "id resid type x y z"}
     try:
-        what = json.loads(what_is_what.read_text(encoding="utf-8"))
-        universe = MDAnalysis.Universe(str(data), format="DATA", topology_format="DATA")
+        what = json.loads(what_is_what.read_text(encoding="utf-8")) if of_all_atoms else None
+        universe = MDAnalysis.Universe(str(data), format="DATA", topology_format="DATA", **style)
     except OSError as error:
         raise InputError(f"{error.filename}: {error.strerror}") from None
     except json.JSONDecodeError as error:
         raise InputError(f"{what_is_what}: line {error.lineno} is no JSON") from None
     except (ValueError, KeyError, IndexError, StopIteration):
-        raise InputError(f"{data}: is no whole LAMMPS data file of atom_style full") from None
-    try:
-        _name(universe, what)
-    except (KeyError, TypeError, ValueError, IndexError):
-        raise InputError(f"{what_is_what}: does not belong to {data}") from None
+        raise InputError(f"{data}: is no whole LAMMPS data file of simsc") from None
+    if what is None:
+        _name_super_ligands(universe)
+    else:
+        try:
+            _name_all_atoms(universe, what)
+        except (KeyError, TypeError, ValueError, IndexError):
+            raise InputError(f"{what_is_what}: does not belong to {data}") from None
+    if snapshots := sorted(folder.glob("snapshot_*.dcd")):
+        _load_snapshots(universe, snapshots)
     return universe
 
 
-def _name(universe: Any, what: dict[str, Any]) -> None:
+def _load_snapshots(universe: Any, snapshots: list[Path]) -> None:
+    """Give a Universe the trajectory of files of one frame each, of which one is open at a time.
+
+    MDAnalysis chains such files too, but takes all to be equally far apart in time.
+    """
+    from MDAnalysis.coordinates.base import ReaderBase
+    from MDAnalysis.coordinates.DCD import DCDReader
+
+    class Snapshots(ReaderBase):  # type: ignore[misc]  # its package has no types
+        format = "SIMSC_SNAPSHOTS"
+        units: ClassVar = {"time": "ps", "length": "Angstrom"}
+
+        def __init__(self, filename: Any, **keywords: Any) -> None:
+            super().__init__(str(filename), **keywords)
+            self.n_frames = len(snapshots)
+            self.n_atoms = len(universe.atoms)
+            self.ts = self._Timestep(self.n_atoms)
+            self._read_frame(0)
+
+        def _read_frame(self, frame: int) -> Any:
+            if not 0 <= frame < self.n_frames:
+                raise OSError(f"there are {self.n_frames} snapshots")
+            try:
+                with DCDReader(str(snapshots[frame]), convert_units=True) as reader:
+                    if reader.n_atoms != self.n_atoms:
+                        raise InputError(f"{snapshots[frame]}: has {reader.n_atoms} atoms, not {self.n_atoms}")
+                    self.ts.positions = reader.ts.positions
+                    self.ts.dimensions = reader.ts.dimensions
+                    self.ts.time = reader.ts.time
+            except OSError as error:
+                raise InputError(f"{snapshots[frame]}: cannot be read ({error})") from None
+            self.ts.frame = frame
+            return self.ts
+
+        def _read_next_timestep(self, ts: Any = None) -> Any:
+            if self.ts.frame + 1 >= self.n_frames:
+                raise OSError  # which is how MDAnalysis is told of the end
+            return self._read_frame(self.ts.frame + 1)
+
+        def _reopen(self) -> None:
+            self.ts.frame = -1
+
+        def close(self) -> None:
+            """Nothing is open."""
+
+    universe.trajectory = Snapshots(snapshots[0].parent)
+
+
+def _name_super_ligands(universe: Any) -> None:
+    names = np.array(["CENTRE", "HEAD", "TAIL"], dtype=object)
+    universe.add_TopologyAttr("names", names[[int(kind) - 1 for kind in universe.atoms.types]])
+    residues = universe.residues
+    universe.segments[0].segid = "NP1"
+    for k in range(1, len(residues)):
+        residues[k].segment = universe.add_Segment(segid=f"NP{k + 1}")
+
+
+def _name_all_atoms(universe: Any, what: dict[str, Any]) -> None:
     atoms, residues = universe.atoms, universe.residues
     ligand_names = np.array(what["ligand"]["atoms"], dtype=object)
     if what["nanoparticles"][-1]["atoms"][1] != len(atoms):

@@ -1,0 +1,200 @@
+"""What annealing through simsc costs against plain LAMMPS, how it scales, and what each output costs; in one run.
+
+    python tests/benchmarks/driver_overhead.py [CRYSTAL] [--rounds 2] [--write]
+
+The same steps of the same system, once by `anneal()` with the default intervals (a row of output and a frame every
+500 steps, a checkpoint that sets LAMMPS up anew every 5000) and once by `lmp` alone with the scripts that simsc lays
+out, in turn. Counted is everything after the push-off: of simsc the wall time to the end, all files written; of `lmp`
+its own loop time. The systems: the coarse-grained 24 NPs of the preview, and, if CRYSTAL names the `crystal/` folder
+of an all-atom run, that crystal. What an output costs is the time spent in it, over that of the steps between two.
+"""
+
+import argparse
+import csv
+import json
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from simsc.build.close_packed import close_packed
+from simsc.build.nanoparticle_file import read_nanoparticle
+from simsc.core.files import read_superlattice
+from simsc.forcefield.magnetite import load_magnetite
+from simsc.forcefield.super_ligand import load_super_ligand
+from simsc.md import anneal as annealing
+from simsc.md.anneal import anneal, plain_lammps_arguments, prepare
+from simsc.md.parallel import world
+from simsc.md.protocol import Phase, Protocol
+from simsc.md.session import LammpsSession
+from simsc.models.all_atom import dress_all_atom
+from simsc.models.lammps_system import LammpsSystem
+from simsc.models.super_ligand import dress_super_ligand
+
+BIN = Path(sys.executable).parent
+RESULT = Path(__file__).with_suffix(".csv")
+SEED = 7
+STEPS = {"super-ligands": 15_000, "all atoms": 400}
+# Rows of output, checkpoints: the defaults of the studies, for the coarse grains; the same shares for all atoms.
+INTERVALS = {"super-ligands": (500, 5000), "all atoms": (20, 200)}
+OUTPUTS = {  # what is timed: row and frame of output, snapshot of all atoms, checkpoint
+    "row: thermo": (LammpsSession, "thermo"),
+    "frame: centres": (LammpsSession, "centres_angstrom"),
+    "frame: orientations": (LammpsSession, "orientations"),
+    "snapshot": (LammpsSession, "write_snapshot"),
+    "checkpoint: write": (annealing._Run, "_keep"),
+    "checkpoint: set up anew": (annealing._Run, "restore"),
+}
+
+
+def system_of(name: str, crystal: str) -> tuple[LammpsSystem, np.ndarray]:
+    """Return a system and the radii of its NPs, nm."""
+    if name == "super-ligands":
+        lattice = close_packed("ABCABCABABAB", 6.3, radius_nm=2.0)
+        return dress_super_ligand(lattice, load_super_ligand(), np.random.default_rng(1)), lattice.radii_nm
+    lattice = read_superlattice(Path(crystal) / "superlattice.h5")
+    nanoparticles = [read_nanoparticle(Path(crystal) / f"nanoparticle_{k}.h5") for k in range(lattice.n)]
+    return dress_all_atom(lattice, nanoparticles, Rotation.identity(lattice.n), load_magnetite()), np.full(
+        lattice.n, 2.0
+    )
+
+
+def protocol_of(name: str, system: LammpsSystem, snapshots: bool) -> Protocol:
+    """Return a hold at 300 K with the default intervals."""
+    row, checkpoint = INTERVALS[name]
+    unit_ns = system.timestep_fs * 1e-6
+    return Protocol(
+        (Phase("hold", 300, 300, STEPS[name] * unit_ns),),
+        output_every_ns=row * unit_ns,
+        checkpoint_every_ns=checkpoint * unit_ns,
+        snapshot_every_ns=row * unit_ns if snapshots else None,
+    )
+
+
+def drive(name: str, crystal: str, folder: Path, snapshots: bool) -> None:
+    """Anneal in this process (one of several ranks), and write down how long it took."""
+    comm = world()
+    system, radii_nm = system_of(name, crystal)
+    spent: dict[str, list[float]] = defaultdict(list)
+    for output, (owner, method) in OUTPUTS.items():
+        setattr(owner, method, _timed(getattr(owner, method), spent[output]))
+    begin: list[float] = []
+    sizes: dict[str, float] = {}
+
+    def first_segment(needed_s: float) -> bool:
+        # Asked for the first time when the push-off is done.
+        if not begin:
+            for times in spent.values():
+                times.clear()
+            sizes["checkpoint, bytes an atom"] = _size(folder, "checkpoint_*.restart") / system.n_atoms
+            begin.append(time.perf_counter())
+        return False
+
+    anneal(system, radii_nm, protocol_of(name, system, snapshots), folder, SEED, comm, stop=first_segment)
+    if comm.rank == 0:
+        total = time.perf_counter() - begin[0]
+        frames = STEPS[name] // INTERVALS[name][0]
+        sizes["frame, bytes a nanoparticle"] = _size(folder, annealing.TRAJECTORY) / frames / len(radii_nm)
+        if snapshots:
+            sizes["snapshot, bytes an atom"] = _size(folder, "snapshot_*.dcd") / system.n_atoms
+        (folder / "times.json").write_text(json.dumps({"seconds": total, "spent": spent, "sizes": sizes}))
+
+
+def _size(folder: Path, pattern: str) -> int:
+    return next(folder.glob(pattern)).stat().st_size
+
+
+def _timed(function, times: list[float]):
+    def wrapped(*arguments, **keywords):
+        begin = time.perf_counter()
+        try:
+            return function(*arguments, **keywords)
+        finally:
+            times.append(time.perf_counter() - begin)
+
+    return wrapped
+
+
+def launched(ranks: int) -> list[str]:
+    """Return the launcher of so many ranks."""
+    return [] if ranks == 1 else [str(BIN / "mpiexec"), "-n", str(ranks)]
+
+
+def by_simsc(name: str, crystal: str, ranks: int, snapshots: bool = False) -> dict[str, Any]:
+    """Return the seconds that simsc took, those that each output took, and the sizes of files."""
+    with tempfile.TemporaryDirectory() as folder:
+        prepare(system_of(name, crystal)[0], Path(folder))
+        words = ["-m", "mpi4py", __file__, crystal, "--drive", name, "--folder", folder]
+        command = [*launched(ranks), sys.executable, *words, *(["--snapshots"] if snapshots else [])]
+        subprocess.run(command, check=True)
+        return json.loads((Path(folder) / "times.json").read_text())
+
+
+def by_lammps(name: str, crystal: str, ranks: int) -> float:
+    """Return the seconds that plain LAMMPS took for its steps."""
+    with tempfile.TemporaryDirectory() as folder:
+        system, _ = system_of(name, crystal)
+        prepare(system, Path(folder))
+        arguments = plain_lammps_arguments(system, protocol_of(name, system, False), SEED)
+        command = [*launched(ranks), str(BIN / "lmp"), *arguments, "-screen", "none", "-nocite"]
+        subprocess.run(command, cwd=folder, check=True)
+        log = (Path(folder) / "log.lammps").read_text()
+    return sum(
+        float(seconds)
+        for seconds, steps in re.findall(r"Loop time of (\S+) on \d+ procs for (\d+) steps", log)
+        if int(steps) == STEPS[name]
+    )
+
+
+def main() -> None:
+    """Measure, print, and with --write keep the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("crystal", nargs="?", default="", help="folder of an equilibrated all-atom crystal")
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--write", action="store_true", help=f"write {RESULT.name}")
+    parser.add_argument("--drive", choices=list(STEPS), help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--snapshots", action="store_true", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.drive:
+        drive(arguments.drive, arguments.crystal, arguments.folder, arguments.snapshots)
+        return
+    rows: list[tuple[str, str, str, str]] = []
+
+    def tell(*row: str) -> None:
+        rows.append(row)
+        print(*row, sep="\t", flush=True)
+
+    tell("system", "what", "value", "unit")
+    for name in ("super-ligands", *(["all atoms"] if arguments.crystal else [])):
+        seconds: dict[tuple[str, int], list[float]] = defaultdict(list)
+        for _ in range(arguments.rounds):
+            for ranks in (1, 2):
+                seconds["simsc", ranks].append(by_simsc(name, arguments.crystal, ranks)["seconds"])
+                seconds["lmp", ranks].append(by_lammps(name, arguments.crystal, ranks))
+        for ranks in (1, 2):
+            ratios = np.divide(seconds["simsc", ranks], seconds["lmp", ranks])
+            tell(name, f"overhead over lmp, {ranks} rank(s)", f"{100 * (np.median(ratios) - 1):.1f}", "%")
+        for program in ("simsc", "lmp"):
+            faster = np.median(seconds[program, 1]) / np.median(seconds[program, 2])
+            tell(name, f"speed-up from 1 to 2 ranks, {program}", f"{faster:.2f}", "")
+        found = by_simsc(name, arguments.crystal, 1, snapshots=True)
+        a_step = (found["seconds"] - sum(map(sum, found["spent"].values()))) / STEPS[name]
+        for output, times in found["spent"].items():
+            tell(name, f"{output}, each costs as much as", f"{np.median(times) / a_step:.2f}", "steps")
+        for what, size in found["sizes"].items():
+            tell(name, what, f"{size:.1f}", "")
+    if arguments.write:
+        with open(RESULT, "w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows(rows)
+
+
+if __name__ == "__main__":
+    main()
