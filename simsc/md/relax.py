@@ -14,6 +14,7 @@ from simsc.core.superlattice import Superlattice
 from simsc.core.units import nm_from_angstrom
 from simsc.forcefield.magnetite import MagnetiteParameters
 from simsc.md.anneal import DATA, prepare, useful_threads
+from simsc.md.parallel import on_first
 from simsc.md.session import LammpsSession
 from simsc.models.all_atom import Constraints, dress_all_atom
 from simsc.models.lammps_system import LammpsSystem
@@ -51,9 +52,7 @@ def relax(
         SimulationError: if two atoms are still nearer than 1.2 Å, or a ligand left.
     """
     system = in_vacuum(nanoparticle, parameters)
-    if comm.rank == 0:
-        prepare(system, folder)
-    comm.barrier()
+    on_first(comm, lambda: prepare(system, folder))
     with LammpsSession(folder, comm, useful_threads(system, comm, threads), system.packages) as session:
         session.set(**system.variables, data=DATA, seed=seed, t_first=f"{temperature_K:.10g}")
         session.script("system.lmp")

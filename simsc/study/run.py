@@ -151,7 +151,9 @@ def _prepare(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise write_error(folder, error) from None
-    if not (folder / STUDY_FILE).exists() and any(path.name != ".lock" for path in folder.iterdir()):
+    if not (folder / STUDY_FILE).exists() and any(
+        path.name != ".lock" and path.suffix != ".partial" for path in folder.iterdir()
+    ):
         raise InputError(f"{folder}: holds other files and no run; give another folder with --out")
 
 
@@ -177,5 +179,5 @@ def _locked(folder: Path) -> Iterator[None]:
             except BlockingIOError:
                 raise StudyError(f"{folder}: another simsc works in it; wait for it or give another folder") from None
             yield
-    except PermissionError as error:
-        raise write_error(folder, error) from None
+    except OSError as error:
+        raise write_error(Path(error.filename or folder), error) from None
