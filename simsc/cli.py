@@ -3,6 +3,7 @@
 Exit status: 0 done, 2 bad input, 75 a resource is missing, 85 stopped early, 1 anything else.
 """
 
+import contextlib
 import json
 import os
 import shlex
@@ -32,6 +33,7 @@ from simsc.core.files import (
     provenance,
     read_intensity,
     read_superlattice,
+    write_error,
     write_intensity,
     write_map,
     write_superlattice,
@@ -469,6 +471,9 @@ def main() -> NoReturn:
         _fail(f"{error.format_message()} (see --help)", InputError.exit_status)
     except (click.Abort, KeyboardInterrupt):
         _fail("stopped", StoppedEarly.exit_status)
+    except OSError as error:
+        failure = write_error(Path(error.filename or Path.cwd()), error)
+        _fail(str(failure), failure.exit_status, alone=True)
     except MemoryError:
         _fail("not enough memory; use a smaller --grid or fewer replicas", ResourceError.exit_status)
     sys.exit(status)
@@ -488,22 +493,26 @@ def _note(
         sys.stderr.write(warnings.formatwarning(message, category, filename, lineno))
 
 
-def _fail(message: str, status: int, together: bool = False) -> NoReturn:
+def _fail(message: str, status: int, together: bool = False, alone: bool = False) -> NoReturn:
     """Say what is wrong in one line and end at once, whatever libraries would still like to do.
 
     Args:
         message: what is wrong.
         status: exit status.
         together: whether the other ranks know, and end by themselves.
+        alone: whether the other ranks may not know, whatever the status.
     """
-    click.echo(f"simsc: error: {message}", err=True)
-    sys.stdout.flush()
-    sys.stderr.flush()
+    # What is printed may go to the same full disk; the status is still to be told.
+    with contextlib.suppress(OSError):
+        click.echo(f"simsc: error: {message}", err=True)
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):
+            stream.flush()
     if "mpi4py.MPI" in sys.modules:
         from mpi4py import MPI
 
         if MPI.COMM_WORLD.size > 1:
-            if not together and status in (StoppedEarly.exit_status, SimscError.exit_status):
+            if alone or (not together and status in (StoppedEarly.exit_status, SimscError.exit_status)):
                 # The other ranks may be in the middle of a step that this one has left.
                 MPI.COMM_WORLD.Abort(status)
             # mpi4py's own runner would take an exit for a reason to abort, and lose the status.
@@ -543,7 +552,8 @@ class _StopRequest:
             os._exit(StoppedEarly.exit_status)
         if not self._wished:
             self._since_s = time.monotonic()
-            os.write(2, b"simsc: stopping at the next checkpoint; once more to stop at once\n")
+            with contextlib.suppress(OSError):
+                os.write(2, b"simsc: stopping at the next checkpoint; once more to stop at once\n")
         self._wished = True
 
 
@@ -579,6 +589,11 @@ class _StageProgress:
             self._bars.stop()
 
     def _update(self, stage: str, fraction: float, detail: str) -> None:
+        # Weeks of work do not end because the disk under a log file is full.
+        with contextlib.suppress(OSError):
+            self._show(stage, fraction, detail)
+
+    def _show(self, stage: str, fraction: float, detail: str) -> None:
         now = time.monotonic()
         begin = self._begin.setdefault(stage, now)
         left_s = self._paces.setdefault(stage, Pace()).left_s(fraction)

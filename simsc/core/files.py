@@ -30,6 +30,7 @@ from simsc.core.units import NM_PER_UNIT
 SUPERLATTICE = "simsc superlattice 1"
 INTENSITY = "simsc intensity 1"
 CORRELATION_MAP = "simsc correlation map 1"
+_BROKEN = (errno.EIO, errno.ENODEV, errno.ENXIO, errno.ESTALE)  # what says that a disk or its server is gone
 
 
 def provenance(**inputs: Any) -> dict[str, Any]:
@@ -78,7 +79,8 @@ def write_error(path: Path, error: OSError) -> InputError | ResourceError:
     reason = inner[1] if inner else error.strerror or " ".join(str(error).split())
     if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR):
         return InputError(f"{path}: cannot be written: {reason}")
-    return ResourceError(f"{path}: writing failed: {reason}; free some disk space and start again")
+    advice = "check the disk" if error.errno in _BROKEN else "free some disk space"
+    return ResourceError(f"{path}: writing failed: {reason}; {advice} and start again")
 
 
 def write_text(path: Path, text: str) -> None:

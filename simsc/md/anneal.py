@@ -12,6 +12,7 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from simsc.core.units import angstrom_from_nm, nm_from_angstrom
 from simsc.md.checkpoint import (
     Checkpoint,
     check_physics,
+    check_whole,
     digest,
     last_checkpoint,
     newest_checkpoint,
@@ -84,7 +86,7 @@ class AnnealProgress:
 def prepare(system: LammpsSystem, folder: Path) -> None:
     """Lay the LAMMPS scripts and the data file of a system into a folder, where plain `lmp` can run them too."""
     for script in sorted(resource_folder(system.scripts).glob("*.lmp")):
-        shutil.copyfile(script, folder / script.name)
+        write_text(folder / script.name, script.read_text(encoding="utf-8"))
     write_text(folder / DATA, system.data)  # last, and whole: where it lies, everything does
 
 
@@ -135,7 +137,8 @@ def anneal(
         StudyError: if the folder holds a run with other physics; names what differs.
         ResourceError: if LAMMPS is missing or incomplete, the disk is full, or no checkpoint is whole.
     """
-    physics = _physics(system, protocol, seed, folder)
+    folder = folder.absolute()  # LAMMPS works inside it, and a relative path would lead elsewhere from there
+    physics = on_first(comm, lambda: _physics(system, protocol, seed, folder))
     segments = list(protocol.segments(system.timestep_fs))
     checkpoint, finished = on_first(comm, lambda: _begin(folder, physics))
     if finished:
@@ -157,6 +160,7 @@ def anneal(
             begin = time.monotonic()
             checkpoint = run.segment(session, checkpoint, segments[number], stop)
             took_s = max(took_s, time.monotonic() - begin)
+        session.hint = "all phases are done; the last checkpoint is whole"
         run.restore(session, checkpoint, protocol.phases[-1])
         session.write_data(FINAL)
     on_first(comm, lambda: _end(folder, checkpoint, physics))
@@ -181,6 +185,7 @@ class _Run:
     def push_off(self, session: LammpsSession) -> Checkpoint:
         """Lay out the system, push apart what overlaps, and keep the first checkpoint."""
         system, first = self.system, self.protocol.phases[0]
+        session.hint = "in the push-off, before the first checkpoint"
         session.set(**system.variables | _phase_variables(system, self.protocol, first))
         session.set(data=DATA, seed=self.seed, t_first=f"{first.start_K:.10g}")
         session.script("system.lmp")
@@ -207,7 +212,8 @@ class _Run:
         phase = protocol.phases[segment.phase]
         model_fs = system.timestep_fs
         done_ns = protocol.time_ns(checkpoint.step, model_fs)
-        session.hint = f"in phase {phase.name}; the checkpoint at {done_ns:.6g} ns is whole"
+        whole = f"the checkpoint at {done_ns:.6g} ns is whole"
+        session.hint = f"in phase {phase.name}; {whole}"
         on_first(self.comm, self._check_disk)
         self.restore(session, checkpoint, phase)
         begin_cell = np.array(checkpoint.phase_cell_angstrom)
@@ -228,7 +234,10 @@ class _Run:
             fraction = (row - segment.start) / max(1, segment.stop - segment.start)
             target_K = phase.temperature_K(fraction)
             asked = 1 + (np.array(phase.scale) - 1) * fraction if phase.kind == "deform" else np.ones(3)
-            check_health(thermo, target_K, Cell(cell).perpendicular_widths_nm / first_widths / asked, phase)
+            try:
+                check_health(thermo, target_K, Cell(cell).perpendicular_widths_nm / first_widths / asked, phase)
+            except SimulationError as error:
+                raise SimulationError(f"{error} ({whole})") from None
             if last is not None:
                 centres = continued(centres, cell, *last)
             last = (centres, cell)
@@ -240,7 +249,7 @@ class _Run:
                 session.write_snapshot(name, system.n_atoms, time_ns)
                 snapshots.append(name)
             lattice = Superlattice(nm_from_angstrom(centres), self.radii_nm, Cell(nm_from_angstrom(cell)))
-            d_nn_nm = mean_nearest_distance_nm(lattice) if self.comm.rank == 0 else 0.0
+            d_nn_nm = on_first(self.comm, partial(mean_nearest_distance_nm, lattice))
             frames.add(lattice, turns, time_ns, thermo, target_K, d_nn_nm)
             if self.comm.rank == 0:
                 elapsed = time.monotonic() - self.begin_s
@@ -287,6 +296,7 @@ class _Run:
                 write_trajectory(self.folder / name, frames.trajectory(), {})
                 parts.append(name)
             if len(parts) >= _PARTS:
+                check_whole(self.folder, checkpoint, checkpoint.parts)
                 whole = joined([read_trajectory(self.folder / name) for name in parts])
                 parts = [f"part_{checkpoint.segments:06d}j.h5"]
                 write_trajectory(self.folder / parts[0], whole, {})
@@ -499,6 +509,8 @@ def _tell_differences(before: dict[str, Any], now: dict[str, Any]) -> None:
 
 def _end(folder: Path, checkpoint: Checkpoint, physics: dict[str, Any]) -> None:
     """Join the parts of the trajectory, and remove what only a resumption needs."""
+    # HDF5 reads a part with a flipped bit without a word, as LAMMPS does a restart file.
+    check_whole(folder, checkpoint, checkpoint.files)
     trajectory = joined([read_trajectory(folder / name) for name in checkpoint.parts])
     write_trajectory(folder / TRAJECTORY, trajectory, provenance(physics=physics, history=checkpoint.history))
     # What names the other files goes first: without it, what is left of them is nobody's.

@@ -8,6 +8,7 @@ takes a restart file with a flipped bit without a word.
 import hashlib
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ FORMAT = "simsc checkpoint 2"
 _GENERATIONS = 2
 _NAME = re.compile(r"checkpoint_\d{6,}\.json")
 _OURS = re.compile(r"(checkpoint_\d{6,}\.(json|restart)|part_\d{6,}j?\.h5|snapshot_\d{6,}\.dcd)")
+# What a process that was killed, or met a full disk, was about to write: LAMMPS's files, and those of `whole_file`.
+_HALF = re.compile(r"((checkpoint|snapshot)_\d{6,}\.(restart|dcd)|annealed\.data|\..+\.\d+)\.partial")
 
 
 @dataclass(frozen=True)
@@ -91,9 +94,9 @@ def newest_checkpoint(folder: Path, physics: dict[str, Any]) -> Checkpoint | Non
         if found is None:
             problems.append(f"{name} is damaged")
             continue
-        damaged = [file for file in found.files if not _is_whole(folder / file, found.digests.get(file, ""))]
-        if damaged:
-            problems.append(f"{damaged[0]} is damaged")
+        damaged = first_damaged(folder, found, found.files)
+        if damaged is not None:
+            problems.append(f"{damaged} is damaged")
             continue
         check_physics(folder, found.physics, physics)
         return found
@@ -103,6 +106,20 @@ def newest_checkpoint(folder: Path, physics: dict[str, Any]) -> Checkpoint | Non
             "start from the begin"
         )
     return None
+
+
+def first_damaged(folder: Path, checkpoint: Checkpoint, names: Sequence[str]) -> str | None:
+    """Return the first of some files of a checkpoint that is not as it was written, None if all are."""
+    return next((name for name in names if not _is_whole(folder / name, checkpoint.digests.get(name, ""))), None)
+
+
+def check_whole(folder: Path, checkpoint: Checkpoint, names: Sequence[str]) -> None:
+    """Raise a `ResourceError` if a file of a checkpoint is not as it was written."""
+    damaged = first_damaged(folder, checkpoint, names)
+    if damaged is not None:
+        raise ResourceError(
+            f"{folder / damaged}: was damaged after it had been written; check the disk and start again"
+        )
 
 
 def check_physics(folder: Path, there: dict[str, Any], asked: dict[str, Any]) -> None:
@@ -133,7 +150,7 @@ def sweep(folder: Path) -> None:
         return
     needed = {file for name in generations for file in (name, *kept[name].files)}
     for path in folder.iterdir():
-        if _OURS.fullmatch(path.name) and path.name not in needed:
+        if (_OURS.fullmatch(path.name) or _HALF.fullmatch(path.name)) and path.name not in needed:
             path.unlink(missing_ok=True)
 
 
@@ -155,7 +172,10 @@ def _read(path: Path) -> Checkpoint | None:
 
 
 def _is_whole(path: Path, expected: str) -> bool:
-    return path.is_file() and digest(path) == expected
+    try:
+        return digest(path) == expected
+    except OSError:  # missing, or on a bad sector
+        return False
 
 
 def _text_digest(text: str) -> str:

