@@ -521,6 +521,16 @@ def test_a_launcher_that_disagrees_with_mpi_is_refused(monkeypatch):
         world()
 
 
+def test_what_a_killed_process_left_in_shared_memory_does_no_harm():
+    """Its number comes back some day."""
+    code = (
+        "import os, pathlib; pathlib.Path(f'/dev/shm/mpich_shm_{os.getpid():x}_0').write_bytes(b'x');"
+        "from simsc.md.parallel import world; assert world().size == 1"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.slow
 def test_spacing_follows_the_volumes(tmp_path):
     """d_NN of the paper's cell at 300 K against closely packed cores and liquid oleic acid, 6.195 nm."""

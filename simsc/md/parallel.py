@@ -1,6 +1,8 @@
 """The MPI communicator: checked against the launcher, and waited for without burning a core."""
 
+import contextlib
 import os
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +23,7 @@ def world() -> Any:
         ResourceError: if mpi4py cannot be loaded, or if the launcher started more copies than MPI knows of: then
             each copy would run the whole study alone, in the same folder.
     """
+    _remove_stale_segments()
     try:
         from mpi4py import MPI
     except (ImportError, RuntimeError) as error:
@@ -36,6 +39,17 @@ def world() -> Any:
                 "match; with the packaged MPICH use its own mpiexec, or srun --mpi=pmi2"
             )
     return comm
+
+
+def _remove_stale_segments() -> None:
+    """Remove shared memory that a killed process with the number of this one left behind: MPICH would stumble over it.
+
+    Without a launcher MPICH names its segment after the process, and says "Out of memory" if there is one of that name.
+    """
+    if "mpi4py.MPI" not in sys.modules:
+        for path in Path("/dev/shm").glob(f"mpich_shm_{os.getpid():x}_*"):  # noqa: S108 (MPICH's choice)
+            with contextlib.suppress(OSError):
+                path.unlink()
 
 
 def on_first(comm: Any, work: Callable[[], Any]) -> Any:
