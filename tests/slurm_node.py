@@ -34,7 +34,7 @@ JobCompType=jobcomp/none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core
 SchedulerType=sched/backfill
-SchedulerParameters=bf_interval=1,sched_min_interval=0
+SchedulerParameters=bf_interval=1,sched_min_interval=0,sched_interval=2
 MpiDefault=none
 ReturnToService=2
 JobRequeue=1
