@@ -330,9 +330,20 @@ def test_a_folder_that_becomes_unwritable_in_the_middle(begun, undisturbed, tmp_
         with pytest.raises(InputError, match=r"\.restart: cannot be written: .*(denied|not permitted)$"):
             run(folder, report=lambda progress: next(rows)())
     assert_kept(folder, 3)
-    with unwritable(folder), pytest.raises(InputError, match="cannot be written"):
+    run(folder)
+    assert_same_results(folder, undisturbed)
+
+
+def test_a_folder_that_is_unwritable_from_the_begin(begun, undisturbed, tmp_path):
+    folder = shutil.copytree(begun, tmp_path / "run")
+    (folder / "log.lammps").unlink()
+    before = Path.cwd()
+    with (
+        unwritable(folder),
+        pytest.raises(InputError, match=r"log\.lammps: cannot be written: .*(denied|not permitted)$"),
+    ):
         run(folder)
-    assert Path.cwd() != folder  # to where LAMMPS had gone
+    assert Path.cwd() == before  # LAMMPS had gone elsewhere
     run(folder)
     assert_same_results(folder, undisturbed)
 
@@ -582,6 +593,8 @@ def test_a_run_folder_that_is_read_only(finished_study, small_disk):
     remount(disk, "ro")
     command = ("run", str(study), "--out", "run")
     assert_one_line(simsc(*command, cwd=disk, env=ENVIRONMENT), 2, "cannot be written: Read-only file system")
+    with pytest.raises(InputError, match=r"run/\.lock: cannot be written: Read-only file system"):
+        run_study(read_study(study), disk / "run", world(), 1)
     with pytest.raises(InputError, match="new_run: cannot be written: Read-only file system"):
         run_study(read_study(study), disk / "new_run", world(), 1)
     remount(disk, "rw")
