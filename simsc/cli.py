@@ -515,6 +515,7 @@ def _fail(message: str, status: int, together: bool = False, alone: bool = False
             if alone or (not together and status in (StoppedEarly.exit_status, SimscError.exit_status)):
                 # The other ranks may be in the middle of a step that this one has left.
                 MPI.COMM_WORLD.Abort(status)
+                os._exit(status)  # MPICH's abort may return before it strikes
             # mpi4py's own runner would take an exit for a reason to abort, and lose the status.
             MPI.Finalize()
     # No tidying up: HDF5 crashes in it after a full disk did not let it close a file.

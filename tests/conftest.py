@@ -1,5 +1,8 @@
-"""Small factories of superlattices, studies and run folders that the tests share."""
+"""Small factories of superlattices, systems, studies and run folders that the tests share."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,9 +11,79 @@ import pytest
 
 from simsc.build.close_packed import close_packed
 from simsc.core.superlattice import Superlattice
+from simsc.forcefield.super_ligand import load_super_ligand
+from simsc.md.trajectory import COLUMNS, Trajectory
+from simsc.models.lammps_system import LammpsSystem
+from simsc.models.super_ligand import dress_super_ligand
 from simsc.study.schema import preset_text
 
 PAPER = "ABCABCABABAB"
+MPIEXEC = Path(sys.executable).parent / "mpiexec"
+# Of processes that import what lies beside the tests.
+ENVIRONMENT = {
+    **os.environ,
+    "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])]),
+    "OMP_NUM_THREADS": "1",
+}
+
+
+def simsc(*arguments: str, cwd: Path, ranks: int = 1, **options) -> subprocess.CompletedProcess:
+    """Run a command of simsc to its end, on some ranks."""
+    return subprocess.run([*simsc_command(ranks), *arguments], cwd=cwd, capture_output=True, text=True, **options)
+
+
+def simsc_command(ranks: int = 1) -> list[str]:
+    """Return the words that start simsc on some ranks."""
+    return [*mpi_python(ranks), "-m", "simsc"]
+
+
+def mpi_python(ranks: int) -> list[str]:
+    """Return the words that start Python on some ranks, so that an error on one ends all."""
+    if ranks == 1:
+        return [sys.executable]
+    if not MPIEXEC.exists():
+        pytest.skip("no mpiexec beside this Python")
+    return [str(MPIEXEC), "-n", str(ranks), sys.executable, "-m", "mpi4py"]
+
+
+def ranks_of(mpiexec: int, word: str) -> list[int]:
+    """Return the process numbers of the ranks below an mpiexec, whose command lines have a word."""
+    below, found = [mpiexec], []
+    while below:
+        parent = below.pop()
+        children = Path(f"/proc/{parent}/task/{parent}/children")
+        for child in children.read_text().split() if children.exists() else []:
+            below.append(int(child))
+            if word.encode() in Path(f"/proc/{child}/cmdline").read_bytes():
+                found.append(int(child))
+    return [pid for pid in found if b"mpiexec" not in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+
+def same(one: Trajectory, other: Trajectory) -> bool:
+    """Tell whether two trajectories agree in every bit."""
+    names = ("positions_nm", "orientations", "cells_nm", "rows", "series_phase")
+    series = all(np.array_equal(one.series[name], other.series[name]) for name in COLUMNS)
+    return series and all(np.array_equal(getattr(one, name), getattr(other, name)) for name in names)
+
+
+def small_crystal() -> Superlattice:
+    """Return the smallest supercrystal that is annealed: 4 NPs."""
+    return close_packed("AB", 6.3, radius_nm=2.0)
+
+
+def small_system() -> LammpsSystem:
+    """Return the small crystal, with ligands."""
+    return dress_super_ligand(small_crystal(), load_super_ligand(), np.random.default_rng(1))
+
+
+@pytest.fixture(scope="session")
+def crystal() -> Superlattice:
+    return small_crystal()
+
+
+@pytest.fixture(scope="session")
+def system() -> LammpsSystem:
+    return small_system()
 
 
 def displaced(superlattice: Superlattice, sigma_nm: float, rng: np.random.Generator) -> Superlattice:
@@ -40,23 +113,27 @@ def short_study(tmp_path: Path) -> Callable[..., Path]:
     """Return a writer of a study that takes seconds; keyword arguments replace whole lines by their key."""
 
     def write(name: str = "study.toml", **lines: str) -> Path:
-        changes = {
-            "duration_ns": "0.01",
-            "output_every_ns": "0.005",
-            "stacking": '"ABCB"',
-            "replicate": "[5, 3, 2]",
-            "grid": "32",
-            "frames": "1",
-            "q2_over_q1": "[0.9, 1.1, 0.05]",
-            "n_delta": "91",
-            **lines,
-        }
-        text = []
-        for line in preset_text("preview").splitlines():
-            key = line.split("=")[0].strip()
-            text.append(f"{key} = {changes[key]}" if key in changes else line)
-        path = tmp_path / name
-        path.write_text("\n".join(text))
-        return path
+        return write_short_study(tmp_path / name, **lines)
 
     return write
+
+
+def write_short_study(path: Path, **lines: str) -> Path:
+    """Write a study that takes seconds; keyword arguments replace whole lines by their key."""
+    changes = {
+        "duration_ns": "0.01",
+        "output_every_ns": "0.005",
+        "stacking": '"ABCB"',
+        "replicate": "[5, 3, 2]",
+        "grid": "32",
+        "frames": "1",
+        "q2_over_q1": "[0.9, 1.1, 0.05]",
+        "n_delta": "91",
+        **lines,
+    }
+    text = []
+    for line in preset_text("preview").splitlines():
+        key = line.split("=")[0].strip()
+        text.append(f"{key} = {changes[key]}" if key in changes else line)
+    path.write_text("\n".join(text))
+    return path

@@ -12,13 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import PAPER
+from conftest import ENVIRONMENT, PAPER, mpi_python, ranks_of, same
 from hypothesis import given
 from hypothesis import strategies as st
 
 from simsc.build.close_packed import close_packed
 from simsc.core.errors import InputError, ResourceError, SimulationError, StoppedEarly, StudyError
-from simsc.core.superlattice import Superlattice
 from simsc.forcefield.super_ligand import load_super_ligand
 from simsc.md.anneal import anneal, check_health, continued, plain_lammps_arguments, prepare, trajectory_so_far
 from simsc.md.hardware import Hardware
@@ -26,21 +25,10 @@ from simsc.md.parallel import world
 from simsc.md.protocol import Phase, Protocol
 from simsc.md.session import LammpsSession, is_whole_data_file
 from simsc.md.trajectory import COLUMNS, Trajectory, joined, read_trajectory, write_trajectory
-from simsc.models.lammps_system import LammpsSystem
 from simsc.models.super_ligand import dress_super_ligand
 from simsc.models.universe import read_universe
 
 PROTOCOL = Protocol((Phase("warm", 300, 300, 0.012), Phase("heat", 300, 340, 0.01)), output_every_ns=0.005)
-
-
-@pytest.fixture(scope="module")
-def crystal() -> Superlattice:
-    return close_packed("AB", 6.3, radius_nm=2.0)
-
-
-@pytest.fixture(scope="module")
-def system(crystal) -> LammpsSystem:
-    return dress_super_ligand(crystal, load_super_ligand(), np.random.default_rng(1))
 
 
 @pytest.fixture(scope="module")
@@ -246,12 +234,6 @@ def uninterrupted(crystal, system, tmp_path_factory):
     return folder, anneal(system, crystal.radii_nm, EVERYTHING, folder, 7, world())
 
 
-def same(one: Trajectory, other: Trajectory) -> bool:
-    names = ("positions_nm", "orientations", "cells_nm", "rows", "series_phase")
-    series = all(np.array_equal(one.series[name], other.series[name]) for name in COLUMNS)
-    return series and all(np.array_equal(getattr(one, name), getattr(other, name)) for name in names)
-
-
 def test_stopping_anywhere_changes_no_bit(uninterrupted, crystal, system, tmp_path, rng):
     """Asked to stop after a random number of rows, over and over; then once more, when all is done."""
     _, whole = uninterrupted
@@ -345,32 +327,23 @@ def test_a_universe_of_a_run_that_goes_on(crystal, system, tmp_path):
 DRIVER = """
 import sys
 from pathlib import Path
-import numpy as np
-from simsc.build.close_packed import close_packed
-from simsc.forcefield.super_ligand import load_super_ligand
+from conftest import small_crystal, small_system
 from simsc.md.anneal import anneal
-from simsc.md.hardware import Hardware
 from simsc.md.parallel import world
-from simsc.models.super_ligand import dress_super_ligand
-from simsc.models.universe import read_universe
 from test_anneal import EVERYTHING
 
-crystal = close_packed("AB", 6.3, radius_nm=2.0)
-system = dress_super_ligand(crystal, load_super_ligand(), np.random.default_rng(1))
-anneal(system, crystal.radii_nm, EVERYTHING, Path(sys.argv[1]), 7, world())
+anneal(small_system(), small_crystal().radii_nm, EVERYTHING, Path(sys.argv[1]), 7, world())
 """
 
 
 @pytest.mark.parametrize(
     ("ranks", "kills"),
-    [(1, 2), pytest.param(1, 20, marks=pytest.mark.slow), pytest.param(2, 20, marks=pytest.mark.slow)],
+    [(1, 2), (2, 1), pytest.param(1, 20, marks=pytest.mark.slow), pytest.param(2, 20, marks=pytest.mark.slow)],
 )
 def test_kill_9_anywhere_changes_no_bit(ranks, kills, system, tmp_path, rng):
     """Killed at random moments over all phases, checkpoints and parts included; of two ranks, one is killed."""
-    mpiexec = [] if ranks == 1 else [str(Path(sys.executable).parent / "mpiexec"), "-n", str(ranks)]
     (tmp_path / "driver.py").write_text(DRIVER)
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent), "OMP_NUM_THREADS": "1"}
-    command = [*mpiexec, sys.executable, "-m", "mpi4py", str(tmp_path / "driver.py")]
+    command = [*mpi_python(ranks), str(tmp_path / "driver.py")]
     whole_s, done, whole = 0.0, 0, None
     # Runs are repeated until there were enough kills; the first one is left alone.
     for attempt in itertools.count():
@@ -379,11 +352,11 @@ def test_kill_9_anywhere_changes_no_bit(ranks, kills, system, tmp_path, rng):
         prepare(system, folder)
         begin = time.monotonic()
         while not (folder / "trajectory.h5").exists():
-            process = subprocess.Popen([*command, str(folder)], env=environment, stderr=subprocess.DEVNULL)
+            process = subprocess.Popen([*command, str(folder)], env=ENVIRONMENT, stderr=subprocess.DEVNULL)
             try:
                 process.wait(float(rng.uniform(0.1, 1.0)) * whole_s if whole is not None and done < kills else None)
             except subprocess.TimeoutExpired:
-                workers = [process.pid] if ranks == 1 else ranks_of(process.pid)[-1:]
+                workers = [process.pid] if ranks == 1 else ranks_of(process.pid, "driver.py")[-1:]
                 for worker in workers:
                     os.kill(worker, signal.SIGKILL)
                 done += len(workers)
@@ -395,19 +368,6 @@ def test_kill_9_anywhere_changes_no_bit(ranks, kills, system, tmp_path, rng):
         if done >= kills:
             break
     assert len(whole) == len(set(zip(whole.phase, whole.thermo["time_ns"], strict=True)))
-
-
-def ranks_of(mpiexec: int) -> list[int]:
-    """Return the process numbers of the ranks below an mpiexec."""
-    below, found = [mpiexec], []
-    while below:
-        parent = below.pop()
-        children = Path(f"/proc/{parent}/task/{parent}/children")
-        for child in children.read_text().split() if children.exists() else []:
-            below.append(int(child))
-            if b"driver.py" in Path(f"/proc/{child}/cmdline").read_bytes():
-                found.append(int(child))
-    return [pid for pid in found if b"mpiexec" not in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
 
 @pytest.mark.parametrize("damage", ["cut", "flip", "json", "missing"])

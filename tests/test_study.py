@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+from conftest import simsc
 
 from simsc.core.errors import InputError, StudyError
 from simsc.md.hardware import Hardware
@@ -15,12 +16,6 @@ from simsc.study.run import run_study
 from simsc.study.schema import preset_names, preset_text, read_study
 
 STAGES = ["build", "anneal", "order", "scattering", "correlation"]
-
-
-def simsc(*arguments: str, cwd: Path, **options) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, "-m", "simsc", *arguments], cwd=cwd, capture_output=True, text=True, **options
-    )
 
 
 @pytest.mark.parametrize("name", preset_names())

@@ -339,4 +339,5 @@ class LammpsSession:
             # LAMMPS met it on this rank alone; the others may be waiting inside LAMMPS and would do so for ever.
             print(f"simsc: error: {failure}", file=sys.stderr, flush=True)
             self.comm.Abort(failure.exit_status)
+            os._exit(failure.exit_status)  # MPICH's abort may return before it strikes
         raise failure from None

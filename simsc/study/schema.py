@@ -401,6 +401,7 @@ def read_study(path: Path) -> Study:
         raise StudyError(f"{path}: is not a text file") from None
     except tomllib.TOMLDecodeError as error:
         raise StudyError(f"{path}: is not valid TOML: {error}") from None
+    _resolve(values, path.parent)
     try:
         # JSON, because strict checks of Python objects would refuse TOML's arrays where a pair is meant.
         return Study.model_validate_json(json.dumps(values, default=str))
@@ -409,6 +410,17 @@ def read_study(path: Path) -> Study:
         errors = sorted(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
         more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
         raise StudyError(f"{path}: {_describe(dict(errors[0]))}{more}") from None
+
+
+def _resolve(values: dict[str, Any], folder: Path) -> None:
+    """Make names of files absolute: they are relative to the study, wherever it is read from."""
+    section = values.get("all_atom")
+    if not isinstance(section, dict):
+        return
+    for key, endings in (("ligand", (".json",)), ("crystal", ("",))):
+        name = section.get(key)
+        if isinstance(name, str) and name and name.endswith(endings):
+            section[key] = str((folder / name).absolute())
 
 
 def preset_names() -> list[str]:
