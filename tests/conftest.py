@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -30,6 +31,14 @@ ENVIRONMENT = {
 def simsc(*arguments: str, cwd: Path, ranks: int = 1, **options) -> subprocess.CompletedProcess:
     """Run a command of simsc to its end, on some ranks."""
     return subprocess.run([*simsc_command(ranks), *arguments], cwd=cwd, capture_output=True, text=True, **options)
+
+
+def wait_for(condition, seconds: float = 120, every_s: float = 0.1) -> None:
+    """Wait until a condition holds; fail if it never does."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(every_s)
 
 
 def simsc_command(ranks: int = 1) -> list[str]:

@@ -1,15 +1,16 @@
 """A real Slurm on this machine alone: munged, slurmctld and slurmd, without systemd, started and stopped by tests."""
 
+import contextlib
 import os
 import shutil
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from conftest import wait_for
 
 CONFIGURATION = """\
 ClusterName=test
@@ -80,7 +81,8 @@ def slurm(base: Path) -> Iterator[None]:
         yield
     finally:
         subprocess.run(["scancel", f"--user={os.geteuid()}"], capture_output=True)
-        wait_for(lambda: not said("squeue", "--noheader"), 30, strict=False)
+        with contextlib.suppress(AssertionError):
+            wait_for(lambda: not said("squeue", "--noheader"), 30)
         for daemon in reversed(daemons):
             daemon.terminate()
         for daemon in daemons:
@@ -110,12 +112,3 @@ def free_ports(n: int) -> list[int]:
 
 def said(*command: str) -> str:
     return subprocess.run(command, capture_output=True, text=True).stdout.strip()
-
-
-def wait_for(condition, seconds: float, strict: bool = True) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            assert not strict, "waited in vain"
-            return
-        time.sleep(0.2)

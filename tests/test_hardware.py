@@ -1,17 +1,13 @@
 from typing import ClassVar
 
-import numpy as np
 import pytest
 
-from simsc.build.close_packed import close_packed
 from simsc.core.errors import InputError, ResourceError, SimscWarning, StoppedEarly
-from simsc.forcefield.super_ligand import load_super_ligand
 from simsc.md.anneal import anneal, prepare
 from simsc.md.hardware import Hardware
 from simsc.md.parallel import world
 from simsc.md.protocol import Phase, Protocol
 from simsc.md.session import LammpsSession
-from simsc.models.super_ligand import dress_super_ligand
 
 CUDA = {"KOKKOS": {"api": ["cuda"]}, "GPU": {"api": []}}
 EVERYTHING = {"OPT", "OPENMP", "KOKKOS", "GPU"}
@@ -62,10 +58,8 @@ def test_small_systems_get_fewer_threads():
     assert Hardware(threads=2).for_system(10**6, 2).threads == 2
 
 
-def test_lammps_runs_on_what_was_asked_for(tmp_path):
+def test_lammps_runs_on_what_was_asked_for(system, tmp_path):
     """The log of LAMMPS names the styles that it took."""
-    crystal = close_packed("AB", 6.3, radius_nm=2.0)
-    system = dress_super_ligand(crystal, load_super_ligand(), np.random.default_rng(1))
     energies = {}
     for accelerator in ("none", "omp", "opt"):
         folder = tmp_path / accelerator
@@ -89,9 +83,7 @@ def test_lammps_runs_on_what_was_asked_for(tmp_path):
         pass
 
 
-def test_going_on_with_other_hardware_is_said(tmp_path):
-    crystal = close_packed("AB", 6.3, radius_nm=2.0)
-    system = dress_super_ligand(crystal, load_super_ligand(), np.random.default_rng(1))
+def test_going_on_with_other_hardware_is_said(crystal, system, tmp_path):
     prepare(system, tmp_path)
     protocol = Protocol((Phase("warm", 300, 300, 0.002),), output_every_ns=0.001)
     with pytest.raises(StoppedEarly):

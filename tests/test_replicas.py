@@ -1,12 +1,10 @@
 import csv
-import os
 import signal
 import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
+from conftest import simsc, simsc_command, wait_for
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -37,10 +35,6 @@ values = [1.0, -4000.0, 2.0]
 def with_replicas(study: Path, text: str) -> Path:
     study.write_text(f"{study.read_text()}\n{text}")
     return study
-
-
-def simsc(*arguments: str, cwd: Path) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, "-m", "simsc", *arguments], cwd=cwd, capture_output=True, text=True)
 
 
 def table(run: Path) -> list[dict[str, str]]:
@@ -141,7 +135,7 @@ def test_replicas_run_side_by_side_and_one_may_fail(short_study, tmp_path):
 def test_replicas_stop_and_go_on(short_study, tmp_path):
     """Asked to stop; then the parent is killed: its replicas stop by themselves, at a checkpoint."""
     study = with_replicas(short_study(stacking='"AB"', duration_ns="0.3"), "[replicas]\nseeds = 2")
-    command = [sys.executable, "-m", "simsc", "run", str(study), "--out", "run"]
+    command = [*simsc_command(), "run", str(study), "--out", "run"]
     run = tmp_path / "run"
     for number in (signal.SIGUSR1, signal.SIGKILL):
         before = newest_checkpoints(run)
@@ -164,13 +158,6 @@ def newest_checkpoints(run: Path) -> list[int]:
     ]
 
 
-def wait_for(condition, seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-
-
 def test_what_cannot_be_asked_for(short_study, tmp_path):
     plain, many = short_study("plain.toml"), with_replicas(short_study("many.toml"), "[replicas]\nseeds = 2")
     for arguments, says in (
@@ -186,12 +173,9 @@ def test_what_cannot_be_asked_for(short_study, tmp_path):
         assert says in done.stderr
         assert len(done.stderr.strip().splitlines()) == 1
     assert not (tmp_path / "many_run").exists()
-    mpiexec = Path(sys.executable).parent / "mpiexec"
-    if mpiexec.exists():
-        command = [str(mpiexec), "-n", "2", sys.executable, "-m", "mpi4py", "-m", "simsc", "run", str(many)]
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=os.environ)
-        assert done.returncode == 2
-        assert "with --replica" in done.stderr
+    done = simsc("run", str(many), cwd=tmp_path, ranks=2)
+    assert done.returncode == 2
+    assert "with --replica" in done.stderr
 
 
 def test_a_study_with_replicas_reads_back(short_study, tmp_path):

@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from slurm_node import said, slurm, wait_for
+from conftest import wait_for
+from slurm_node import said, slurm
 
 from simsc.core.errors import InputError
 from simsc.hpc.site import read_site

@@ -2,12 +2,12 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 import warnings
 from pathlib import Path
 
 import pytest
+from conftest import simsc, simsc_command, wait_for
 
 from simsc.core.errors import ResourceError, SimscWarning, SimulationError, StoppedEarly, StudyError
 from simsc.report.status_text import run_text
@@ -16,24 +16,13 @@ from simsc.study.journal import Journal, Pace, journal, read_progress
 from simsc.study.status import run_status
 
 
-def simsc(*arguments: str, cwd: Path) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, "-m", "simsc", *arguments], cwd=cwd, capture_output=True, text=True)
-
-
-def wait_for(condition, seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-
-
 def test_a_run_from_its_begin_to_its_end(short_study, tmp_path):
     """Running, killed, stopped, part of the stages only, done: what each looks like from outside."""
     study = short_study(stacking='"AB"', duration_ns="0.2")
     run = tmp_path / "run"
     with pytest.raises(StudyError, match="holds no run"):
         run_status(run)
-    command = [sys.executable, "-m", "simsc", "run", str(study), "--out", "run", "--until", "anneal", "--threads", "1"]
+    command = [*simsc_command(), "run", str(study), "--out", "run", "--until", "anneal", "--threads", "1"]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL)
     wait_for(lambda: (run / "study.toml").exists() and (run_status(run).checkpoint_ns or 0) > 0)
     now = run_status(run)

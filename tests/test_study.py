@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import simsc
+from conftest import simsc, wait_for
 
 from simsc.core.errors import InputError, StudyError
 from simsc.md.hardware import Hardware
@@ -145,13 +145,6 @@ def test_a_killed_run_goes_on_from_its_checkpoint(short_study, tmp_path):
     assert not (tmp_path / "run" / "anneal").exists()
     limited = simsc("run", str(study), "--out", "run", "--max-hours", "0.0001", cwd=tmp_path)
     assert limited.returncode == 85
-
-
-def wait_for(condition, seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def test_foreign_folders_are_left_alone(short_study, tmp_path):
