@@ -46,6 +46,9 @@ from simsc.models.lammps_system import LammpsSystem
 from simsc.study.run import _locked, run_study
 from simsc.study.schema import read_study
 
+# On a full disk the file that tells of progress is not written either, which is said but ends nothing.
+pytestmark = pytest.mark.filterwarnings("ignore:progress is not kept")
+
 # Six segments, each of which writes a snapshot, a restart file, a part of the trajectory and a checkpoint.
 SHORT = Protocol(
     (Phase("first", 300, 300, 0.003), Phase("second", 300, 320, 0.003)),
