@@ -12,8 +12,9 @@ from scipy.spatial.transform import Rotation
 from scipy.special import sph_harm_y
 
 from simsc.build.close_packed import LAYER_SPACING, close_packed
+from simsc.build.restack import primitive_fcc
 from simsc.classify.neighbours import nearest_neighbours
-from simsc.classify.stacking import stacking_sequence
+from simsc.classify.stacking import same_stacking, stacking_sequence
 from simsc.classify.steinhardt import bond_order, label_paper, label_thermal
 from simsc.core.cell import Cell
 from simsc.core.errors import InputError
@@ -186,6 +187,16 @@ def fcc_run(sequence: str) -> int:
     """Return how many layers a sequence goes before its first hcp-like one."""
     alike = [sequence[k - 1] == sequence[k + 1] for k in range(1, len(sequence) - 1)]
     return alike.index(True) if True in alike else len(alike)
+
+
+@pytest.mark.parametrize("replicate", [(1, 1, 1), (1, 1, 2), (2, 1, 1), (1, 1, 4), (3, 3, 2), (2, 2, 3)])
+def test_cells_that_repeat_with_a_shift_are_fcc_too(replicate):
+    """A primitive cell of fcc is one layer high, and its copies lie above it at B and C."""
+    lattice = primitive_fcc(6.2).replicate(replicate)
+    found = stacking_sequence(lattice)
+    assert same_stacking(found.sequence, "ABC")
+    assert found.steps.sum() % 3 == 0
+    assert set(found.layers) <= set(range(len(found.sequence)))
 
 
 def test_stacking_does_not_see_where_the_crystal_has_drifted_to():

@@ -5,6 +5,7 @@ reflections with |G| = 4π/d do not depend on the stacking and give the hexagona
 one layer to the next the phase of the stacking-dependent reflections then steps by +2π/3 or −2π/3.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -99,6 +100,9 @@ def _read_periodic(wrapped: Superlattice, axis_q: np.ndarray, reflections: np.nd
     steps, confidence = told
     begin = max(range(n_layers), key=lambda k: tuple(np.roll(steps, -k) * steps[k]))
     steps, confidence = np.roll(steps, -begin), np.roll(confidence, -begin)
+    if steps.sum() % 3:
+        # The cell repeats with a shift from A to B: the stacking itself repeats only after three cells.
+        steps, confidence = np.tile(steps, 3), np.tile(confidence, 3)
     layers = (layer[: wrapped.n] - begin) % n_layers
     return Stacking(lettered(steps[:-1]), axis_q / np.linalg.norm(axis_q), steps, layers, confidence, True)
 
@@ -158,9 +162,12 @@ def same_stacking(first: str, second: str) -> bool:
     Example:
         >>> same_stacking("ABCABCABABAB", "ABCABCACACAC"), same_stacking("ABCABC", "ABABAB")
         (True, False)
+        >>> same_stacking("ABC", "ABCABC")
+        True
     """
-    a, b = layer_kinds(first), layer_kinds(second)
-    return len(a) == len(b) and (b in a + a or b[::-1] in a + a)
+    n = math.lcm(len(first), len(second))
+    a, b = (layer_kinds(sequence) * (n // len(sequence)) for sequence in (first, second))
+    return b in a + a or b[::-1] in a + a
 
 
 def lettered(steps: np.ndarray) -> str:
