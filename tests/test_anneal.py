@@ -309,7 +309,7 @@ def test_snapshots_and_orientations_against_mdanalysis(uninterrupted, system):
 def test_a_universe_of_a_run_that_goes_on(crystal, system, tmp_path):
     """Before the first snapshot the positions are those of the begin; a damaged snapshot is named."""
     prepare(system, tmp_path)
-    universe = read_universe(tmp_path)
+    universe = read_universe(str(tmp_path))
     assert len(universe.trajectory) == 1
     assert len(universe.atoms) == system.n_atoms
     with pytest.raises(StoppedEarly):

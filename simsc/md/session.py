@@ -23,7 +23,7 @@ from simsc.md.parallel import on_first
 
 _DCD_HEADER, _DCD_FRAME = 276, 80  # bytes, the second beside 12 an atom
 _DCD_INTERVAL, _DCD_STEP = 16, 44  # offsets of steps between frames, after the first step, and of the time step
-_OLDEST_LAMMPS = 20230802  # the first stable version with all commands of the scripts
+_OLDEST_LAMMPS = 20230802  # a stable version; nobody has tried an older one
 _FS_PER_AKMA = 48.88821  # the unit of time in DCD files, DOI 10.1002/jcc.540040211
 # How LAMMPS says that it could not write; the system's own words may follow.
 _WRITE_FAILED = re.compile(r"(?:Cannot open|Error writing|I/O error)[^(]*[^( ]")
@@ -107,8 +107,9 @@ class LammpsSession:
             self._check_build()
             if arguments := self.hardware.lammps_arguments():
                 self._lmp.close()
-                # Silences LAMMPS's advice to set it.
-                os.environ["OMP_NUM_THREADS"] = str(self.hardware.threads)
+                if self.hardware.threads > 1:
+                    # Silences LAMMPS's advice to set it. Not for one thread: what comes later would have no more.
+                    os.environ["OMP_NUM_THREADS"] = str(self.hardware.threads)
                 self._lmp = lammps(cmdargs=quiet + arguments, comm=self.comm)
             with self._writing("log.lammps"):
                 self._do("log log.lammps append")

@@ -9,7 +9,7 @@ import numpy as np
 from simsc.core.errors import InputError
 
 
-def read_universe(folder: Path) -> Any:
+def read_universe(folder: Path | str) -> Any:
     """Read what LAMMPS left in a folder of a run, finished or not, as one MDAnalysis Universe.
 
     Args:
@@ -28,6 +28,7 @@ def read_universe(folder: Path) -> Any:
     """
     import MDAnalysis  # its import takes a second, and only this needs it
 
+    folder = Path(folder)
     data = folder / "annealed.data" if (folder / "annealed.data").is_file() else folder / "system.data"
     if not data.is_file():
         raise InputError(f"{folder}: holds neither annealed.data nor system.data")
