@@ -7,19 +7,14 @@ import contextlib
 import json
 import os
 import shlex
-import signal
 import sys
-import time
 import warnings
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NoReturn, TextIO, get_args
 
 import click
 import numpy as np
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 import simsc
 from simsc.build.close_packed import close_packed
@@ -27,6 +22,7 @@ from simsc.build.finite_crystal import with_normal_radii
 from simsc.classify.neighbours import nearest_distance_nm
 from simsc.classify.stacking import stacking_sequence
 from simsc.classify.steinhardt import METHODS, bond_order
+from simsc.console import StageProgress, StopRequest
 from simsc.core.errors import InputError, ResourceError, SimscError, SimscWarning, StoppedEarly
 from simsc.core.files import (
     is_intensity,
@@ -46,11 +42,8 @@ from simsc.correlation.shells import points_needed, shells_of_crystal, shells_of
 from simsc.doctor import available_cores, run_checks
 from simsc.md.hardware import Accelerator, Hardware
 from simsc.scattering.amplitude import intensity_on_grid
-from simsc.study.journal import Pace
 from simsc.study.schema import Study, preset_names, preset_text, read_study
 
-_PLAIN_INTERVAL_S = 20.0
-_PATIENCE_S = 1.0  # launchers send the same signal twice
 _POOR_COVERAGE = 0.5
 _LENGTH_UNIT = click.option(
     "--length-unit", type=click.Choice(list(NM_PER_UNIT)), default="A", show_default=True,
@@ -129,7 +122,7 @@ def run(
     from simsc.study.run import run_study
 
     comm = world()
-    stop = _StopRequest(max_hours)
+    stop = StopRequest(max_hours)
     hardware = Hardware(threads or max(1, available_cores() // comm.size), accelerator, gpus)
     if comm.rank > 0:
         follow(comm, hardware, stop)
@@ -147,7 +140,7 @@ def run(
             folder = replica_folder(folder, replica)
         if jobs is not None:
             raise InputError("--jobs: is for all [replicas] of a study")
-        with _StageProgress() as progress:
+        with StageProgress() as progress:
             result = run_study(parsed, folder, comm, hardware, progress, stop, until)
     finally:
         if comm.size > 1:
@@ -161,7 +154,7 @@ def run(
 
 
 def _run_all_replicas(
-    study: Study, folder: Path, hardware: Hardware, until: str | None, jobs: int | None, stop: "_StopRequest"
+    study: Study, folder: Path, hardware: Hardware, until: str | None, jobs: int | None, stop: StopRequest
 ) -> None:
     from simsc.report.replicas_page import write_replicas_report
     from simsc.study.replicas import OUTCOMES, run_replicas
@@ -176,7 +169,7 @@ def _run_all_replicas(
         return words if stop.hours_left is None else [*words, "--max-hours", f"{stop.hours_left:.6f}"]
 
     try:
-        with _StageProgress() as progress:
+        with StageProgress() as progress:
             run_replicas(study, folder, jobs, arguments, progress, stop)
     finally:
         if (folder / OUTCOMES).is_file():
@@ -224,17 +217,21 @@ def submit(
     Of a study with [replicas] each one is a task of a job array.
     """
     from simsc.hpc.site import read_site
-    from simsc.hpc.slurm import Resources, write_jobs
+    from simsc.hpc.slurm import Resources, dependency, write_jobs
     from simsc.hpc.slurm import submit as submit_jobs
 
     folder = (out or Path(f"{study.stem}_run")).absolute()
     parsed, hardware = read_study(study), Hardware(threads, accelerator, gpus)
     resources = Resources(ranks, nodes, hardware, time_limit, memory, analysis_threads, analysis_time)
-    for job in write_jobs(parsed, folder, resources, read_site(site), rewrite):
+    written = write_jobs(parsed, folder, resources, read_site(site), rewrite)
+    for job in written:
         click.echo(f"{job.file}: " + ("kept as it was edited (--rewrite writes it anew)" if job.kept else "written"))
+    replicas = len(parsed.variants())
     if dry_run:
+        run, follow_up = (shlex.quote(str(job.file)) for job in written)
+        click.echo(f"to submit by hand:\n  sbatch {run}\n  sbatch {' '.join(dependency('JOB', replicas))} {follow_up}")
         return
-    jobs = submit_jobs(folder, len(parsed.variants()))
+    jobs = submit_jobs(folder, replicas)
     click.echo(f"submitted: {', '.join(f'{what} as job {number}' for what, number in jobs.items())}")
     click.echo(f"look on with: simsc status {shlex.quote(str(folder))}")
 
@@ -246,12 +243,10 @@ def status(folder: Path, as_json: bool) -> None:
     """Tell how far a RUN is, from its files: while it goes, after it was stopped, on any machine that sees them."""
     from simsc.report.status_text import replicas_text, run_text
     from simsc.study.replicas import outcomes
-    from simsc.study.run import STUDY_FILE
+    from simsc.study.run import study_of
     from simsc.study.status import run_status
 
-    if not (folder / STUDY_FILE).is_file():
-        raise InputError(f"{folder}: holds no run (no {STUDY_FILE})")
-    if read_study(folder / STUDY_FILE).replicas is not None:
+    if study_of(folder).replicas is not None:
         found = outcomes(folder)
         click.echo(json.dumps([outcome.row for outcome in found], indent=1) if as_json else replicas_text(found))
     else:
@@ -266,11 +261,9 @@ def report(folder: Path) -> None:
     from simsc.report.page import write_report
     from simsc.report.replicas_page import write_replicas_report
     from simsc.study.replicas import OUTCOMES, outcomes, write_outcomes
-    from simsc.study.run import REPORT, STUDY_FILE
+    from simsc.study.run import REPORT, study_of
 
-    if not (folder / STUDY_FILE).is_file():
-        raise InputError(f"{folder}: holds no run (no {STUDY_FILE})")
-    if read_study(folder / STUDY_FILE).replicas is not None:
+    if study_of(folder).replicas is not None:
         write_outcomes(folder, outcomes(folder))
         write_replicas_report(folder, folder / REPORT)
         click.echo(f"table: {(folder / OUTCOMES).resolve()}")
@@ -403,7 +396,7 @@ def correlate_command(
     else:
         superlattice = _with_radii(read_superlattice(file, length_unit), radius_nm, radius_std_nm, seed, file)
         first, second = shells_of_crystal([superlattice], q1_inv_nm, q2_inv_nm, threads=available_cores())
-    with _StageProgress() as progress:
+    with StageProgress() as progress:
         done = 0
 
         def on_shell() -> None:
@@ -520,94 +513,6 @@ def _fail(message: str, status: int, together: bool = False, alone: bool = False
             MPI.Finalize()
     # No tidying up: HDF5 crashes in it after a full disk did not let it close a file.
     os._exit(status)
-
-
-class _StopRequest:
-    """SIGINT (Ctrl-C), SIGTERM, SIGUSR1 (of Slurm) or a time limit, as a wish that is looked at between pieces of work.
-
-    An exception out of the signal handler itself could come up anywhere, and be swallowed: extension modules drop
-    exceptions that arise in some of their callbacks. A second signal ends the process at once.
-
-    Args:
-        max_hours: wall time after which no further piece of work is begun, h.
-    """
-
-    def __init__(self, max_hours: float | None = None) -> None:
-        self._wished = False
-        self._since_s = 0.0
-        self._end_s = None if max_hours is None else time.monotonic() + 3600 * max_hours
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
-            signal.signal(number, self._wish)
-
-    def __call__(self, needed_s: float) -> bool:
-        """Tell whether to stop before a piece of work that takes some seconds."""
-        return self._wished or (self._end_s is not None and time.monotonic() + needed_s > self._end_s)
-
-    @property
-    def hours_left(self) -> float | None:
-        """Wall time left, h; None without a limit."""
-        return None if self._end_s is None else max(0.0, (self._end_s - time.monotonic()) / 3600)
-
-    def _wish(self, number: int, frame: object) -> None:
-        if self._wished and time.monotonic() - self._since_s > _PATIENCE_S:
-            os._exit(StoppedEarly.exit_status)
-        if not self._wished:
-            self._since_s = time.monotonic()
-            with contextlib.suppress(OSError):
-                os.write(2, b"simsc: stopping at the next checkpoint; once more to stop at once\n")
-        self._wished = True
-
-
-class _StageProgress:
-    """Progress of stages on standard error: bars on a terminal, a line now and then elsewhere."""
-
-    def __init__(self) -> None:
-        console = Console(stderr=True)
-        self._bars: Progress | None = None
-        if console.is_terminal:
-            self._bars = Progress(
-                TextColumn("{task.description:<12}"),
-                BarColumn(bar_width=24),
-                TextColumn("{task.percentage:>3.0f} %"),
-                TimeElapsedColumn(),
-                TextColumn("left"),
-                TimeRemainingColumn(elapsed_when_finished=False),
-                TextColumn("{task.fields[detail]}", markup=False),
-                console=console,
-            )
-        self._tasks: dict[str, TaskID] = {}
-        self._begin: dict[str, float] = {}
-        self._paces: dict[str, Pace] = {}
-        self._last = 0.0
-
-    def __enter__(self) -> Callable[[str, float, str], None]:
-        if self._bars is not None:
-            self._bars.start()
-        return self._update
-
-    def __exit__(self, *exception: object) -> None:
-        if self._bars is not None:
-            self._bars.stop()
-
-    def _update(self, stage: str, fraction: float, detail: str) -> None:
-        # Weeks of work do not end because the disk under a log file is full.
-        with contextlib.suppress(OSError):
-            self._show(stage, fraction, detail)
-
-    def _show(self, stage: str, fraction: float, detail: str) -> None:
-        now = time.monotonic()
-        begin = self._begin.setdefault(stage, now)
-        left_s = self._paces.setdefault(stage, Pace()).left_s(fraction)
-        if self._bars is not None:
-            if stage not in self._tasks:
-                self._tasks[stage] = self._bars.add_task(stage, total=1.0, detail=detail)
-            self._bars.update(self._tasks[stage], completed=fraction, detail=detail)
-        elif fraction >= 1.0 and not detail:
-            click.echo(f"{stage}: done in {now - begin:.0f} s", err=True)
-        elif now - self._last > _PLAIN_INTERVAL_S and fraction > 0:
-            self._last = now
-            left = f", {left_s:.0f} s left" if left_s is not None else ""
-            click.echo(f"{stage}: {100 * fraction:.0f} %{left}  {detail}", err=True)
 
 
 def _with_radii(

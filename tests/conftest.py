@@ -140,8 +140,13 @@ def write_short_study(path: Path, **lines: str) -> Path:
         "n_delta": "91",
         **lines,
     }
+    return write_preset(path, "preview", changes)
+
+
+def write_preset(path: Path, name: str, changes: dict[str, str]) -> Path:
+    """Write a preset of which whole lines are replaced by their key."""
     text = []
-    for line in preset_text("preview").splitlines():
+    for line in preset_text(name).splitlines():
         key = line.split("=")[0].strip()
         text.append(f"{key} = {changes[key]}" if key in changes else line)
     path.write_text("\n".join(text))

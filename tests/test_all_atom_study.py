@@ -7,13 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import write_preset
 
 from simsc.core.errors import StudyError
 from simsc.core.files import read_superlattice
 from simsc.md.anneal import FINAL
 from simsc.models.all_atom import read_positions
 from simsc.models.universe import read_universe
-from simsc.study.schema import preset_text, read_study
+from simsc.study.schema import read_study
 
 SMALL = {
     "stacking": '"ABCB"',
@@ -31,15 +32,6 @@ SMALL = {
     "core_radius_std_nm": "0.1",
     "q_max_inv_nm": "3.0",
 }
-
-
-def write(path: Path, changes: dict[str, str]) -> Path:
-    lines = []
-    for line in preset_text("all_atom").splitlines():
-        key = line.split("=")[0].strip()
-        lines.append(f"{key} = {changes[key]}" if key in changes else line)
-    path.write_text("\n".join(lines))
-    return path
 
 
 @pytest.mark.parametrize(
@@ -63,7 +55,7 @@ def write(path: Path, changes: dict[str, str]) -> Path:
 )
 def test_wrong_studies_are_refused_in_one_line(tmp_path, changes, says):
     with pytest.raises(StudyError, match=says) as caught:
-        read_study(write(tmp_path / "s.toml", changes))
+        read_study(write_preset(tmp_path / "s.toml", "all_atom", changes))
     assert "\n" not in str(caught.value)
 
 
@@ -78,7 +70,7 @@ def test_wrong_studies_are_refused_in_one_line(tmp_path, changes, says):
 )
 def test_nanoparticles_that_cannot_be_are_refused_with_status_2(tmp_path, changes, says):
     (tmp_path / "rutile.cif").write_text("data_rutile\n_symmetry_space_group_name_H-M 'P 42/m n m'\n")
-    write(tmp_path / "s.toml", {**SMALL, **changes})
+    write_preset(tmp_path / "s.toml", "all_atom", {**SMALL, **changes})
     command = [sys.executable, "-m", "simsc", "run", "s.toml", "--threads", "1"]
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
     assert result.returncode == 2, result.stderr
@@ -89,7 +81,7 @@ def test_nanoparticles_that_cannot_be_are_refused_with_status_2(tmp_path, change
 @pytest.mark.slow
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_all_atoms_from_one_file_to_the_report(tmp_path, ranks):
-    write(tmp_path / "s.toml", SMALL)
+    write_preset(tmp_path / "s.toml", "all_atom", SMALL)
     launcher = [] if ranks == 1 else [str(Path(sys.executable).parent / "mpiexec"), "-n", str(ranks)]
     command = [*launcher, sys.executable, "-m", "mpi4py", "-m", "simsc", "run", "s.toml", "--threads", "1"]
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=1800, check=False)

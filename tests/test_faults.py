@@ -32,7 +32,7 @@ from conftest import (
 )
 
 import simsc.md.anneal as annealing
-from simsc.cli import _StageProgress
+from simsc.console import StageProgress
 from simsc.core.errors import InputError, ResourceError, SimscError, SimulationError, StoppedEarly
 from simsc.core.files import write_error
 from simsc.md.anneal import anneal, prepare
@@ -303,7 +303,7 @@ def test_a_log_that_cannot_be_written_costs_nothing_but_the_log(begun, undisturb
 def test_progress_on_a_full_disk_stops_nothing(monkeypatch, tmp_path):
     with open("/dev/full", "w", buffering=1) as full:
         monkeypatch.setattr("sys.stderr", full)
-        with _StageProgress() as progress:
+        with StageProgress() as progress:
             progress("anneal", 1.0, "")
         monkeypatch.undo()
         with contextlib.suppress(OSError):

@@ -13,7 +13,7 @@ LAYERS = [
     ["md"],
     ["study"],
     ["report", "hpc"],
-    ["doctor"],
+    ["doctor", "console"],
     ["cli"],
 ]
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}

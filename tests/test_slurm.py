@@ -150,6 +150,14 @@ def test_batch_files_follow_the_site_and_can_be_edited(short_study, tmp_path):
     assert "#SBATCH --mem-per-cpu=2000" in follow_up
     for text in (run, follow_up):
         assert subprocess.run(["bash", "-n"], input=text, text=True, check=False).returncode == 0
+    # An hour and a half, less what is kept for the last checkpoint.
+    simsc(*arguments, "--time", "90", cwd=tmp_path)
+    assert " --max-hours 1.4167 " in (tmp_path / "my run" / "slurm" / "run.sbatch").read_text()
+    # Nothing was submitted: the study may change, and the commands are shown.
+    changed = short_study(seed="5")
+    told = simsc("submit", str(changed), *arguments[2:], cwd=tmp_path)
+    assert "--dependency=afterok:JOB --kill-on-invalid-dep=yes" in told
+    assert "seed = 5" in (tmp_path / "my run" / "study.toml").read_text()
     # Other options change a file that nobody edited; an edited one stays, unless it is to be written anew.
     file = tmp_path / "my run" / "slurm" / "run.sbatch"
     simsc(*arguments, "--time", "99", cwd=tmp_path)

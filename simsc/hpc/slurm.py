@@ -15,13 +15,13 @@ from simsc.core.errors import InputError, ResourceError
 from simsc.core.files import write_text
 from simsc.hpc.site import Site
 from simsc.md.hardware import ONE_THREAD, Hardware
-from simsc.study.run import STUDY_FILE, claimed
+from simsc.study.run import JOBS, STUDY_FILE, claimed
 from simsc.study.schema import Study
-from simsc.study.status import JOBS
+from simsc.study.status import slurm_jobs
 
 FOLDER = JOBS.parent  # of batch files and logs, in the run folder
 _WRITTEN = FOLDER / "written.json"  # SHA-256 of the batch files as simsc wrote them
-_LONGEST_GRACE_S = 300  # between the signal and the end of a job: a checkpoint has to be reached in it
+_LONGEST_GRACE_S = 300  # between the signal, or the last checkpoint, and the end of a job
 _TIME = re.compile(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?")
 
 
@@ -117,7 +117,9 @@ def write_jobs(study: Study, folder: Path, resources: Resources, site: Site, rew
         with contextlib.suppress(FileExistsError):
             (folder / FOLDER).mkdir()
         jobs = []
-        written = _read_json(folder / _WRITTEN)
+        written: dict[str, str] = {}
+        with contextlib.suppress(OSError, ValueError):
+            written = json.loads((folder / _WRITTEN).read_text(encoding="utf-8"))
         texts = {"run.sbatch": _run_job(study, folder, resources, site)}
         texts["follow_up.sbatch"] = _follow_up_job(study, folder, resources, site)
         for name, text in texts.items():
@@ -149,16 +151,21 @@ def submit(folder: Path, replicas: int) -> dict[str, str]:
         raise ResourceError("Slurm is not here (no sbatch); submit on a login node, or use simsc run")
     if queued := _queued(folder):
         raise InputError(f"{folder}: job {', '.join(queued)} of it is in the queue already; scancel it first")
-    # A run that failed takes its follow-up with it; of replicas, those that did not fail are worth a table.
-    kind = "afterany" if replicas else "afterok"
     run = _sbatch(folder / FOLDER / "run.sbatch")
     jobs = {"run": run}
     try:
-        options = [f"--dependency={kind}:{run}", "--kill-on-invalid-dep=yes"]
-        jobs["follow_up"] = _sbatch(folder / FOLDER / "follow_up.sbatch", *options)
+        jobs["follow_up"] = _sbatch(folder / FOLDER / "follow_up.sbatch", *dependency(run, replicas))
     finally:
         write_text(folder / JOBS, json.dumps(jobs, indent=1))
     return jobs
+
+
+def dependency(run: str, replicas: int) -> list[str]:
+    """Return the options of sbatch with which the follow-up waits for the job of a run.
+
+    A run that failed takes its follow-up with it; of replicas, those that did not fail are worth a table.
+    """
+    return [f"--dependency={'afterany' if replicas else 'afterok'}:{run}", "--kill-on-invalid-dep=yes"]
 
 
 def _run_job(study: Study, folder: Path, resources: Resources, site: Site) -> str:
@@ -171,7 +178,7 @@ def _run_job(study: Study, folder: Path, resources: Resources, site: Site) -> st
         "ntasks": resources.ranks,
         "cpus-per-task": hardware.threads,
         # To the ranks, not to this script: they stop at their next checkpoint.
-        "signal": f"USR1@{min(_LONGEST_GRACE_S, seconds_of(resources.time) // 4)}",
+        "signal": f"USR1@{_grace_s(resources.time)}",
     }
     options |= {} if resources.nodes is None else {"nodes": resources.nodes}
     options |= {"gpus-per-node": hardware.gpus} if hardware.gpus else {}
@@ -179,6 +186,8 @@ def _run_job(study: Study, folder: Path, resources: Resources, site: Site) -> st
     options |= {"array": f"0-{n - 1}"} if n else {}
     words = ["-m", "mpi4py", "-m", "simsc", "run", str(folder / STUDY_FILE), "--out", str(folder)]
     words += ["--threads", str(hardware.threads), "--accelerator", hardware.accelerator, "--gpus", str(hardware.gpus)]
+    # The signal may come too late for the next checkpoint. From this the run itself knows, by its speed.
+    words += ["--max-hours", f"{(seconds_of(resources.time) - _grace_s(resources.time)) / 3600:.4f}"]
     # The shell puts in the number of the array's task.
     command = f"{_launcher(site)} {_python(site)} {shlex.join(words)} " + (
         '--replica "$SLURM_ARRAY_TASK_ID"' if n else "--until anneal"
@@ -194,7 +203,7 @@ def _follow_up_job(study: Study, folder: Path, resources: Resources, site: Site)
         "time": resources.analysis_time,
         "ntasks": 1,
         "cpus-per-task": resources.analysis_threads,
-        "signal": f"USR1@{min(_LONGEST_GRACE_S, seconds_of(resources.analysis_time) // 4)}",
+        "signal": f"USR1@{_grace_s(resources.analysis_time)}",
     }
     words = ["-m", "simsc", "report", str(folder)]
     if study.replicas is None:
@@ -205,10 +214,15 @@ def _follow_up_job(study: Study, folder: Path, resources: Resources, site: Site)
     return _batch_file(options | site.sbatch | site.analysis, site, command)
 
 
+def _grace_s(time: str) -> int:
+    return min(_LONGEST_GRACE_S, seconds_of(time) // 4)
+
+
 def _batch_file(options: dict[str, str | int], site: Site, command: str) -> str:
     lines = [
         "#!/bin/bash",
         "# Written by simsc submit. Change it as you like: an edited file is kept (--rewrite writes it anew).",
+        "# With --time, change --max-hours too.",
         *(f"#SBATCH --{name}={_option(value)}" for name, value in options.items()),
         "#SBATCH --requeue",
         "",
@@ -268,17 +282,10 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _read_json(path: Path) -> dict[str, str]:
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
-        return {}
-
-
 def _queued(folder: Path) -> list[str]:
     """Return those of the folder's jobs that wait or run."""
     found = []
-    for job in _read_json(folder / JOBS).values():
+    for job in slurm_jobs(folder).values():
         listed = subprocess.run(  # noqa: S603
             ["squeue", "--noheader", "--format=%T", f"--jobs={job}"],  # noqa: S607
             capture_output=True,

@@ -17,13 +17,14 @@ from typing import Any
 
 from simsc.core.errors import InputError, SimulationError, StoppedEarly, StudyError
 from simsc.core.files import write_text
-from simsc.study.run import STUDY_FILE, claimed
-from simsc.study.schema import Study, Variant, read_study
+from simsc.study.run import STUDY_FILE, claimed, study_of
+from simsc.study.schema import Study, Variant
 from simsc.study.stages import STATES
 from simsc.study.status import RunStatus, run_status
 
 OUTCOMES = "outcomes.csv"
 _POLL_S = 0.5
+_LOOK_S = 5.0  # at the files of all replicas
 _PR_SET_PDEATHSIG = 1
 _NAMED = 3  # failures in a message
 
@@ -120,8 +121,10 @@ def run_replicas(
         SimulationError: if a replica failed; the others are finished first.
     """
     with claimed(folder, study):
-        number_of = len(study.variants())
-        waiting = [outcome.variant.number for outcome in outcomes(folder) if outcome.state != "done"]
+        variants = study.variants()
+        found = outcomes(folder, variants)
+        waiting = [outcome.variant.number for outcome in found if outcome.state != "done"]
+        looked_s = time.monotonic()
         statuses: dict[int, int] = {}
         running: dict[int, subprocess.Popen[bytes]] = {}
         told = False
@@ -138,11 +141,11 @@ def run_replicas(
             statuses |= ended
             for number in ended:
                 del running[number]
-            found = outcomes(folder)
-            if ended:
+            if ended or time.monotonic() - looked_s > _LOOK_S:
+                found, looked_s = outcomes(folder, variants), time.monotonic()
                 write_outcomes(folder, found)
-            progress("replicas", sum(outcome.fraction for outcome in found) / number_of, _counted(found))
-        found = outcomes(folder)
+                progress("replicas", sum(outcome.fraction for outcome in found) / len(found), _counted(found))
+        found = outcomes(folder, variants)
         write_outcomes(folder, found)
     if waiting or StoppedEarly.exit_status in statuses.values():
         raise StoppedEarly(f"stopped ({_counted(found)}); the same command goes on from there")
@@ -150,20 +153,24 @@ def run_replicas(
     if failed:
         told_of = "; ".join(f"{number}: {_last_words(folder, number)}" for number in sorted(failed)[:_NAMED])
         more = f" (and {len(failed) - _NAMED} more)" if len(failed) > _NAMED else ""
-        raise SimulationError(f"{len(failed)} of {number_of} replicas failed: {told_of}{more}; see {folder / OUTCOMES}")
+        raise SimulationError(
+            f"{len(failed)} of {len(found)} replicas failed: {told_of}{more}; see {folder / OUTCOMES}"
+        )
     progress("replicas", 1.0, "")
     return found
 
 
-def outcomes(folder: Path) -> list[Outcome]:
+def outcomes(folder: Path, variants: list[Variant] | None = None) -> list[Outcome]:
     """Return what is known of each replica in a folder, finished or not.
+
+    Args:
+        folder: folder of the replicas.
+        variants: the replicas, if they are known; None reads them from the folder's study.
 
     Raises:
         StudyError: if the folder holds no replicas.
     """
-    if not (folder / STUDY_FILE).is_file():
-        raise StudyError(f"{folder}: holds no run (no {STUDY_FILE})")
-    variants = read_study(folder / STUDY_FILE).variants()
+    variants = study_of(folder).variants() if variants is None else variants
     if not variants:
         raise StudyError(f"{folder}: holds one run, without [replicas]")
     return [_outcome(variant, replica_folder(folder, variant.number)) for variant in variants]

@@ -16,13 +16,14 @@ from simsc.core.errors import InputError, StoppedEarly, StudyError
 from simsc.core.files import provenance, write_error, write_text
 from simsc.md.hardware import Hardware
 from simsc.study.context import Context, Stage
-from simsc.study.journal import journal
+from simsc.study.journal import PROGRESS, journal
 from simsc.study.schema import Study, read_study
 from simsc.study.stages import stages_of
 
 STUDY_FILE = "study.toml"
 REPORT = "report.html"
 LOCK = ".lock"
+JOBS = Path("slurm") / "jobs.json"  # numbers of its Slurm jobs; batch files and logs lie beside it
 _DONE = "done.json"
 _INPUTS = "inputs.json"  # SHA-256 of all that earlier stages made
 _LOCK_PATIENCE_S = 1.0  # who only looks (`simsc status`) holds the lock for a moment
@@ -91,6 +92,17 @@ def claimed(folder: Path, study: Study, alone: bool = True) -> Iterator[None]:
     with _locked(folder) if alone else nullcontext():
         _claim(folder, study)
         yield
+
+
+def study_of(folder: Path) -> Study:
+    """Return the study of a run folder.
+
+    Raises:
+        StudyError: if the folder holds no run.
+    """
+    if not (folder / STUDY_FILE).is_file():
+        raise StudyError(f"{folder}: holds no run (no {STUDY_FILE})")
+    return read_study(folder / STUDY_FILE)
 
 
 def _run_stages(study: Study, folder: Path, context: Context, until: str | None) -> RunResult:
@@ -197,7 +209,9 @@ def _prepare(folder: Path) -> None:
 
 def _claim(folder: Path, study: Study) -> None:
     path = folder / STUDY_FILE
-    if not path.exists():
+    begun = {entry.name for entry in folder.iterdir()} - {STUDY_FILE, LOCK, PROGRESS, JOBS.parent.name}
+    # As long as nothing was computed or submitted (`simsc submit --dry-run`), the study may still change.
+    if not path.exists() or not (begun or (folder / JOBS).exists()):
         write_text(path, study.to_toml())
         return
     differences = read_study(path).differences(study)

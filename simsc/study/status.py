@@ -8,14 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from simsc.core.errors import StudyError
 from simsc.md.checkpoint import last_checkpoint
 from simsc.study.journal import Progress, read_progress
-from simsc.study.run import LOCK, STUDY_FILE, finished_seconds
-from simsc.study.schema import Study, read_study
+from simsc.study.run import JOBS, LOCK, finished_seconds, study_of
+from simsc.study.schema import Study
 from simsc.study.stages import stages_of
 
-JOBS = Path("slurm") / "jobs.json"  # in the run folder: numbers of its Slurm jobs
 _SIGN_OF_LIFE_S = 900.0  # between two rows of output of a slow run
 # What the stages take, roughly: all atoms and annealing are what users wait for.
 _SHARES = {"nanoparticle": 1.0, "crystal": 4.0, "anneal": 10.0}
@@ -76,16 +74,14 @@ def run_status(folder: Path) -> RunStatus:
     Raises:
         StudyError: if the folder holds no run.
     """
-    if not (folder / STUDY_FILE).is_file():
-        raise StudyError(f"{folder}: holds no run (no {STUDY_FILE})")
-    study = read_study(folder / STUDY_FILE)
+    study = study_of(folder)
     progress = read_progress(folder)
     state = _state(folder, progress)
     stages = tuple(_stage(folder, stage.name, state, progress) for stage in stages_of(study))
     if state != "running" and all(stage.state == "done" for stage in stages) and progress is None:
         state = "done"
     checkpoint_ns, total_ns = _checkpoint(folder, study)
-    return RunStatus(folder, state, stages, progress, checkpoint_ns, total_ns, _jobs(folder))
+    return RunStatus(folder, state, stages, progress, checkpoint_ns, total_ns, slurm_jobs(folder))
 
 
 def _state(folder: Path, progress: Progress | None) -> RunState:
@@ -118,7 +114,8 @@ def _checkpoint(folder: Path, study: Study) -> tuple[float | None, float]:
     return None if checkpoint is None else protocol.time_ns(checkpoint.step, timestep_fs), total_ns
 
 
-def _jobs(folder: Path) -> dict[str, str]:
+def slurm_jobs(folder: Path) -> dict[str, str]:
+    """Return the numbers of a run's Slurm jobs, as submitted last, by what they do."""
     try:
         return dict(json.loads((folder / JOBS).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
