@@ -1,5 +1,6 @@
 import contextlib
 import itertools
+import mmap
 import operator
 import os
 import shutil
@@ -24,6 +25,7 @@ from simsc.md.hardware import Hardware
 from simsc.md.parallel import world
 from simsc.md.protocol import Phase, Protocol
 from simsc.md.session import LammpsSession, is_whole_data_file
+from simsc.md.shared_memory import remove_stale_segments
 from simsc.md.trajectory import COLUMNS, Trajectory, joined, read_trajectory, write_trajectory
 from simsc.models.super_ligand import dress_super_ligand
 from simsc.models.universe import read_universe
@@ -481,11 +483,30 @@ def test_a_launcher_that_disagrees_with_mpi_is_refused(monkeypatch):
         world()
 
 
-def test_what_a_killed_process_left_in_shared_memory_does_no_harm():
-    """Its number comes back some day."""
+def test_what_killed_processes_left_in_shared_memory_is_removed():
+    """A segment is stale if nobody has it mapped; one that is just being made is left alone."""
+    folder = Path("/dev/shm")
+    stale, fresh, used = (folder / f"mpich_shm_{k}{os.getpid():x}_0" for k in "abc")
+    try:
+        for path in (stale, fresh, used):
+            path.write_bytes(b"x" * 4096)
+        for path in (stale, used):
+            os.utime(path, (0, 0))
+        with open(used, "r+b") as file, mmap.mmap(file.fileno(), 0):
+            removed = remove_stale_segments()
+        assert stale.name in removed
+        assert not stale.exists()
+        assert fresh.exists()
+        assert used.exists()
+    finally:
+        for path in (stale, fresh, used):
+            path.unlink(missing_ok=True)
+
+
+def test_a_process_starts_where_a_killed_one_of_its_number_was():
     code = (
-        "import os, pathlib; pathlib.Path(f'/dev/shm/mpich_shm_{os.getpid():x}_0').write_bytes(b'x');"
-        "from simsc.md.parallel import world; assert world().size == 1"
+        "import os, pathlib; path = pathlib.Path(f'/dev/shm/mpich_shm_{os.getpid():x}_0'); path.write_bytes(b'x');"
+        "os.utime(path, (0, 0)); from simsc.md.parallel import world; assert world().size == 1"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

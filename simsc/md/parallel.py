@@ -1,6 +1,5 @@
 """The MPI communicator: checked against the launcher, and waited for without burning a core."""
 
-import contextlib
 import os
 import sys
 import time
@@ -10,6 +9,7 @@ from typing import Any
 
 from simsc.core.errors import ResourceError, SimscError
 from simsc.core.files import write_error
+from simsc.md.shared_memory import remove_stale_segments
 
 # How many tasks each launcher says it has started.
 _LAUNCHER_SIZES = ("SLURM_STEP_NUM_TASKS", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE")
@@ -23,7 +23,8 @@ def world() -> Any:
         ResourceError: if mpi4py cannot be loaded, or if the launcher started more copies than MPI knows of: then
             each copy would run the whole study alone, in the same folder.
     """
-    _remove_stale_segments()
+    if "mpi4py.MPI" not in sys.modules:
+        remove_stale_segments()
     try:
         from mpi4py import MPI
     except (ImportError, RuntimeError) as error:
@@ -39,17 +40,6 @@ def world() -> Any:
                 "match; with the packaged MPICH use its own mpiexec, or srun --mpi=pmi2"
             )
     return comm
-
-
-def _remove_stale_segments() -> None:
-    """Remove shared memory that a killed process with the number of this one left behind: MPICH would stumble over it.
-
-    Without a launcher MPICH names its segment after the process, and says "Out of memory" if there is one of that name.
-    """
-    if "mpi4py.MPI" not in sys.modules:
-        for path in Path("/dev/shm").glob(f"mpich_shm_{os.getpid():x}_*"):  # noqa: S108 (MPICH's choice)
-            with contextlib.suppress(OSError):
-                path.unlink()
 
 
 def on_first(comm: Any, work: Callable[[], Any]) -> Any:
