@@ -88,6 +88,44 @@ def test_a_job_is_queued_again_until_it_is_done(by, cluster, short_study, tmp_pa
     assert told.count("done") == 6
 
 
+TWO_LIVES = """\
+#!/bin/bash
+#SBATCH --ntasks=2
+#SBATCH --open-mode=append
+#SBATCH --requeue
+#SBATCH --output={log}
+{clean}
+srun --mpi=pmi2 {python} -c "
+import os
+from mpi4py import MPI
+MPI.COMM_WORLD.barrier()
+os.environ.get('SLURM_RESTART_COUNT') or os.kill(os.getpid(), 9)
+print('rank', MPI.COMM_WORLD.rank, MPI.COMM_WORLD.allreduce(1))"
+[ -z "$SLURM_RESTART_COUNT" ] && scontrol requeue $SLURM_JOB_ID
+"""
+
+
+def test_a_job_starts_where_its_killed_life_left_shared_memory(cluster, short_study, tmp_path):
+    """MPICH names the segment after job and step, which are the same in the next life."""
+    simsc("submit", str(short_study()), "--out", "run", "--dry-run", cwd=tmp_path)
+    lines = (tmp_path / "run" / "slurm" / "run.sbatch").read_text().splitlines()
+    (clean,) = [line for line in lines if "shared_memory" in line and not line.startswith("#")]
+    log = tmp_path / "log"
+    (tmp_path / "lives.sbatch").write_text(TWO_LIVES.format(log=log, clean=clean, python=sys.executable))
+    job = said("sbatch", "--parsable", str(tmp_path / "lives.sbatch"))
+    wait_for(lambda: "Restarts=1 " in said("scontrol", "show", "job", job), 120)
+    wait_for(lambda: state(job) not in ("RUNNING", "PENDING", "COMPLETING"), 120)
+    assert sorted(line for line in log.read_text().splitlines() if line.startswith("rank")) == ["rank 0 2", "rank 1 2"]
+
+
+def test_an_error_leaves_no_shared_memory(tmp_path, short_study):
+    """Without a launcher the segment is named after the process."""
+    command = [sys.executable, "-m", "simsc", "run", str(short_study(pressure_atm="-4000.0"))]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL)
+    assert process.wait(120) == 1
+    assert not list(Path("/dev/shm").glob(f"mpich_shm_{process.pid:x}_*"))
+
+
 def newest_checkpoint(run: Path) -> int:
     return max((int(path.stem[11:]) for path in (run / "anneal.partial").glob("checkpoint_*.json")), default=0)
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 _FOLDER = Path("/dev/shm")  # noqa: S108 (MPICH's choice)
 _NAME = re.compile(r"mpich_shm_[0-9a-f]+_\d+")
-_STARTING_S = 5.0  # between the making of a segment and its use, at most
+_STARTING_S = 2.0  # between the making of a segment and its use, at most
 
 
 def remove_stale_segments() -> list[str]:
