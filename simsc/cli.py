@@ -454,7 +454,7 @@ def main() -> NoReturn:
     try:
         status = cli.main(standalone_mode=False) or 0
     except StoppedEarly as error:
-        _fail(str(error), error.exit_status, together=True)
+        _fail(str(error), error.exit_status, together=True, label="")
     except SimscError as error:
         _fail(str(error), error.exit_status)
     except click.exceptions.NoArgsIsHelpError as error:
@@ -463,7 +463,7 @@ def main() -> NoReturn:
     except click.ClickException as error:
         _fail(f"{error.format_message()} (see --help)", InputError.exit_status)
     except (click.Abort, KeyboardInterrupt):
-        _fail("stopped", StoppedEarly.exit_status)
+        _fail("stopped", StoppedEarly.exit_status, label="")
     except OSError as error:
         failure = write_error(Path(error.filename or Path.cwd()), error)
         _fail(str(failure), failure.exit_status, alone=True)
@@ -486,18 +486,19 @@ def _note(
         sys.stderr.write(warnings.formatwarning(message, category, filename, lineno))
 
 
-def _fail(message: str, status: int, together: bool = False, alone: bool = False) -> NoReturn:
-    """Say what is wrong in one line and end at once, whatever libraries would still like to do.
+def _fail(message: str, status: int, together: bool = False, alone: bool = False, label: str = "error: ") -> NoReturn:
+    """Say why in one line and end at once, whatever libraries would still like to do.
 
     Args:
-        message: what is wrong.
+        message: what is wrong, or what was stopped.
         status: exit status.
         together: whether the other ranks know, and end by themselves.
         alone: whether the other ranks may not know, whatever the status.
+        label: what stands before the message.
     """
     # What is printed may go to the same full disk; the status is still to be told.
     with contextlib.suppress(OSError):
-        click.echo(f"simsc: error: {message}", err=True)
+        click.echo(f"simsc: {label}{message}", err=True)
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError):
             stream.flush()

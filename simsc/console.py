@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from simsc.core.errors import StoppedEarly
-from simsc.study.journal import Pace
+from simsc.study.journal import DONE_IN, Pace
 
 _PLAIN_INTERVAL_S = 20.0
 _PATIENCE_S = 1.0  # launchers send the same signal twice
@@ -97,8 +97,8 @@ class StageProgress:
             if stage not in self._tasks:
                 self._tasks[stage] = self._bars.add_task(stage, total=1.0, detail=detail)
             self._bars.update(self._tasks[stage], completed=fraction, detail=detail)
-        elif fraction >= 1.0 and not detail:
-            click.echo(f"{stage}: done in {now - begin:.0f} s", err=True)
+        elif fraction >= 1.0 and (not detail or detail.startswith(DONE_IN)):
+            click.echo(f"{stage}: {detail or f'{DONE_IN} {now - begin:.0f} s'}", err=True)
         elif now - self._last > _PLAIN_INTERVAL_S and fraction > 0:
             self._last = now
             left = f", {left_s:.0f} s left" if left_s is not None else ""

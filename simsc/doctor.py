@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -69,8 +70,9 @@ def _outcome(name: str, check: Callable[[], str], remedy: str) -> Check:
 
 def _packages() -> str:
     names = ("numpy", "scipy", "ase", "MDAnalysis", "h5py", "hdf5plugin", "ducc0", "matplotlib", "pydantic")
-    versions = [f"{name} {getattr(importlib.import_module(name), '__version__', '?')}" for name in names]
-    return ", ".join(versions)
+    for name in names:
+        importlib.import_module(name)
+    return ", ".join(f"{name} {version(name)}" for name in names)
 
 
 def _mpi() -> str:

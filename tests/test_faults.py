@@ -33,7 +33,7 @@ from conftest import (
 
 import simsc.md.anneal as annealing
 from simsc.console import StageProgress
-from simsc.core.errors import InputError, ResourceError, SimscError, SimulationError, StoppedEarly
+from simsc.core.errors import InputError, ResourceError, SimscError, SimscWarning, SimulationError, StoppedEarly
 from simsc.core.files import write_error
 from simsc.md.anneal import anneal, prepare
 from simsc.md.checkpoint import first_damaged, last_checkpoint
@@ -467,6 +467,20 @@ def test_a_bit_flipped_in_what_all_generations_share(pattern, begun, undisturbed
         run(folder)
     first.write_bytes(content)
     run(folder)
+    assert_same_results(folder, undisturbed)
+
+
+def test_a_run_goes_on_without_snapshots_that_were_removed(begun, undisturbed, tmp_path):
+    folder = shutil.copytree(begun, tmp_path / "run")
+    first = min(folder.glob("snapshot_*.dcd"))
+    flip_a_bit(first)
+    with pytest.raises(ResourceError, match="remove the snapshot to go on without it"):
+        run(folder)
+    first.unlink()
+    with pytest.warns(SimscWarning, match=f"goes on without {first.name}, removed"):
+        run(folder)
+    assert not first.exists()
+    (folder / first.name).write_bytes((undisturbed / first.name).read_bytes())
     assert_same_results(folder, undisturbed)
 
 

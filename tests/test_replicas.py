@@ -86,7 +86,7 @@ nested = st.recursive(
     st.integers() | st.text(max_size=3),
     lambda inner: (
         st.lists(inner, min_size=1, max_size=3)
-        | st.dictionaries(st.from_regex(r"[a-z]{1,4}", fullmatch=True), inner, min_size=1, max_size=3)
+        | st.dictionaries(st.from_regex(r"[a-z]{1,3}", fullmatch=True), inner, min_size=1, max_size=3)
     ),
     max_leaves=12,
 )
@@ -101,6 +101,22 @@ def test_one_value_is_replaced_and_no_other(value, data):
     assert flat(value) == before
     with pytest.raises(InputError):
         replaced(value, f"{key}.missing", 1)
+
+
+def test_items_with_names_go_by_them():
+    value = {"phases": [{"name": "heat", "stop_K": 1, "scale": [1, 2]}, {"name": "cool", "stop_K": 2}]}
+    named = {"phases[heat].stop_K": 1, "phases[heat].scale[0]": 1, "phases[heat].scale[1]": 2, "phases[cool].stop_K": 2}
+    assert flat(value) == {"phases": "heat, cool", **named}
+    # The order counts.
+    assert flat({"phases": value["phases"][::-1]}) == {"phases": "cool, heat", **named}
+    assert flat(replaced(value, "phases[cool].stop_K", 5)) == {
+        "phases": "heat, cool",
+        **named,
+        "phases[cool].stop_K": 5,
+    }
+    # Two of the same name, or one without, are counted.
+    assert flat({"phases": [{"name": "a"}, {"name": "a"}]}) == {"phases[0].name": "a", "phases[1].name": "a"}
+    assert flat({"phases": [{"name": "a"}, 2]}) == {"phases[0].name": "a", "phases[1]": 2}
 
 
 def test_replicas_run_side_by_side_and_one_may_fail(short_study, tmp_path):

@@ -4,16 +4,20 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from conftest import simsc, wait_for
 
-from simsc.core.errors import InputError, StudyError
+import simsc.study.run as run_module
+from simsc.core.errors import InputError, StoppedEarly, StudyError
 from simsc.md.hardware import Hardware
 from simsc.md.parallel import world
-from simsc.study.run import run_study
-from simsc.study.schema import preset_names, preset_text, read_study
+from simsc.md.protocol import Phase
+from simsc.study.run import claimed, run_study, study_of
+from simsc.study.schema import Study, preset_names, preset_text, read_study
 
 STAGES = ["build", "anneal", "order", "scattering", "correlation"]
 
@@ -104,19 +108,97 @@ def test_a_run_from_study_to_report_and_again(short_study, tmp_path):
     assert [f"{name}: finished before" in again.stdout for name in STAGES] == [True] * 5
     assert stamps == {name: (run / name / "done.json").stat().st_mtime_ns for name in STAGES}
 
-    # A result that was changed afterwards is made again, with all that follows from it, and nothing before.
+    # A result that was changed afterwards is made again, and nothing that does not follow from it.
     (run / "order" / "counts.csv").write_text("changed")
-    third = simsc("run", str(study), "--out", "run", cwd=tmp_path)
-    assert third.returncode == 0, third.stderr
-    redone = [name for name in STAGES if (run / name / "done.json").stat().st_mtime_ns != stamps[name]]
-    assert redone == ["order", "scattering", "correlation"]
+    assert redone(study, run, stamps) == ["order"]
+    # So is what reads a section of the study that was changed.
+    study.write_text(
+        study.read_text().replace("n_delta = 91", "n_delta = 61").replace('title = "', 'title = "Renamed ')
+    )
+    assert redone(study, run, stamps) == ["correlation"]
+    assert "Renamed" in (run / "report.html").read_text()
+    assert redone(study, run, stamps) == []
 
     # Another study does not overwrite it.
     other = short_study("other.toml", seed="5", d_nn_nm="6.4")
     refused = simsc("run", str(other), "--out", "run", cwd=tmp_path)
     assert refused.returncode == 2
-    assert "seed: 20251217 → 5; superlattice.d_nn_nm: 6.3 → 6.4" in refused.stderr
+    assert "seed: 20251217 → 5; superlattice.d_nn_nm: 6.3 → 6.4; give a new folder" in refused.stderr
     assert len(refused.stderr.strip().splitlines()) == 1
+
+    # What took long is not removed, whatever it was computed from.
+    for file in ("build/superlattice.h5", "anneal/thermo.csv"):
+        content = (run / file).read_bytes()
+        (run / file).write_bytes(content[:-1])
+        kept = simsc("run", str(study), "--out", "run", cwd=tmp_path)
+        assert kept.returncode == 75
+        assert f"{file}: was changed or lost since anneal was computed; bring it back, or remove run/anneal" in (
+            kept.stderr
+        )
+        (run / file).write_bytes(content)
+        assert redone(study, run, stamps) == []
+
+
+def redone(study: Path, run: Path, stamps: dict[str, int]) -> list[str]:
+    """Run a study again; return which stages were run, and keep their times in `stamps`."""
+    done = simsc("run", str(study), "--out", str(run), cwd=run.parent)
+    assert done.returncode == 0, done.stderr
+    now = {name: (run / name / "done.json").stat().st_mtime_ns for name in STAGES}
+    changed = [name for name in STAGES if now[name] != stamps[name]]
+    stamps |= now
+    return changed
+
+
+def test_replicas_may_be_added_but_not_renumbered(short_study, tmp_path):
+    def with_seeds(text: str) -> Study:
+        study = short_study()
+        study.write_text(f"{study.read_text()}\n[replicas]\nseeds = {text}")
+        return read_study(study)
+
+    folder = tmp_path / "run"
+    with claimed(folder, with_seeds("[3, 4]")):
+        (folder / "replica_0000").mkdir()
+    with claimed(folder, with_seeds("[3, 4, 9]")):
+        pass
+    assert study_of(folder).replicas.seeds == [3, 4, 9]
+    for other in ("[3, 4]", "[4, 3, 9]", "[2, 3, 4, 9]"):
+        with pytest.raises(StudyError, match="another study: replicas"), claimed(folder, with_seeds(other)):
+            pass
+    with pytest.raises(StudyError, match="another study: replicas"), claimed(folder, read_study(short_study())):
+        pass
+
+
+def test_jumps_of_temperature_are_told(short_study):
+    protocol = read_study(short_study()).protocol()
+    assert protocol.jumps == ()
+    still = Phase("still", kind="minimise")
+    hot = replace(protocol.phases[-1], name="hot", start_K=400.0)
+    jumps = replace(protocol, phases=(*protocol.phases, still, hot)).jumps
+    last = protocol.phases[-1]
+    assert jumps == (
+        f"the target temperature jumps from {last.stop_K:g} K (end of {last.name!r}) to 400 K (begin of 'hot')",
+    )
+
+
+def test_all_tries_of_a_stage_count(tmp_path, monkeypatch):
+    clock = [1000.0]
+    monkeypatch.setattr(run_module.time, "monotonic", lambda: clock[0])
+    with suppress(StoppedEarly), run_module._timed(tmp_path):
+        clock[0] += 50
+        raise StoppedEarly("stopped")
+    with suppress(KeyError), run_module._timed(tmp_path) as seconds:
+        clock[0] += 7
+        assert seconds() == pytest.approx(57)
+        # Killed: what it wrote last tells when.
+        killed = (tmp_path / "legs.json").read_text()
+        raise KeyError
+    (tmp_path / "legs.json").write_text(killed)
+    (tmp_path / "log").write_text("last words")
+    begin = json.loads(killed)[-1][0]
+    os.utime(tmp_path / "legs.json", (begin, begin))
+    os.utime(tmp_path / "log", (begin + 30, begin + 30))
+    with run_module._timed(tmp_path) as seconds:
+        assert seconds() == pytest.approx(80)
 
 
 def test_a_killed_run_goes_on_from_its_checkpoint(short_study, tmp_path):

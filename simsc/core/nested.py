@@ -7,10 +7,18 @@ from simsc.core.errors import InputError
 
 
 def flat(value: Any, key: str = "") -> dict[str, Any]:
-    """Return {"a.b[0]": value, …} for nested dictionaries and lists."""
+    """Return {"a.b[0]": value, …} for nested dictionaries and lists.
+
+    Items that have names of their own go by them, `phases[heat]`, and `phases` tells their order.
+    """
     if isinstance(value, dict):
         return {k: v for name, item in value.items() for k, v in flat(item, f"{key}.{name}" if key else name).items()}
     if isinstance(value, list | tuple):
+        names = [str(item["name"]) for item in value if isinstance(item, dict) and isinstance(item.get("name"), str)]
+        if value and len(set(names)) == len(value):
+            items = {f"{key}[{item['name']}]": item for item in value}
+            named = {k: v for at, item in items.items() for k, v in flat(item, at).items() if k != f"{at}.name"}
+            return {key: ", ".join(names), **named}
         return {k: v for i, item in enumerate(value) for k, v in flat(item, f"{key}[{i}]").items()}
     return {key: value}
 

@@ -46,6 +46,7 @@ from simsc.models.lammps_system import LammpsSystem
 TRAJECTORY = "trajectory.h5"
 DATA = "system.data"
 FINAL = "annealed.data"
+SNAPSHOTS = "snapshot_*.dcd"
 _S_PER_DAY = 86400.0
 _LARGEST_EXPANSION = 1.6  # of the volume, against the begin; thermal expansion up to 600 K gives 1.22
 _LARGEST_STRETCH = 1.4  # of one width of the cell; thermal expansion gives 1.07

@@ -8,12 +8,13 @@ takes a restart file with a flipped bit without a word.
 import hashlib
 import json
 import re
+import warnings
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from simsc.core.errors import ResourceError, StudyError
+from simsc.core.errors import ResourceError, SimscWarning, StudyError
 from simsc.core.files import write_text
 
 FORMAT = "simsc checkpoint 2"
@@ -79,6 +80,9 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
 def newest_checkpoint(folder: Path, physics: dict[str, Any]) -> Checkpoint | None:
     """Return the newest checkpoint that is whole, None if a run never began here.
 
+    Nothing but a later analysis needs snapshots: one that is gone was removed by somebody, and the run goes on
+    without it, with a `SimscWarning`. One that is there and damaged is not passed over.
+
     Args:
         folder: folder of the run.
         physics: what the run is to compute, for comparison.
@@ -94,18 +98,31 @@ def newest_checkpoint(folder: Path, physics: dict[str, Any]) -> Checkpoint | Non
         if found is None:
             problems.append(f"{name} is damaged")
             continue
+        found, gone = _without_removed(folder, found)
         damaged = first_damaged(folder, found, found.files)
         if damaged is not None:
             problems.append(f"{damaged} is damaged")
             continue
         check_physics(folder, found.physics, physics)
+        if gone:
+            warnings.warn(f"{folder}: goes on without {', '.join(gone)}, removed", SimscWarning, stacklevel=2)
         return found
     if problems:
+        spare = any("snapshot_" in problem for problem in problems)
+        remedy = "restore these files, or remove the snapshot to go on without it" if spare else "restore these files"
         raise ResourceError(
-            f"{folder}: has no whole checkpoint ({'; '.join(problems)}); restore these files, or remove the folder to "
-            "start from the begin"
+            f"{folder}: has no whole checkpoint ({'; '.join(problems)}); {remedy}, or remove the folder to start from "
+            "the begin"
         )
     return None
+
+
+def _without_removed(folder: Path, checkpoint: Checkpoint) -> tuple[Checkpoint, list[str]]:
+    """Return a checkpoint without the snapshots that are gone, and their names."""
+    gone = [name for name in checkpoint.snapshots if not (folder / name).exists()]
+    kept = tuple(name for name in checkpoint.snapshots if name not in gone)
+    digests = {name: value for name, value in checkpoint.digests.items() if name not in gone}
+    return replace(checkpoint, snapshots=kept, digests=digests), gone
 
 
 def first_damaged(folder: Path, checkpoint: Checkpoint, names: Sequence[str]) -> str | None:

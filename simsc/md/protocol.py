@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 from simsc.core.errors import InputError
@@ -134,6 +135,17 @@ class Protocol:
             if longer is not None and shorter is not None and not _is_multiple(longer, shorter):
                 of = "thermo_every_ns" if name == "output_every_ns" else "output_every_ns"
                 raise InputError(f"{name}: {longer:g} ns must be a multiple of {of}, {shorter:g} ns")
+
+    @property
+    def jumps(self) -> tuple[str, ...]:
+        """Where the target temperature jumps between two phases, each in words; a quench is one, a slip too."""
+        heated = [phase for phase in self.phases if phase.kind != "minimise"]
+        return tuple(
+            f"the target temperature jumps from {one.stop_K:g} K (end of {one.name!r}) to {other.start_K:g} K "
+            f"(begin of {other.name!r})"
+            for one, other in pairwise(heated)
+            if one.stop_K != other.start_K
+        )
 
     def pressure_of(self, phase: Phase) -> float:
         """Return the target pressure of a phase, atm."""

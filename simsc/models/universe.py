@@ -1,6 +1,7 @@
 """Data files and snapshots of LAMMPS as MDAnalysis sees them: nanoparticles are segments."""
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -79,7 +80,11 @@ def _load_snapshots(universe: Any, snapshots: list[Path]) -> None:
             if not 0 <= frame < self.n_frames:
                 raise OSError(f"there are {self.n_frames} snapshots")
             try:
-                with DCDReader(str(snapshots[frame]), convert_units=True) as reader:
+                with warnings.catch_warnings():
+                    # Of a change in a later version that does not touch this: each file has one frame.
+                    warnings.simplefilter("ignore", DeprecationWarning)
+                    reader = DCDReader(str(snapshots[frame]), convert_units=True)
+                with reader:
                     if reader.n_atoms != self.n_atoms:
                         raise InputError(f"{snapshots[frame]}: has {reader.n_atoms} atoms, not {self.n_atoms}")
                     self.ts.positions = reader.ts.positions

@@ -67,11 +67,23 @@ class Context:
 
 @dataclass(frozen=True)
 class Stage:
-    """A named step; `run` gets the context and a folder: empty, or, if resumable, as an earlier try left it."""
+    """A named step.
+
+    Args:
+        name: its name, and that of its folder.
+        run: gets the context and a folder: empty, or, if resumable, as an earlier try left it.
+        needs: the stages that it builds on.
+        reads: sections of the study that may change afterwards: then it is run again.
+        resumable: whether it takes long. Its results are never removed for those of another try.
+        spare: pattern of files that may be removed from its results.
+    """
 
     name: str
     run: Callable[[Context, Path], None]
+    needs: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
     resumable: bool = False
+    spare: str = ""
 
 
 def follow(comm: Any, hardware: Hardware, stop: Callable[[float], bool]) -> None:

@@ -15,6 +15,7 @@ from simsc.core.errors import ResourceError, SimscError, SimscWarning, StoppedEa
 from simsc.core.files import write_text
 
 PROGRESS = "progress.json"
+DONE_IN = "done in"  # begins the text of a finished stage
 _INTERVAL_S = 2.0
 _TELLING = 0.02  # fraction done from which the time left can be told
 

@@ -4,19 +4,21 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from simsc.core.errors import InputError, StoppedEarly, StudyError
+from simsc.core.errors import InputError, ResourceError, SimscError, StoppedEarly, StudyError
 from simsc.core.files import provenance, write_error, write_text
 from simsc.md.hardware import Hardware
 from simsc.study.context import Context, Stage
-from simsc.study.journal import PROGRESS, journal
+from simsc.study.journal import DONE_IN, PROGRESS, journal
 from simsc.study.schema import Study, read_study
 from simsc.study.stages import stages_of
 
@@ -26,6 +28,8 @@ LOCK = ".lock"
 JOBS = Path("slurm") / "jobs.json"  # numbers of its Slurm jobs; batch files and logs lie beside it
 _DONE = "done.json"
 _INPUTS = "inputs.json"  # SHA-256 of all that earlier stages made
+_LEGS = "legs.json"  # begin and end of each try, seconds since 1970
+_MAY_CHANGE = ("title", "order", "scattering", "correlation")  # sections, of a run that has begun
 _LOCK_PATIENCE_S = 1.0  # who only looks (`simsc status`) holds the lock for a moment
 
 
@@ -56,6 +60,9 @@ def run_study(
     until: str | None = None,
 ) -> RunResult:
     """Run the stages of a study that are not finished yet; only rank 0 of the communicator calls this.
+
+    The title and what belongs to the analysis may change afterwards: the stages that read it are run again. Replicas
+    may be added. What takes long to compute is never removed.
 
     Args:
         study: the study.
@@ -109,9 +116,11 @@ def _run_stages(study: Study, folder: Path, context: Context, until: str | None)
     skipped = []
     seconds: dict[str, float] = {}
     inputs: dict[str, Any] = {}
-    stale = False
-    for stage in stages_of(study):
-        record = None if stale else _finished(folder / stage.name)
+    stale: set[str] = set()
+    stages = stages_of(study)
+    _check_nothing_is_lost(stages, folder)
+    for stage in stages:
+        record = None if stale & set(stage.needs) else _finished(stage, folder, study)
         if record is not None:
             skipped.append(stage.name)
         else:
@@ -121,7 +130,7 @@ def _run_stages(study: Study, folder: Path, context: Context, until: str | None)
                 error.idle = error.idle and not stale
                 raise
             # What builds on it was computed from a result that is gone.
-            stale = True
+            stale.add(stage.name)
         seconds[stage.name], inputs[stage.name] = record["seconds"], record["outputs"]
         if stage.name == until:
             return RunResult(folder, None, tuple(skipped), seconds)
@@ -139,46 +148,100 @@ def _run_stage(stage: Stage, folder: Path, context: Context, inputs: dict[str, A
     """Run a stage in a folder of its own, which takes its final name when everything in it is whole."""
     partial, final = folder / f"{stage.name}.partial", folder / stage.name
     shutil.rmtree(final, ignore_errors=True)
-    begin = time.monotonic()
     text = json.dumps(inputs, indent=1, sort_keys=True)
-    if not (stage.resumable and _begun(partial) == text):
+    if stage.resumable and (partial / _INPUTS).is_file():
+        if (partial / _INPUTS).read_text(encoding="utf-8") != text:
+            raise ResourceError(f"{partial}: was begun from other results; remove it to compute it from these")
+    else:
         shutil.rmtree(partial, ignore_errors=True)
         try:
             partial.mkdir()
         except OSError as error:
             raise write_error(partial, error) from None
         write_text(partial / _INPUTS, text)
-    context.progress(stage.name, 0.0, "")
-    stage.run(context, partial)
-    seconds = time.monotonic() - begin
+    with _timed(partial) as seconds_so_far:
+        context.progress(stage.name, 0.0, "")
+        stage.run(context, partial)
+        seconds = seconds_so_far()
+    (partial / _LEGS).unlink()
     outputs = {path.name: _digest(path) for path in sorted(partial.iterdir()) if path.is_file()}
     record: dict[str, Any] = {
         "seconds": round(seconds, 2),
+        "study": context.study.sections(stage.reads),
         "outputs": outputs,
         "provenance": provenance(threads=context.hardware.threads, ranks=context.comm.size),
     }
     write_text(partial / _DONE, json.dumps(record, indent=1))
     os.replace(partial, final)
-    context.show(stage.name, 1.0, "")
+    context.show(stage.name, 1.0, f"{DONE_IN} {seconds:.0f} s")
     return record
 
 
-def _begun(partial: Path) -> str | None:
-    """Return the inputs from which a stage was begun."""
+@contextmanager
+def _timed(partial: Path) -> Iterator[Callable[[], float]]:
+    """Give a function that tells how long all tries of a stage took together, s."""
     try:
-        return (partial / _INPUTS).read_text(encoding="utf-8")
-    except OSError:
-        return None
+        legs = json.loads((partial / _LEGS).read_text(encoding="utf-8"))
+        if legs[-1][1] is None:  # killed: it wrote something now and then
+            legs[-1][1] = max([path.stat().st_mtime for path in partial.iterdir()])
+        before_s = sum(end - begin for begin, end in legs)
+    except (OSError, ValueError, TypeError, IndexError):
+        legs, before_s = [], 0.0
+    begin_s, begin = time.monotonic(), time.time()
+
+    def seconds() -> float:
+        return before_s + time.monotonic() - begin_s
+
+    write_text(partial / _LEGS, json.dumps([*legs, [begin, None]]))
+    try:
+        yield seconds
+    except BaseException:
+        with suppress(SimscError):  # what ends it is worth more
+            write_text(partial / _LEGS, json.dumps([*legs, [begin, begin + time.monotonic() - begin_s]]))
+        raise
 
 
-def _finished(folder: Path) -> dict[str, Any] | None:
-    """Return a stage's record if all its outputs are there, unchanged."""
-    try:
-        record: dict[str, Any] = json.loads((folder / _DONE).read_text())
-        whole = all(_digest(folder / name) == digest for name, digest in record["outputs"].items())
-        return record if whole and isinstance(record["seconds"], float | int) else None
-    except (OSError, ValueError, KeyError, AttributeError, TypeError):
+def _check_nothing_is_lost(stages: tuple[Stage, ...], folder: Path) -> None:
+    """Raise a `ResourceError` if something changed on which a long computation is built that is there."""
+    for k, stage in enumerate(stages):
+        damaged = _first_damaged(stage, folder)
+        if damaged is None:
+            continue
+        for later in (stage, *(other for other in stages[k + 1 :] if stage.name in other.needs)):
+            for held in (folder / later.name, folder / f"{later.name}.partial"):
+                is_its_own_try = later is stage and held.suffix
+                if later.resumable and not is_its_own_try and (held / _INPUTS).is_file():
+                    raise ResourceError(
+                        f"{damaged}: was changed or lost since {later.name} was computed; bring it back, or remove "
+                        f"{held} to compute that again"
+                    )
+
+
+def _finished(stage: Stage, folder: Path, study: Study) -> dict[str, Any] | None:
+    """Return a stage's record if all its outputs are there, unchanged, and so is what it read of the study."""
+    if _first_damaged(stage, folder) is not None:
         return None
+    record: dict[str, Any] = json.loads((folder / stage.name / _DONE).read_text(encoding="utf-8"))
+    return record if record["study"] == study.sections(stage.reads) else None
+
+
+def _first_damaged(stage: Stage, folder: Path) -> Path | None:
+    """Return the first file of a stage's results that is not as it was written, None if all are."""
+    results = folder / stage.name
+    try:
+        record = json.loads((results / _DONE).read_text(encoding="utf-8"))
+        outputs, _, _ = dict(record["outputs"]), float(record["seconds"]), dict(record["study"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return results / _DONE
+    for name, digest in outputs.items():
+        if stage.spare and fnmatch(name, stage.spare) and not (results / name).exists():
+            continue
+        try:
+            if _digest(results / name) != digest:
+                return results / name
+        except OSError:
+            return results / name
+    return None
 
 
 def finished_seconds(folder: Path) -> float | None:
@@ -214,12 +277,21 @@ def _claim(folder: Path, study: Study) -> None:
     if not path.exists() or not (begun or (folder / JOBS).exists()):
         write_text(path, study.to_toml())
         return
-    differences = read_study(path).differences(study)
-    if differences:
-        more = f" (and {len(differences) - 3} more)" if len(differences) > 3 else ""
+    before = read_study(path)
+    differences = before.differences(study)
+    may_change = _MAY_CHANGE + (("replicas",) if study.has_replicas_of(before) else ())
+    fixed = [f"{key}: {text}" for key, text in differences.items() if re.split(r"[.\[]", key)[0] not in may_change]
+    if fixed:
+        more = f" (and {len(fixed) - 3} more)" if len(fixed) > 3 else ""
         raise StudyError(
-            f"{folder}: holds a run of another study: {'; '.join(differences[:3])}{more}; give a new folder with --out"
+            f"{folder}: holds a run of another study: {'; '.join(fixed[:3])}{more}; give a new folder with --out"
         )
+    if differences:
+        try:
+            (folder / REPORT).unlink(missing_ok=True)  # it tells of the study as it was
+        except OSError as error:
+            raise write_error(folder / REPORT, error) from None
+        write_text(path, study.to_toml())
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import difflib
 import itertools
 import json
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -351,14 +352,24 @@ class Study(_Section):
         """Return the study with all defaults filled in, as TOML."""
         return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
 
-    def differences(self, other: "Study") -> list[str]:
-        """Describe each key whose value differs in another study, as `key: value here → value there`."""
+    def differences(self, other: "Study") -> dict[str, str]:
+        """Return each key whose value differs in another study, with `value here → value there`."""
         here, there = flat(self.model_dump(mode="json")), flat(other.model_dump(mode="json"))
-        return [
-            f"{key}: {here.get(key, 'absent')!r} → {there.get(key, 'absent')!r}"
+        return {
+            key: f"{here.get(key, 'absent')!r} → {there.get(key, 'absent')!r}"
             for key in sorted(here.keys() | there.keys())
             if here.get(key) != there.get(key)
-        ]
+        }
+
+    def has_replicas_of(self, other: "Study") -> bool:
+        """Tell whether every replica of another study is one of this, with the same number."""
+        mine, theirs = ([(v.seed, v.values) for v in study.variants()] for study in (self, other))
+        return (self.replicas is None) == (other.replicas is None) and mine[: len(theirs)] == theirs
+
+    def sections(self, names: Sequence[str]) -> dict[str, Any]:
+        """Return some sections as they are written to JSON."""
+        values = self.model_dump(mode="json")
+        return {name: values[name] for name in names}
 
 
 @dataclass(frozen=True)
@@ -436,8 +447,8 @@ def preset_text(name: str) -> str:
     """
     if name not in preset_names():
         hint = difflib.get_close_matches(name, preset_names(), 1)
-        meant = f"; did you mean {hint[0]!r}?" if hint else ""
-        raise InputError(f"preset {name!r} is not known{meant} Presets: {', '.join(preset_names())}")
+        meant = f"; did you mean {hint[0]!r}?" if hint else ";"
+        raise InputError(f"preset {name!r} is not known{meant} presets: {', '.join(preset_names())}")
     return (_presets() / f"{name}.toml").read_text(encoding="utf-8")
 
 

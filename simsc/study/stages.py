@@ -2,6 +2,7 @@
 
 import csv
 import json
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from simsc.build.close_packed import close_packed
 from simsc.build.finite_crystal import finite_crystal
 from simsc.classify.stacking import stacking_sequence
 from simsc.classify.steinhardt import CLASSES, METHODS, bond_order
+from simsc.core.errors import SimscWarning
 from simsc.core.files import (
     new_hdf5,
     provenance,
@@ -27,7 +29,7 @@ from simsc.correlation.engine import correlate
 from simsc.correlation.peaks import layer_momentum_transfer
 from simsc.correlation.shells import first_bright_peak, shells_of_crystal
 from simsc.forcefield.super_ligand import load_super_ligand
-from simsc.md.anneal import DATA, TRAJECTORY, AnnealProgress, plain_lammps_arguments, prepare
+from simsc.md.anneal import DATA, SNAPSHOTS, TRAJECTORY, AnnealProgress, plain_lammps_arguments, prepare
 from simsc.md.trajectory import Trajectory, read_trajectory
 from simsc.models.super_ligand import dress_super_ligand
 from simsc.scattering.amplitude import intensity_on_grid
@@ -68,6 +70,8 @@ def anneal_stage(context: Context, out: Path) -> None:
         context.show("anneal", progress.fraction, progress.text)
 
     context.progress("anneal", 0.0, "pushing the tails apart")
+    for jump in study.protocol().jumps:
+        warnings.warn(f"anneal.phases: {jump}", SimscWarning, stacklevel=2)
     lean = replace(system, data="")
     trajectory = context.together(
         "anneal", lean, superlattice.radii_nm, study.protocol(), out.absolute(), study.seed, report=report
@@ -161,13 +165,16 @@ def correlation_stage(context: Context, out: Path) -> None:
         write_map(out / f"map_{state}.h5", correlation, origin)
 
 
-ALL_ATOM_STAGES = (Stage("nanoparticle", nanoparticle_stage), Stage("crystal", crystal_stage, resumable=True))
+ALL_ATOM_STAGES = (
+    Stage("nanoparticle", nanoparticle_stage),
+    Stage("crystal", crystal_stage, needs=("nanoparticle",), resumable=True, spare=SNAPSHOTS),
+)
 STAGES = (
-    Stage("build", build_stage),
-    Stage("anneal", anneal_stage, resumable=True),
-    Stage("order", order_stage),
-    Stage("scattering", scattering_stage),
-    Stage("correlation", correlation_stage),
+    Stage("build", build_stage, needs=("crystal",)),
+    Stage("anneal", anneal_stage, needs=("crystal", "build"), resumable=True, spare=SNAPSHOTS),
+    Stage("order", order_stage, needs=("anneal",), reads=("order", "scattering")),
+    Stage("scattering", scattering_stage, needs=("anneal",), reads=("scattering",)),
+    Stage("correlation", correlation_stage, needs=("anneal",), reads=("scattering", "correlation")),
 )
 
 
