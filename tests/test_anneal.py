@@ -410,7 +410,7 @@ def test_other_physics_is_refused_by_name(crystal, system, tmp_path):
     with pytest.raises(StoppedEarly):
         anneal(system, crystal.radii_nm, EVERYTHING, tmp_path, 7, world(), stop=lambda s: True)
     hotter = replace(EVERYTHING, phases=(replace(EVERYTHING.phases[0], stop_K=310), *EVERYTHING.phases[1:]))
-    with pytest.raises(StudyError, match=r"protocol\.phases\[0\]\.stop_K: 300 there, 310 asked"):
+    with pytest.raises(StudyError, match=r"protocol\.phases\[a\]\.stop_K: 300 there, 310 asked"):
         anneal(system, crystal.radii_nm, hotter, tmp_path, 7, world())
     with pytest.raises(StudyError, match="another seed: 7 there, 8 asked"):
         anneal(system, crystal.radii_nm, EVERYTHING, tmp_path, 8, world())
