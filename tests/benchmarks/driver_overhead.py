@@ -5,9 +5,9 @@
 The same steps of the same system, once by `anneal()` with the default intervals (a row of output and a frame every
 500 steps, a checkpoint that sets LAMMPS up anew every 5000) and once by `lmp` alone with the scripts that simsc lays
 out, in turn. Counted is everything after the push-off: of simsc the wall time to the end, all files written; of `lmp`
-its own loop time. Loading Python's modules, once a process, is not counted, nor is that of `lmp`. The speed of a machine
-that others use too changes by several percent within minutes (how far two rounds lie apart is told); so what simsc
-spends outside of the loops of its own LAMMPS, in one process, is told as well.
+its own loop time. Loading Python's modules, once a process, is not counted, nor is that of `lmp`. The speed of a shared
+machine changes by several percent within minutes (how far the rounds lie apart is told); so what simsc spends outside
+of the loops of its own LAMMPS, in one process, is told as well.
 
 The systems: the coarse-grained 24 NPs of the preview, and, if CRYSTAL names the `crystal/` folder of an all-atom run,
 that crystal. What an output costs is the time spent in it, over that of the steps between two.
