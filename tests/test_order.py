@@ -14,7 +14,8 @@ from scipy.special import sph_harm_y
 from simsc.build.close_packed import LAYER_SPACING, close_packed
 from simsc.build.restack import primitive_fcc
 from simsc.classify.neighbours import nearest_neighbours
-from simsc.classify.stacking import same_stacking, stacking_sequence
+from simsc.classify.sequence import same_stacking
+from simsc.classify.stacking import stacking_sequence
 from simsc.classify.steinhardt import bond_order, label_paper, label_thermal
 from simsc.core.cell import Cell
 from simsc.core.errors import InputError

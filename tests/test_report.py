@@ -14,7 +14,7 @@ from matplotlib.collections import PathCollection, QuadMesh
 from matplotlib.patches import Circle, Rectangle
 
 from simsc.build.close_packed import close_packed
-from simsc.classify.stacking import layer_kinds, same_stacking
+from simsc.classify.sequence import layer_kinds, same_stacking
 from simsc.classify.steinhardt import CLASSES, IDEAL
 from simsc.core.correlation_map import CorrelationMap
 from simsc.core.errors import InputError

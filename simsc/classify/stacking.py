@@ -5,7 +5,6 @@ reflections with |G| = 4π/d do not depend on the stacking and give the hexagona
 one layer to the next the phase of the stacking-dependent reflections then steps by +2π/3 or −2π/3.
 """
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -13,6 +12,7 @@ import numpy as np
 
 from simsc.build.close_packed import LAYER_SPACING
 from simsc.classify.neighbours import nearest_distance_scale_nm, nearest_neighbours
+from simsc.classify.sequence import lettered
 from simsc.core.cell import Cell
 from simsc.core.directions import fibonacci_sphere
 from simsc.core.superlattice import Superlattice
@@ -143,42 +143,6 @@ def _steps(
     if (products.real > -_CERTAIN * np.abs(products)).any():
         return None
     return np.where(products.imag > 0, 1, -1), np.abs(products.imag) / (3 * np.sin(np.pi / 3))
-
-
-def layer_kinds(sequence: str) -> str:
-    """Return "h" for each layer of a periodic sequence whose two neighbours are alike (hcp-like), else "c" (fcc-like).
-
-    Example:
-        >>> layer_kinds("ABCABCABABAB")
-        'hcccccchhhhh'
-    """
-    n = len(sequence)
-    return "".join("h" if sequence[k - 1] == sequence[(k + 1) % n] else "c" for k in range(n))
-
-
-def same_stacking(first: str, second: str) -> bool:
-    """Tell whether two periodic sequences are the same crystal: alike but for start, letters and direction.
-
-    Example:
-        >>> same_stacking("ABCABCABABAB", "ABCABCACACAC"), same_stacking("ABCABC", "ABABAB")
-        (True, False)
-        >>> same_stacking("ABC", "ABCABC")
-        True
-    """
-    n = math.lcm(len(first), len(second))
-    a, b = (layer_kinds(sequence) * (n // len(sequence)) for sequence in (first, second))
-    return b in a + a or b[::-1] in a + a
-
-
-def lettered(steps: np.ndarray) -> str:
-    """Return the letters of layers that differ by the given steps, ±1; the first step goes from A to B.
-
-    Example:
-        >>> lettered([-1, -1, 1])
-        'ABCB'
-    """
-    positions = np.cumsum([0, *steps]) * (steps[0] if len(steps) else 1)
-    return "".join("ABC"[k % 3] for k in positions)
 
 
 def _axes(cell: Cell, positions: np.ndarray, d: float) -> Iterator[np.ndarray]:

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from simsc.classify.stacking import layer_kinds
+from simsc.classify.sequence import layer_kinds
 from simsc.classify.steinhardt import IDEAL
 from simsc.md.trajectory import Trajectory
 from simsc.report.results import Order

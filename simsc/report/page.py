@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from simsc.classify.stacking import layer_kinds, same_stacking
+from simsc.classify.sequence import layer_kinds, same_stacking
 from simsc.core.cell import Cell
 from simsc.core.files import write_text
 from simsc.report import figures, nanoparticle_figures, scattering_figures

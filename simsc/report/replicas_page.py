@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from simsc.classify.stacking import same_stacking
+from simsc.classify.sequence import same_stacking
 from simsc.core.files import write_text
 from simsc.report.page import COARSE
 from simsc.report.status_text import duration
