@@ -1,11 +1,12 @@
-"""Nearest neighbours that are right in thin periodic cells too.
+"""Neighbours that are right in thin periodic cells too: the k nearest, all within a cutoff, or Voronoi neighbours.
 
 Neighbour searches of common libraries take the nearest image only, or silently miss images, once a cell is thinner
 than a few distances; the paper's cell is one nearest-neighbour distance wide. So the cell is replicated until the
 neighbours found are provably distinct, and an error says so where that cannot be reached.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,23 +18,66 @@ if TYPE_CHECKING:
     import freud
 
 _LARGEST_REPLICA = 50_000_000  # NPs; above it memory, not geometry, is what fails
+_ROUNDING = 1e-5  # freud works in single precision
 
 
 @dataclass(frozen=True, eq=False)
 class Neighbours:
-    """The k nearest neighbours of each NP.
+    """Bonds from NPs to their neighbours, sorted by NP and then by distance.
 
     Args:
-        system: freud box and points (of the replicated cell) for freud's own computes.
-        neighbour_list: freud neighbour list for all those points, sorted by distance; the NPs come first.
-        distances_nm: (N, k) distances, nm, ascending.
-        vectors_nm: (N, k, 3) vectors from the NP to its neighbours, nm, in the frame of freud's box.
+        n: number of NPs.
+        first: (M,) number of the NP a bond belongs to, ascending.
+        second: (M,) number of the neighbour in `points`; `second % n` is the NP of which it is an image.
+        vectors_nm: (M, 3) from the NP to the neighbour, nm.
+        weights: (M,) share of the Voronoi cell's surface, for Voronoi neighbours; else 1.
+        box: freud's box of the replicated cell.
+        points: (P, 3) NPs of the replicated cell in the frame of this box; copy k holds numbers k·n … (k+1)·n − 1.
+        replicas: (3,) copies of the cell along its vectors.
     """
 
-    system: "tuple[freud.box.Box, np.ndarray]"
-    neighbour_list: "freud.locality.NeighborList"
-    distances_nm: np.ndarray
+    n: int
+    first: np.ndarray
+    second: np.ndarray
     vectors_nm: np.ndarray
+    weights: np.ndarray
+    box: "freud.box.Box"
+    points: np.ndarray
+    replicas: tuple[int, int, int]
+
+    @property
+    def distances_nm(self) -> np.ndarray:
+        """(M,) lengths of the bonds, nm."""
+        return np.linalg.norm(self.vectors_nm, axis=1)
+
+    @property
+    def counts(self) -> np.ndarray:
+        """(N,) number of neighbours of each NP."""
+        return np.bincount(self.first, minlength=self.n)
+
+    def chosen(self, which: np.ndarray) -> "Neighbours":
+        """Return some of the bonds, by a mask (M,) or by their numbers, in this order."""
+        names = ("first", "second", "vectors_nm", "weights")
+        return replace(self, **{name: getattr(self, name)[which] for name in names})
+
+    def freud_list(self, everywhere: bool = False) -> "freud.locality.NeighborList":
+        """Return the bonds as freud takes them, to go with `box` and `points`.
+
+        Args:
+            everywhere: with the bonds of all copies of the cell, not of the first only.
+        """
+        import freud  # takes a second to load, with Matplotlib
+
+        first, second, vectors, weights = self.first, self.second, self.vectors_nm, self.weights
+        if everywhere and len(self.points) > self.n:
+            copies = np.stack(np.unravel_index(np.arange(len(self.points) // self.n), self.replicas), axis=1)
+            to = copies[second // self.n] + copies[:, None]  # (copies, M, 3)
+            image = np.ravel_multi_index(tuple(np.moveaxis(to, -1, 0)), self.replicas, mode="wrap")
+            second = (image * self.n + second % self.n).ravel()
+            first = (np.arange(len(copies))[:, None] * self.n + first).ravel()
+            vectors, weights = np.tile(vectors, (len(copies), 1)), np.tile(weights, len(copies))
+        p = len(self.points)
+        return freud.locality.NeighborList.from_arrays(p, p, first, second, vectors, weights)
 
 
 def nearest_neighbours(superlattice: Superlattice, k: int = 12) -> Neighbours:
@@ -44,10 +88,10 @@ def nearest_neighbours(superlattice: Superlattice, k: int = 12) -> Neighbours:
         k: number of neighbours. Default 12.
 
     Returns:
-        Neighbours of the NPs of the original cell.
+        Exactly k bonds for each NP, so that its arrays can be reshaped to (N, k).
 
     Raises:
-        InputError: if a finite superlattice has fewer than k + 1 NPs.
+        InputError: if a finite superlattice has fewer than k + 1 NPs, or two NPs lie at the same place.
         ThinCellError: if a cell would have to be replicated beyond memory.
 
     Example:
@@ -55,45 +99,151 @@ def nearest_neighbours(superlattice: Superlattice, k: int = 12) -> Neighbours:
         >>> bool(np.allclose(nearest_neighbours(close_packed("ABCABCABABAB", 6.2)).distances_nm, 6.2))
         True
     """
-    import freud  # takes a second to load, with Matplotlib
+    import freud
 
-    periodic = superlattice.cell is not None and bool(superlattice.cell.periodic.any())
-    if not periodic and superlattice.n <= k:
+    periodic = _periodic(superlattice)
+    if not periodic.any() and superlattice.n <= k:
         raise InputError(f"{superlattice.n} NPs in free space: {k} neighbours each need at least {k + 1}")
     counts = np.ones(3, dtype=int)
     while True:
-        box, points = _freud_system(superlattice, counts)
-        # freud widens its search from here; its own guess takes the room around a finite crystal for its density.
-        extent = np.maximum(np.ptp(points, axis=0), 1e-3 * np.ptp(points))
-        volume = box.volume if superlattice.cell is not None and superlattice.cell.periodic.all() else extent.prod()
-        guess = min(1.1 * float(k * volume / len(points)) ** (1 / 3), 0.49 * min(box.L))
-        arguments = {"num_neighbors": k, "exclude_ii": True, "r_guess": guess, "scale": 1.2}
-        query = freud.locality.AABBQuery(box, points).query(points, arguments)
-        found = query.toNeighborList(sort_by_distance=True)
-        complete = len(found) == k * len(points)
-        if superlattice.cell is None or not superlattice.cell.periodic.any():
-            break
+        room = _Room(superlattice, counts)
+        arguments = {"num_neighbors": k, "exclude_ii": True, "r_guess": room.guess_nm(k), "scale": 1.2}
+        points = room.points[: superlattice.n]
+        found = freud.locality.AABBQuery(room.box, room.points).query(points, arguments).toNeighborList(True)
+        complete = len(found) == k * superlattice.n
         # Two images of one NP are at least one width apart, so neighbours nearer than half of it are distinct and
         # nearest images are enough.
-        widths = superlattice.cell.perpendicular_widths_nm * counts
         largest = found.distances.max() if complete else np.inf
-        thin = superlattice.cell.periodic & (widths <= 2 * largest * (1 + 1e-5))
-        if not thin.any():
+        if not periodic.any() or not room.thinner_than(2 * largest).any():
             break
-        reach = largest if np.isfinite(largest) else widths[superlattice.cell.periodic].min()
-        wanted = np.ceil(np.minimum(2.2 * reach, 2 * widths.max()) / superlattice.cell.perpendicular_widths_nm)
-        counts = np.where(thin, np.maximum(counts + 1, wanted.astype(int)), counts)
-        if superlattice.n * int(np.prod(counts)) > _LARGEST_REPLICA:
-            raise ThinCellError(
-                "the periodic cell is so thin that its neighbours cannot be told from their images; replicate it"
-            )
+        widths = room.widths_nm / counts
+        reach = largest if complete else room.widths_nm[periodic].min()
+        wanted = np.ceil(np.minimum(2.2 * reach, 2 * room.widths_nm.max()) / widths)
+        counts = np.where(room.thinner_than(2 * largest), np.maximum(counts + 1, wanted.astype(int)), counts)
     if not complete:
         raise InputError(f"fewer than {k} neighbours were found for some NPs; are positions in nm, and distinct?")
-    distances = found.distances.reshape(-1, k)[: superlattice.n].astype(np.float64)
-    vectors = found.vectors.reshape(-1, k, 3)[: superlattice.n].astype(np.float64)
-    if distances[:, 0].min() <= 0:
+    if found.distances.min() <= 0:
         raise InputError("two NPs lie at the same place")
-    return Neighbours((box, points), found, distances, vectors)
+    return room.bonds(found)
+
+
+def neighbours_within(superlattice: Superlattice, cutoff_nm: float) -> Neighbours:
+    """Find all neighbours within a cutoff.
+
+    Args:
+        superlattice: periodic in any directions, or in free space.
+        cutoff_nm: longest distance, nm.
+
+    Raises:
+        InputError: for a cutoff that is not positive.
+        ThinCellError: if a cell would have to be replicated beyond memory.
+
+    Example:
+        >>> from simsc.build.close_packed import close_packed
+        >>> neighbours_within(close_packed("AB", 6.2), 7.0).counts.tolist()
+        [12, 12, 12, 12]
+    """
+    return CutoffSearch(superlattice, cutoff_nm).neighbours()
+
+
+class CutoffSearch:
+    """A search for all neighbours within a cutoff, to be asked for some NPs after others, so that memory is bounded.
+
+    Args:
+        superlattice: as for `neighbours_within`.
+        cutoff_nm: longest distance, nm.
+    """
+
+    def __init__(self, superlattice: Superlattice, cutoff_nm: float):
+        import freud
+
+        if not cutoff_nm > 0:
+            raise InputError(f"a cutoff must be positive (nm), got {cutoff_nm:g}")
+        counts = np.ones(3, dtype=int)
+        periodic = _periodic(superlattice)
+        if periodic.any():
+            assert superlattice.cell is not None
+            needed = np.ceil(2 * cutoff_nm * (1 + _ROUNDING) / superlattice.cell.perpendicular_widths_nm)
+            counts = np.where(periodic, np.minimum(np.maximum(needed, 1), 1e6), 1).astype(int)
+        self._room = _Room(superlattice, counts, 2 * cutoff_nm)
+        self._query = freud.locality.AABBQuery(self._room.box, self._room.points)
+        self._cutoff_nm = cutoff_nm
+        self._n = superlattice.n
+
+    def parts(self, size: int) -> Iterator[np.ndarray]:
+        """Return the numbers of the NPs in parts of about a size, each compact in space."""
+        points = self._room.points[: self._n]
+        low, extent = points.min(axis=0), np.ptp(points, axis=0) + 1e-6
+        edge = (size * float(np.prod(extent)) / self._n) ** (1 / 3)
+        boxes = np.maximum(np.round(extent / edge), 1).astype(int)
+        box = np.ravel_multi_index(tuple(((points - low) / extent * boxes).astype(int).T), boxes.tolist(), mode="clip")
+        yield from np.split(order := np.argsort(box, kind="stable"), np.flatnonzero(np.diff(box[order])) + 1)
+
+    def neighbours(self, nps: np.ndarray | None = None) -> Neighbours:
+        """Return the neighbours of some NPs, (n,) numbers.
+
+        The bonds' `first` is the place of an NP in `nps`, and `points` holds these first and what they touch after.
+        """
+        room, n = self._room, self._n
+        nps = np.arange(n) if nps is None else nps
+        found = self._query.query(room.points[nps], {"r_max": self._cutoff_nm}).toNeighborList(True)
+        bonds = room.bonds(found)
+        bonds = bonds.chosen(bonds.second != nps[bonds.first])
+        if len(nps) == n:
+            return bonds
+        place = np.full(len(room.points), -1)
+        place[nps] = np.arange(len(nps))
+        others = np.unique(bonds.second[place[bonds.second] < 0])
+        place[others] = len(nps) + np.arange(len(others))
+        points = room.points[np.concatenate([nps, others])]
+        return replace(bonds, n=len(nps), second=place[bonds.second], points=points)
+
+
+def voronoi_neighbours(superlattice: Superlattice, k: int | None = None) -> Neighbours:
+    """Find the neighbours whose Voronoi cells share a face.
+
+    Args:
+        superlattice: periodic in all directions.
+        k: keep only the k neighbours of largest face; None keeps all.
+
+    Returns:
+        Bonds, weighted by the share of the face in the surface of the cell.
+
+    Raises:
+        InputError: for a superlattice that is not periodic in all directions (outer cells would not be closed), or
+            if an NP has fewer than k neighbours.
+        ThinCellError: if a cell would have to be replicated beyond memory.
+
+    Example:
+        >>> from simsc.build.close_packed import close_packed
+        >>> bonds = voronoi_neighbours(close_packed("ABC", 6.2), k=12)
+        >>> print(bonds.counts[0], f"{bonds.weights[0]:.4f}")
+        12 0.0833
+    """
+    import freud
+
+    if not _periodic(superlattice).all():
+        raise InputError("Voronoi neighbours need a superlattice that is periodic in all directions")
+    assert superlattice.cell is not None
+    counts = np.ones(3, dtype=int)
+    while True:
+        room = _Room(superlattice, counts)
+        found = freud.locality.Voronoi().compute((room.box, room.points)).nlist
+        own = found.query_point_indices < superlattice.n
+        # A Voronoi vertex is at most the longest bond away from its NP; cells so near must be distinct.
+        thin = room.thinner_than(4 * float(found.distances[own].max()))
+        if not thin.any():
+            break
+        counts = np.where(thin, 2 * counts, counts)
+    bonds = room.bonds(found).chosen(own)
+    if k is not None:
+        if bonds.counts.min() < k:
+            raise InputError(f"an NP has {bonds.counts.min()} Voronoi neighbours, {k} were asked for")
+        bonds = bonds.chosen(np.lexsort((-bonds.weights, bonds.first)))
+        begins = np.cumsum(bonds.counts) - bonds.counts
+        bonds = bonds.chosen(np.arange(len(bonds.first)) - begins[bonds.first] < k)
+    bonds = bonds.chosen(np.lexsort((bonds.distances_nm, bonds.first)))
+    return replace(bonds, weights=bonds.weights / np.bincount(bonds.first, bonds.weights)[bonds.first])
 
 
 def nearest_distance_nm(superlattice: Superlattice) -> float:
@@ -112,28 +262,68 @@ def mean_nearest_distance_nm(superlattice: Superlattice) -> float:
 
 
 def nearest_distance_scale_nm(neighbours: Neighbours) -> float:
-    """Estimate d_NN, nm, in the presence of surfaces: the median over NPs of the distance to the 6th neighbour.
+    """Estimate d_NN, nm, in the presence of surfaces: the median over NPs of the distance to the 6th of 12 neighbours.
 
     NPs on a close-packed surface have at least 6 touching neighbours, so their vacancies do not enter.
     """
-    return float(np.median(neighbours.distances_nm[:, 5]))
+    return float(np.median(neighbours.distances_nm.reshape(neighbours.n, -1)[:, 5]))
 
 
-def _freud_system(superlattice: Superlattice, counts: np.ndarray) -> "tuple[freud.box.Box, np.ndarray]":
-    """Return freud's box and points; the original NPs come first. freud works in single precision.
+def _periodic(superlattice: Superlattice) -> np.ndarray:
+    return np.zeros(3, dtype=bool) if superlattice.cell is None else superlattice.cell.periodic
+
+
+class _Room:
+    """freud's box and points of a replicated cell; the NPs of the original come first.
 
     freud searches periodic boxes only, so directions that are not periodic get so much room that no image comes near.
     """
-    import freud
 
-    positions = superlattice.positions_nm
-    room = 4 * float(np.linalg.norm(np.ptp(positions, axis=0))) + 1.0
-    if superlattice.cell is None:
-        return freud.box.Box.cube(2 * room), (positions - positions.mean(axis=0)).astype(np.float32)
-    cell, rotation = superlattice.cell.upper_triangular()
-    wrapped = Superlattice(cell.wrap(positions @ rotation), cell=cell)
-    replica = wrapped.replicate(counts.tolist())
-    assert replica.cell is not None
-    stretch = np.where(cell.periodic, 1.0, 1.0 + room / cell.perpendicular_widths_nm)
-    box = freud.box.Box.from_matrix((replica.cell.vectors_nm * stretch[:, None]).T)
-    return box, box.wrap(replica.positions_nm - replica.positions_nm.mean(axis=0)).astype(np.float32)
+    def __init__(self, superlattice: Superlattice, counts: np.ndarray, least_nm: float = 0.0):
+        import freud
+
+        if superlattice.n * int(np.prod(counts)) > _LARGEST_REPLICA:
+            raise ThinCellError(
+                "the periodic cell is so thin that its neighbours cannot be told from their images; replicate it"
+            )
+        positions = superlattice.positions_nm
+        self.n, self.replicas = superlattice.n, (int(counts[0]), int(counts[1]), int(counts[2]))
+        room = 4 * float(np.linalg.norm(np.ptp(positions, axis=0))) + 1.0 + least_nm
+        if superlattice.cell is None:
+            self.rotation, self.periodic, self.widths_nm = np.eye(3), np.zeros(3, dtype=bool), np.full(3, np.inf)
+            self.box = freud.box.Box.cube(2 * room)
+            self.points = (positions - positions.mean(axis=0)).astype(np.float32)
+        else:
+            cell, self.rotation = superlattice.cell.upper_triangular()
+            self.periodic, self.widths_nm = cell.periodic, cell.perpendicular_widths_nm * counts
+            replica = Superlattice(cell.wrap(positions @ self.rotation), cell=cell).replicate(counts.tolist())
+            assert replica.cell is not None
+            stretch = np.where(cell.periodic, 1.0, 1.0 + room / cell.perpendicular_widths_nm)
+            self.box = freud.box.Box.from_matrix((replica.cell.vectors_nm * stretch[:, None]).T)
+            self.points = self.box.wrap(replica.positions_nm - replica.positions_nm.mean(axis=0)).astype(np.float32)
+
+    def guess_nm(self, k: int) -> float:
+        """Return a radius, nm, that holds about k neighbours, from where freud widens its search.
+
+        freud's own guess takes the room around a finite crystal for its density.
+        """
+        extent = np.maximum(np.ptp(self.points, axis=0), 1e-3 * np.ptp(self.points))
+        volume = self.box.volume if self.periodic.all() else extent.prod()
+        return min(1.1 * float(k * volume / len(self.points)) ** (1 / 3), 0.49 * min(self.box.L))
+
+    def thinner_than(self, length_nm: float) -> np.ndarray:
+        """Tell (3,) which periodic directions are not wider than a length, nm."""
+        return self.periodic & (self.widths_nm <= length_nm * (1 + _ROUNDING))
+
+    def bonds(self, found: "freud.locality.NeighborList") -> Neighbours:
+        """Return freud's bonds in the frame of the superlattice."""
+        return Neighbours(
+            self.n,
+            found.query_point_indices.astype(np.int64),
+            found.point_indices.astype(np.int64),
+            found.vectors @ self.rotation.T.astype(np.float32),
+            found.weights,
+            self.box,
+            self.points,
+            self.replicas,
+        )

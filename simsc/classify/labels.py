@@ -1,0 +1,91 @@
+"""Labels of nanoparticles: fcc, hcp and what else there is in a supercrystal, with probabilities."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from simsc.classify.environment import environments
+from simsc.classify.network import load_network
+from simsc.classify.steinhardt import IDEAL, bond_order
+from simsc.core.superlattice import Superlattice
+
+
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """A class for each NP.
+
+    Args:
+        classes: names of the C classes that the method knows.
+        labels: (N,) the class of each NP.
+        probabilities: (N, C) of each class; NaN where the method gives none.
+    """
+
+    classes: tuple[str, ...]
+    labels: np.ndarray
+    probabilities: np.ndarray
+
+    @property
+    def probability(self) -> np.ndarray:
+        """(N,) probability of the label; NaN where the method gives none."""
+        numbers = np.array([self.classes.index(label) for label in self.labels])
+        return self.probabilities[np.arange(len(numbers)), numbers]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many NPs each class has."""
+        return {name: int((self.labels == name).sum()) for name in self.classes}
+
+
+def label_paper(superlattice: Superlattice, d_nn_nm: float | None = None) -> Labels:
+    """Label each NP by the nearest ideal (q4, q6), as in the paper's Fig. 5d; exact for cold crystals only.
+
+    Nearest-ideal labels lean towards hcp once NPs vibrate (from a displacement of about 5 % of d_NN). There is no
+    class for what is neither fcc nor hcp nor at a surface.
+
+    Args:
+        superlattice: NPs, periodic or in free space.
+        d_nn_nm: nearest-neighbour distance, nm; None estimates it.
+
+    Raises:
+        InputError: as in `simsc.classify.steinhardt.bond_order`.
+
+    Example:
+        >>> from simsc.build.close_packed import close_packed
+        >>> label_paper(close_packed("ABCABCABABAB", 6.2)).counts
+        {'fcc': 12, 'hcp': 12, 'surface': 0}
+    """
+    order = bond_order(superlattice, d_nn_nm)
+    names = np.array(list(IDEAL))
+    points = np.array(list(IDEAL.values()))
+    distances = np.hypot(order.q4[:, None] - points[:, 0], order.q6[:, None] - points[:, 1])
+    labels = np.where(order.bulk, names[distances.argmin(axis=1)], "surface")
+    return Labels((*IDEAL, "surface"), labels, np.full((superlattice.n, len(IDEAL) + 1), np.nan))
+
+
+def label_thermal(superlattice: Superlattice, d_nn_nm: float | None = None) -> Labels:
+    """Label each NP by the most probable class, given the order of its surroundings and how much all NPs vibrate.
+
+    A network that was trained on crystals with known classes, strains and thermal motion (`references/order`) turns
+    the invariants of `simsc.classify.environment` into probabilities. They hold where fcc and hcp are equally frequent
+    beforehand.
+
+    Args:
+        superlattice: NPs, periodic or in free space.
+        d_nn_nm: nearest-neighbour distance, nm; None estimates it.
+
+    Raises:
+        InputError: for fewer than 13 NPs in free space, or NPs at the same place.
+
+    Example:
+        >>> from simsc.build.close_packed import close_packed
+        >>> counts = label_thermal(close_packed("ABCABCABABAB", 6.2)).counts
+        >>> counts["fcc"], counts["hcp"]
+        (12, 12)
+    """
+    network = load_network()
+    probabilities = network.probabilities(environments(superlattice, network.shells, d_nn_nm))
+    labels = np.array(network.classes)[probabilities.argmax(axis=1)]
+    return Labels(network.classes, labels, probabilities)
+
+
+METHODS = {"paper": label_paper, "thermal": label_thermal}
