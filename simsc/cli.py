@@ -19,9 +19,10 @@ import numpy as np
 import simsc
 from simsc.build.close_packed import close_packed
 from simsc.build.finite_crystal import with_normal_radii
+from simsc.classify.labels import METHODS
 from simsc.classify.neighbours import nearest_distance_nm
 from simsc.classify.stacking import stacking_sequence
-from simsc.classify.steinhardt import METHODS, bond_order
+from simsc.classify.steinhardt import IDEAL, bond_order
 from simsc.console import StageProgress, StopRequest
 from simsc.core.errors import InputError, ResourceError, SimscError, SimscWarning, StoppedEarly
 from simsc.core.files import (
@@ -311,27 +312,34 @@ def build_close_packed(
 
 @cli.command(epilog=_example("simsc classify lattice.h5 --json", "simsc classify centres.xyz --length-unit nm"))
 @click.argument("file", type=_PATH)
-@click.option("--method", type=click.Choice(list(METHODS)), default="paper", show_default=True, help="How to label.")
+@click.option("--method", type=click.Choice(list(METHODS)), default="thermal", show_default=True, help="How to label.")
 @click.option("--d-nn", "d_nn_nm", type=float, help="Nearest-neighbour distance, nm; estimated by default.")
 @_LENGTH_UNIT
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def classify(file: Path, method: str, d_nn_nm: float | None, length_unit: str, as_json: bool) -> None:
-    """Label each NP of FILE as fcc, hcp or surface, and read the stacking sequence."""
+    """Label each NP of FILE as fcc, hcp or neither, and read the stacking sequence."""
     superlattice = read_superlattice(file, length_unit)
     order = bond_order(superlattice, d_nn_nm)
-    labels = METHODS[method](order)
+    labels = METHODS[method](superlattice, d_nn_nm)
     stacking = stacking_sequence(superlattice, d_nn_nm)
     sequence = None if stacking is None else stacking.sequence
     if as_json:
-        result = {"n": superlattice.n, "counts": labels.counts, "labels": labels.labels.tolist(), "sequence": sequence}
+        result = {
+            "n": superlattice.n,
+            "counts": labels.counts,
+            "labels": labels.labels.tolist(),
+            "probabilities": [None if np.isnan(p) else round(float(p), 4) for p in labels.probability],
+            "sequence": sequence,
+        }
         click.echo(json.dumps(result))
         return
     click.echo(f"{superlattice.n} NPs, d_NN {order.d_nn_nm:.4g} nm")
     for name, count in labels.counts.items():
-        click.echo(f"{name:>8}: {count}")
+        if count or name in IDEAL:
+            click.echo(f"{name:>11}: {count}")
     click.echo(f"sequence: {sequence or 'no close-packed layers found'}")
-    if sequence is None:
-        click.echo("simsc: note: labels know fcc and hcp only; without layers they may mean nothing", err=True)
+    if sequence is None and method == "paper":
+        click.echo("simsc: note: these labels know fcc and hcp only; without layers they may mean nothing", err=True)
 
 
 @cli.command(epilog=_example("simsc scatter ball.xyz --radius 7.4 --radius-std 0.8 --q-max 0.9 -o intensity.h5"))

@@ -46,7 +46,7 @@ def test_the_papers_cell_from_build_to_labels(simsc, tmp_path):
         write_superlattice(tmp_path / "moved.h5", crystal, provenance())
         for method in ("paper", "thermal"):
             result = json.loads(simsc("classify", "moved.h5", "--json", "--method", method).stdout)
-            assert result["counts"] == {"fcc": 12, "hcp": 12, "surface": 0}
+            assert {name: n for name, n in result["counts"].items() if n} == {"fcc": 12, "hcp": 12}
 
 
 @pytest.mark.parametrize(("unit", "scale"), [("A", 10.0), ("nm", 1.0)])

@@ -15,7 +15,7 @@ from matplotlib.patches import Circle, Rectangle
 
 from simsc.build.close_packed import close_packed
 from simsc.classify.sequence import layer_kinds, same_stacking
-from simsc.classify.steinhardt import CLASSES, IDEAL
+from simsc.classify.steinhardt import IDEAL
 from simsc.core.correlation_map import CorrelationMap
 from simsc.core.errors import InputError
 from simsc.core.files import provenance, write_intensity, write_map, write_superlattice, write_text
@@ -28,6 +28,7 @@ from simsc.report.page import page, write_report
 from simsc.report.results import read_results
 from simsc.study.schema import Study, preset_text
 
+CLASSES = ("fcc", "hcp", "surface")
 SEQUENCE, HEALED = "ABCABCABABAB", "ABCABCABCABC"
 TITLE = "</script><img src=x onerror=alert(1)> & $\\frac{"
 PHASE = '<b onclick="alert(2)">$\\frac{\'&amp;</b>'

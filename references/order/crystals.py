@@ -12,7 +12,6 @@ from scipy.ndimage import map_coordinates
 from scipy.spatial import cKDTree
 
 from simsc.build.close_packed import close_packed
-from simsc.build.supraparticle import icosahedral
 from simsc.classify.neighbours import neighbours_within
 from simsc.classify.sequence import layer_kinds, lettered
 from simsc.core.cell import Cell
@@ -76,7 +75,9 @@ def liquid(rng: np.random.Generator, n: int, steps: int = 400) -> Superlattice:
         distances = np.linalg.norm(vectors, axis=1, keepdims=True)
         push = 0.25 * (1 - distances) * vectors / np.maximum(distances, 1e-9)
         for axis in range(3):
-            positions[:, axis] += np.bincount(pairs[:, 0], push[:, axis], n) - np.bincount(pairs[:, 1], push[:, axis], n)
+            positions[:, axis] += np.bincount(pairs[:, 0], push[:, axis], n) - np.bincount(
+                pairs[:, 1], push[:, axis], n
+            )
     return Superlattice(positions % edge, cell=Cell(np.eye(3) * edge))
 
 
@@ -103,7 +104,7 @@ def classes_of_cluster(cluster: Superlattice) -> np.ndarray:
         (("422", 10), ("555", 2)): "five-fold",
     }
     classes = []
-    for k, own in enumerate(near):
+    for own in near:
         if len(own) < 12:
             classes.append("surface")
             continue

@@ -27,8 +27,12 @@ class Labels:
     @property
     def probability(self) -> np.ndarray:
         """(N,) probability of the label; NaN where the method gives none."""
-        numbers = np.array([self.classes.index(label) for label in self.labels])
-        return self.probabilities[np.arange(len(numbers)), numbers]
+        return self.probabilities[np.arange(len(self.labels)), self.numbers]
+
+    @property
+    def numbers(self) -> np.ndarray:
+        """(N,) the place of each label in `classes`."""
+        return np.argmax(self.labels[:, None] == np.array(self.classes), axis=1)
 
     @property
     def counts(self) -> dict[str, int]:

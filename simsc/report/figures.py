@@ -14,8 +14,16 @@ from simsc.report.results import Order
 from simsc.study.schema import PhaseSection
 
 # Told apart with any common colour blindness; markers differ too.
-COLOURS = {"fcc": "#1f6fb4", "hcp": "#d1432b", "surface": "#8a8f98"}
-MARKERS = {"fcc": "o", "hcp": "D", "surface": "s"}
+COLOURS = {
+    "fcc": "#1f6fb4",
+    "hcp": "#d1432b",
+    "icosahedral": "#7a3fa0",
+    "five-fold": "#c77db8",
+    "bcc": "#1b8a5a",
+    "surface": "#8a8f98",
+    "other": "#b8860b",
+}
+MARKERS = {"fcc": "o", "hcp": "D", "icosahedral": "*", "five-fold": "p", "bcc": "^", "surface": "s", "other": "X"}
 BEFORE, AFTER, NEUTRAL = "#5b5f97", "#e08a1e", "#4a4f57"
 _HEAT, _COOL, _HOLD = "#c9503a", "#2f7fbf", "#8a8f98"
 TIME_LABEL = "time in the model (ns)"
@@ -34,13 +42,13 @@ def order_scatter(order: Order, frames: Sequence[int], titles: Sequence[str]) ->
         counts = order.counts(frame)
         for name in order.classes:
             chosen = order.labels[frame] == name
-            if name != "surface" or chosen.any():
+            if name in IDEAL or chosen.any():
                 ax.scatter(
                     order.q4[frame, chosen],
                     order.q6[frame, chosen],
                     s=34,
-                    marker=MARKERS.get(name, "s"),
-                    facecolor=COLOURS.get(name, NEUTRAL),
+                    marker=MARKERS[name],
+                    facecolor=COLOURS[name],
                     edgecolor="white",
                     linewidth=0.6,
                     alpha=0.85,
@@ -89,23 +97,21 @@ def stacking_diagram(sequences: Sequence[str], titles: Sequence[str]) -> Figure:
 
 
 def count_timeline(order: Order) -> Figure:
-    """Draw the number of fcc and hcp NPs over time; grey ticks mark frames whose sequence could not be read."""
+    """Draw the number of NPs of each class over time; grey ticks mark frames whose sequence could not be read."""
     figure = Figure(figsize=(7.2, 2.9), layout="constrained")
     ax = figure.subplots()
     for name in order.classes:
         values = (order.labels == name).sum(axis=1)
-        if name == "surface" and not values.any():
-            continue
         # Equal numbers must not hide each other: large hollow fcc markers around small hcp ones.
         hollow = name == "fcc"
         ax.plot(
             order.time_ns,
             values,
-            marker=MARKERS.get(name, "s"),
+            marker=MARKERS[name],
             markersize=6 if hollow else 2.6,
             markerfacecolor="none" if hollow else None,
             linewidth=0.9,
-            color=COLOURS.get(name, NEUTRAL),
+            color=COLOURS[name],
             label=name,
         )
     unread = np.array([not sequence for sequence in order.sequences])

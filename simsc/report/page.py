@@ -26,6 +26,15 @@ from simsc.study.schema import PhaseSection, Study, preset_text
 _DOI = "https://doi.org/10.1021/acsnano.5c16138"
 _PAPER = f'<a href="{_DOI}" rel="noreferrer">Lapkin et al., ACS Nano 2025, 19, 42881</a>'
 
+_MEANING = {
+    "fcc": "fcc-like",
+    "hcp": "hcp-like",
+    "icosahedral": "icosahedral: five-fold axes through it",
+    "five-fold": "on a five-fold axis",
+    "bcc": "bcc-like",
+    "surface": "surface: no full shell of neighbours",
+    "other": "other: none of these",
+}
 COARSE = """<p><strong>An accelerated preview.</strong> The model is coarse-grained: its ligands are
 soft and its dynamics fast, so its time is not real time, and it has not been shown to prefer fcc over hcp.</p>"""
 
@@ -178,11 +187,10 @@ def system_section(results: Results) -> str:
             f'</figcaption><canvas id="view-{name}" tabindex="0" role="img" aria-label="{_text(label)}"></canvas>'
             "</figure>"
         )
-    classes = {"fcc": "fcc-like", "hcp": "hcp-like", "surface": "surface: no full shell of neighbours"}
     key = "".join(
-        f'<li><span class="dot {escape(name)}" aria-hidden="true"></span>{escape(text)}</li>'
-        for name, text in classes.items()
-        if name != "surface" or any(results.states[state].counts.get(name) for state in STATES)
+        f'<li><span class="dot {escape(name)}" aria-hidden="true"></span>{escape(_MEANING[name])}</li>'
+        for name in results.order.classes
+        if name in ("fcc", "hcp") or any(results.states[state].counts.get(name) for state in STATES)
     )
     boxes = (
         ("letters", "Layer letters", True),
@@ -226,7 +234,7 @@ def order_section(results: Results) -> str:
 <p>Steinhardt's q₄ and q₆ over the 12 nearest neighbours of each NP, as in Fig. 5d of {_PAPER}; labels by the method
 “{_text(results.study.order.method)}”. Crosses mark the perfect lattices; the further a cloud lies from its cross, the
 more the NPs vibrate or the more their cell is strained.</p>
-{_figure(scatter, "Each point is one NP. Circles: fcc-like; diamonds: hcp-like; squares: surface.")}"""
+{_figure(scatter, "Each point is one NP. Circles: fcc-like; diamonds: hcp-like.")}"""
 
 
 def sequence_section(results: Results) -> str:

@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 
 from simsc.build.nanoparticle_file import read_xyz
+from simsc.classify.steinhardt import IDEAL
 from simsc.core.correlation_map import CorrelationMap
 from simsc.core.errors import InputError
 from simsc.core.files import read_intensity, read_map, read_superlattice
@@ -32,7 +33,7 @@ class Order:
         time_ns: (F,) time, ns.
         phases: (F,) name of the phase.
         sequences: (F,) stacking sequence; empty where it could not be read.
-        classes: names of all classes.
+        classes: fcc, hcp, and what else there is in any frame.
     """
 
     q4: np.ndarray
@@ -154,8 +155,10 @@ def _read_order(folder: Path) -> Order:
     if len(rows) != len(values[0]):
         raise InputError(f"{folder}: counts.csv has {len(rows)} frames, order.h5 {len(values[0])}")
     q4, q6, labels, layers, time_ns = values
+    named = np.array(classes)[labels]
+    classes = tuple(name for name in classes if name in IDEAL or (named == name).any())
     phases, sequences = (tuple(row[key] for row in rows) for key in ("phase", "sequence"))
-    return Order(q4, q6, np.array(classes)[labels], layers, time_ns, phases, sequences, classes)
+    return Order(q4, q6, named, layers, time_ns, phases, sequences, classes)
 
 
 def _read_state(folder: Path, name: str, summary: dict[str, Any], order: Order) -> State:

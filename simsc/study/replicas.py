@@ -69,13 +69,20 @@ class Outcome:
             "fraction": f"{self.fraction:.3f}",
             **{f"sequence_{state}": self.sequences.get(state, "") for state in STATES},
             **{
-                f"{name}_{state}": self.counts.get(state, {}).get(name, "")
+                f"{name}_{state}": number
                 for state in STATES
-                for name in ("fcc", "hcp", "surface")
+                for name, number in _fcc_hcp_neither(self.counts.get(state)).items()
             },
             "d_nn_nm": "" if self.d_nn_nm is None else f"{self.d_nn_nm:.4f}",
             "error": progress.text if progress is not None and self.state == "failed" else "",
         }
+
+
+def _fcc_hcp_neither(counts: dict[str, int] | None) -> dict[str, int | str]:
+    if counts is None:
+        return {"fcc": "", "hcp": "", "neither": ""}
+    fcc, hcp = counts["fcc"], counts["hcp"]
+    return {"fcc": fcc, "hcp": hcp, "neither": sum(counts.values()) - fcc - hcp}
 
 
 def replica_folder(folder: Path, number: int) -> Path:

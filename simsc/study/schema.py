@@ -154,7 +154,7 @@ class AnnealSection(_Section):
 class OrderSection(_Section):
     """Labels of the nanoparticles."""
 
-    method: Literal["paper", "thermal"] = "paper"
+    method: Literal["thermal", "paper"] = "thermal"
 
 
 class ScatteringSection(_Section):

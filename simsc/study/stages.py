@@ -10,8 +10,9 @@ import numpy as np
 
 from simsc.build.close_packed import close_packed
 from simsc.build.finite_crystal import finite_crystal
+from simsc.classify.labels import METHODS
 from simsc.classify.stacking import stacking_sequence
-from simsc.classify.steinhardt import CLASSES, METHODS, bond_order
+from simsc.classify.steinhardt import bond_order
 from simsc.core.errors import SimscWarning
 from simsc.core.files import (
     new_hdf5,
@@ -87,21 +88,23 @@ def order_stage(context: Context, out: Path) -> None:
     for k in range(len(trajectory)):
         frame = trajectory.superlattice(k)
         orders.append(bond_order(frame))
-        labels.append(label(orders[-1]))
+        labels.append(label(frame))
         stacking = stacking_sequence(frame)
         sequences.append(None if stacking is None else stacking.sequence)
         layers.append(np.full(frame.n, -1) if stacking is None else stacking.layers)
         context.progress("order", (k + 1) / len(trajectory), f"frame {k + 1} of {len(trajectory)}")
+    classes = labels[0].classes
     with new_hdf5(out / "order.h5", ORDER, provenance(method=context.study.order.method)) as file:
         for name in ("q4", "q6", "w4", "w6"):
             file[name] = np.array([getattr(order, name) for order in orders])
-        file["labels"] = np.array([[CLASSES.index(name) for name in frame.labels] for frame in labels], dtype="i1")
-        file["labels"].attrs["classes"] = list(CLASSES)
+        file["labels"] = np.array([frame.numbers for frame in labels], dtype="i1")
+        file["labels"].attrs["classes"] = list(classes)
+        file["probabilities"] = np.array([frame.probabilities for frame in labels], dtype="f4")
         file["layers"] = np.array(layers, dtype="i4")
         file["time_ns"] = trajectory.thermo["time_ns"]
     with whole_file(out / "counts.csv") as partial, open(partial, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["time_ns", "phase", *CLASSES, "sequence"])
+        writer.writerow(["time_ns", "phase", *classes, "sequence"])
         for k, frame_labels in enumerate(labels):
             time_ns, phase = trajectory.thermo["time_ns"][k], trajectory.phase_names[trajectory.phase[k]]
             writer.writerow([f"{time_ns:.6g}", phase, *frame_labels.counts.values(), sequences[k] or ""])
