@@ -1,4 +1,4 @@
-"""Crystals, clusters and liquids with a known class for each particle, strained and shaken: what `train.py` learns from.
+"""Crystals, clusters and liquids with a known class for each particle, strained and shaken, for `train.py` to learn.
 
 Distances are in units of the nearest-neighbour distance. Classes follow from the perfect structure: of a stacking from
 its sequence, of a cluster by common-neighbour analysis (Faken and Jónsson, Comput. Mater. Sci. 2 (1994) 279,

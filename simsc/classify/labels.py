@@ -6,6 +6,7 @@ import numpy as np
 
 from simsc.classify.environment import environments
 from simsc.classify.network import load_network
+from simsc.classify.stacking import stacking_sequence
 from simsc.classify.steinhardt import IDEAL, bond_order
 from simsc.core.superlattice import Superlattice
 
@@ -28,6 +29,12 @@ class Labels:
     def probability(self) -> np.ndarray:
         """(N,) probability of the label; NaN where the method gives none."""
         return self.probabilities[np.arange(len(self.labels)), self.numbers]
+
+    @property
+    def weights(self) -> np.ndarray:
+        """(N, C) the probabilities; where the method gives none, 1 for the label and 0 for the others."""
+        certain = np.eye(len(self.classes))[self.numbers]
+        return np.where(np.isnan(self.probabilities), certain, self.probabilities)
 
     @property
     def numbers(self) -> np.ndarray:
@@ -92,4 +99,39 @@ def label_thermal(superlattice: Superlattice, d_nn_nm: float | None = None) -> L
     return Labels(network.classes, labels, probabilities)
 
 
-METHODS = {"paper": label_paper, "thermal": label_thermal}
+def label_layers(superlattice: Superlattice, d_nn_nm: float | None = None) -> Labels:
+    """Label each NP as its layer: fcc-like between different neighbours, hcp-like between two that are alike.
+
+    All NPs of a layer speak together, so it holds where single NPs can no longer be told; but it knows nothing of what
+    differs within a layer. NPs without a full shell, and those of the first and last layer of a finite crystal, are
+    labelled surface; where no layers can be read, all NPs are other, without a probability.
+
+    Args:
+        superlattice: NPs, periodic in all directions or in free space.
+        d_nn_nm: nearest-neighbour distance, nm; None estimates it.
+
+    Raises:
+        InputError: as in `simsc.classify.steinhardt.bond_order`.
+
+    Example:
+        >>> from simsc.build.close_packed import close_packed
+        >>> label_layers(close_packed("ABCABCABABAB", 6.2)).counts
+        {'fcc': 12, 'hcp': 12, 'surface': 0, 'other': 0}
+    """
+    classes = ("fcc", "hcp", "surface", "other")
+    stacking = stacking_sequence(superlattice, d_nn_nm)
+    if stacking is None:
+        return Labels(classes, np.full(superlattice.n, "other"), np.full((superlattice.n, 4), np.nan))
+    inside = bond_order(superlattice, d_nn_nm).bulk & (stacking.layers >= 0)
+    kinds = np.array(["fcc" if kind == "c" else "hcp" if kind == "h" else "surface" for kind in stacking.kinds])
+    labels = np.where(inside, kinds[stacking.layers], "surface")
+    probabilities = np.zeros((superlattice.n, 4))
+    told = np.nan_to_num(stacking.kind_probability, nan=1.0)[stacking.layers]
+    for number, other in ((0, "hcp"), (1, "fcc")):
+        probabilities[labels == classes[number], number] = told[labels == classes[number]]
+        probabilities[labels == other, number] = 1 - told[labels == other]
+    probabilities[labels == "surface", 2] = 1.0
+    return Labels(classes, labels, probabilities)
+
+
+METHODS = {"thermal": label_thermal, "paper": label_paper, "layers": label_layers}

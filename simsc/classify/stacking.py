@@ -12,7 +12,7 @@ import numpy as np
 
 from simsc.build.close_packed import LAYER_SPACING
 from simsc.classify.neighbours import nearest_distance_scale_nm, nearest_neighbours
-from simsc.classify.sequence import lettered
+from simsc.classify.sequence import layer_kinds, lettered
 from simsc.core.cell import Cell
 from simsc.core.directions import fibonacci_sphere
 from simsc.core.superlattice import Superlattice
@@ -26,7 +26,9 @@ _NET_TOLERANCE_DEG = 8.0
 _FEWEST_IN_LAYER = 3
 _SMALL = 200.0  # d³: volume of a cell whose reciprocal vectors are looked through one by one
 _WIDTHS = 3.0  # of a replicated cell, in units of d, so that the net is resolved
-_CERTAIN = 0.25  # −cos of the phase of a step, 0.5 for close packing; at less two layers sit on top of one another
+_PRIOR_STEPS = 4  # how many measured steps what the amplitudes lead to expect counts for
+_ROUNDING = 1e-6
+_ON_TOP = 0.5  # cos of the phase of a step: above it two layers sit on top of one another, which is not close packing
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +41,7 @@ class Stacking:
         axis: (3,) unit vector normal to the layers.
         steps: +1 or −1 from each layer to the next; where the sequence repeats the last one leads back to its begin.
         layers: (N,) number of each NP's layer within the sequence; −1 for the few beyond the first and the last layer.
-        confidence: how well each step is told, from 0 (a layer halfway between two positions) to 1.
+        probability: of each step, between 0.5 (it could as well go the other way) and 1.
         periodic: whether the sequence repeats.
     """
 
@@ -47,8 +49,20 @@ class Stacking:
     axis: np.ndarray
     steps: np.ndarray
     layers: np.ndarray
-    confidence: np.ndarray
+    probability: np.ndarray
     periodic: bool
+
+    @property
+    def kinds(self) -> str:
+        """A letter a layer: "h" hcp-like, "c" fcc-like, "-" at an end."""
+        return layer_kinds(self.sequence, self.periodic)
+
+    @property
+    def kind_probability(self) -> np.ndarray:
+        """(L,) probability that each layer is fcc-like or hcp-like as the sequence says; NaN for layers at an end."""
+        before = np.roll(self.probability, 1) if self.periodic else np.concatenate([[np.nan], self.probability])
+        after = self.probability if self.periodic else np.concatenate([self.probability, [np.nan]])
+        return before * after + (1 - before) * (1 - after)
 
 
 def stacking_sequence(superlattice: Superlattice, d_nn_nm: float | None = None) -> Stacking | None:
@@ -97,14 +111,14 @@ def _read_periodic(wrapped: Superlattice, axis_q: np.ndarray, reflections: np.nd
     wanted = np.arange(n_layers, 2 * n_layers + 1)
     if n_layers == 0 or (told := _steps(periods, layer, wanted, reflections)) is None:
         return None
-    steps, confidence = told
+    steps, probability = told
     begin = max(range(n_layers), key=lambda k: tuple(np.roll(steps, -k) * steps[k]))
-    steps, confidence = np.roll(steps, -begin), np.roll(confidence, -begin)
+    steps, probability = np.roll(steps, -begin), np.roll(probability, -begin)
     if steps.sum() % 3:
         # The cell repeats with a shift from A to B: the stacking itself repeats only after three cells.
-        steps, confidence = np.tile(steps, 3), np.tile(confidence, 3)
+        steps, probability = np.tile(steps, 3), np.tile(probability, 3)
     layers = (layer[: wrapped.n] - begin) % n_layers
-    return Stacking(lettered(steps[:-1]), axis_q / np.linalg.norm(axis_q), steps, layers, confidence, True)
+    return Stacking(lettered(steps[:-1]), axis_q / np.linalg.norm(axis_q), steps, layers, probability, True)
 
 
 def _read_finite(positions: np.ndarray, axis_q: np.ndarray, reflections: np.ndarray) -> Stacking | None:
@@ -114,9 +128,9 @@ def _read_finite(positions: np.ndarray, axis_q: np.ndarray, reflections: np.ndar
     wanted = numbers[sizes >= _FEWEST_IN_LAYER]
     if (told := _steps(positions, layer, wanted, reflections)) is None:
         return None
-    steps, confidence = told
+    steps, probability = told
     layers = np.where(np.isin(layer, wanted), layer - wanted[0], -1)
-    return Stacking(lettered(steps), axis_q / np.linalg.norm(axis_q), steps, layers, confidence, False)
+    return Stacking(lettered(steps), axis_q / np.linalg.norm(axis_q), steps, layers, probability, False)
 
 
 def _layers(positions: np.ndarray, axis_q: np.ndarray) -> np.ndarray:
@@ -128,7 +142,11 @@ def _layers(positions: np.ndarray, axis_q: np.ndarray) -> np.ndarray:
 def _steps(
     positions: np.ndarray, layer: np.ndarray, wanted: np.ndarray, reflections: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return the steps ±1 between layers and how well each is told; None if one is not a close-packed step."""
+    """Return the steps ±1 between layers and the probability of each; None if one is not a close-packed step.
+
+    The phase of a step scatters about ±2π/3 by von Mises' distribution, whose width all steps of the crystal tell, and
+    what its amplitudes lead to expect.
+    """
     if len(wanted) < 2 or (np.diff(wanted) != 1).any() or not np.isin(wanted, layer).all():
         return None
     waves = np.exp(1j * positions @ reflections.T)
@@ -140,9 +158,15 @@ def _steps(
     amplitudes = (np.array(sums[0::2]) + 1j * np.array(sums[1::2])).T / sizes[:, None]
     # Three reflections that add up to zero: displacements of a layer cancel to first order, its position remains.
     products = (amplitudes[1:] * amplitudes[:-1].conj()).sum(axis=1)
-    if (products.real > -_CERTAIN * np.abs(products)).any():
+    if (products.real > _ON_TOP * np.abs(products)).any():
         return None
-    return np.where(products.imag > 0, 1, -1), np.abs(products.imag) / (3 * np.sin(np.pi / 3))
+    steps = np.where(products.imag > 0, 1, -1)
+    residual = np.angle(products) - steps * 2 * np.pi / 3
+    strength = np.clip((np.abs(amplitudes) ** 2).mean(), 1 / sizes.mean(), 1)
+    expected = 2 * (1 - strength) / (3 * strength * sizes.mean())
+    variance = (np.sum(residual**2) + _PRIOR_STEPS * expected) / (len(steps) + _PRIOR_STEPS)
+    odds = 2 * np.sin(2 * np.pi / 3) * np.abs(np.sin(np.angle(products))) / max(variance, _ROUNDING)
+    return steps, 1 / (1 + np.exp(-odds))
 
 
 def _axes(cell: Cell, positions: np.ndarray, d: float) -> Iterator[np.ndarray]:

@@ -55,6 +55,11 @@ class Trajectory:
     def __len__(self) -> int:
         return len(self.positions_nm)
 
+    @property
+    def n(self) -> int:
+        """Number of NPs."""
+        return self.positions_nm.shape[1]
+
     @cached_property
     def thermo(self) -> dict[str, np.ndarray]:
         """The thermodynamics of the frames: one array (F,) for each name of `COLUMNS`."""

@@ -154,7 +154,8 @@ class AnnealSection(_Section):
 class OrderSection(_Section):
     """Labels of the nanoparticles."""
 
-    method: Literal["thermal", "paper"] = "thermal"
+    method: Literal["thermal", "paper", "layers"] = "thermal"
+    average_frames: PositiveInt = 1
 
 
 class ScatteringSection(_Section):

@@ -1,0 +1,209 @@
+"""Labels with probabilities, and order over time."""
+
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+
+import numpy as np
+import pytest
+from conftest import PAPER, displaced
+from scipy.spatial.transform import Rotation
+
+from simsc.build.close_packed import close_packed
+from simsc.build.supraparticle import icosahedral
+from simsc.classify.labels import label_layers, label_thermal
+from simsc.classify.network import load_network
+from simsc.classify.over_time import (
+    averaged,
+    change_frames,
+    fractions,
+    frame_order,
+    healing_time_ns,
+    order_over_time,
+    transitions,
+    windows,
+)
+from simsc.classify.sequence import layer_kinds
+from simsc.classify.stacking import stacking_sequence
+from simsc.core.cell import Cell
+from simsc.core.errors import InputError
+from simsc.core.superlattice import Superlattice
+
+HCP, FCC = 1, 0
+
+
+def found(superlattice: Superlattice, label=label_thermal) -> dict[str, int]:
+    return {name: n for name, n in label(superlattice).counts.items() if n}
+
+
+# Numbers of sites, by geometry: edges, faces and corners of the 20 tetrahedra of fcc that make an icosahedron.
+@pytest.mark.parametrize("order", [2, 3, 4, 6])
+def test_classes_of_mackay_icosahedra(order):
+    inner = order - 1
+    surface = 10 * order**2 + 2
+    hcp = 30 * inner * (inner - 1) // 2
+    fcc = 20 * inner * (inner - 1) * (inner - 2) // 6
+    expected = {"fcc": fcc, "hcp": hcp, "icosahedral": 1, "five-fold": 12 * inner, "surface": surface}
+    assert sum(expected.values()) == icosahedral(order, 1.0).n
+    assert found(icosahedral(order, 6.2)) == {name: n for name, n in expected.items() if n}
+
+
+def test_classes_of_anti_mackay_icosahedra():
+    """Outside of the faces of the core layers go on as hcp; axes and wedges remain what they are."""
+    core, whole = label_thermal(icosahedral(4, 6.2)), label_thermal(icosahedral(4, 6.2, layers=2))
+    inside = np.flatnonzero(core.labels != "surface")
+    assert (whole.labels[inside] == core.labels[inside]).mean() > 0.99
+
+
+def test_bcc_and_gas_are_neither(rng):
+    corners = np.stack(np.meshgrid(*[np.arange(6.0)] * 3), axis=-1).reshape(-1, 3)
+    bcc = Superlattice(np.concatenate([corners, corners + 0.5]) * 7.1, cell=Cell(6 * 7.1 * np.eye(3)))
+    assert found(displaced(bcc, 0.2, rng)) == {"bcc": 432}
+    gas = Superlattice(rng.uniform(0, 60, (500, 3)), cell=Cell(60 * np.eye(3)))
+    assert label_thermal(gas).counts["other"] > 450
+
+
+def test_labels_do_not_see_turns_numbering_and_replication(rng):
+    cell = displaced(close_packed(PAPER, 6.2), 0.5, rng)
+    one = label_thermal(cell).probabilities
+    assert np.allclose(one.sum(axis=1), 1)
+    assert np.allclose(label_thermal(cell.replicate([3, 2, 1])).probabilities, np.tile(one, (6, 1)), atol=2e-3)
+    turn, shuffle = Rotation.random(rng=1).as_matrix(), rng.permutation(24)
+    turned = Superlattice((cell.positions_nm @ turn)[shuffle], cell=Cell(cell.cell.vectors_nm @ turn))
+    assert np.allclose(label_thermal(turned).probabilities, one[shuffle], atol=2e-3)
+
+
+@pytest.mark.parametrize("label", [label_thermal, label_layers])
+@pytest.mark.parametrize(("stacking", "fcc"), [(PAPER, 12), ("ABCABCACBACB", 20)])
+def test_numbers_of_fcc_are_unbiased_in_hot_cells(stacking, fcc, label):
+    counts = [
+        label(displaced(close_packed(stacking, 6.2), 0.08 * 6.2, np.random.default_rng(seed))).counts["fcc"]
+        for seed in range(40)
+    ]
+    assert abs(np.mean(counts) - fcc) < 0.5
+
+
+def test_probabilities_say_how_often_a_label_is_right():
+    certain, right = [], []
+    for seed in range(12):
+        rng = np.random.default_rng([7, seed])
+        truth = np.repeat(["fcc" if kind == "c" else "hcp" for kind in layer_kinds(PAPER)], 8)
+        labels = label_thermal(displaced(close_packed(PAPER, 6.2, (2, 2)), rng.uniform(0.08, 0.13) * 6.2, rng))
+        certain.extend(labels.probability)
+        right.extend(labels.labels == truth)
+    certain, right = np.array(certain), np.array(right)
+    assert 0.75 < right.mean() < 0.99
+    assert abs(certain.mean() - right.mean()) < 0.04
+
+
+def test_layers_speak_where_single_nps_cannot(rng):
+    crystal = displaced(close_packed(PAPER, 6.2, (3, 2)), 0.11 * 6.2, rng)
+    truth = np.repeat(["fcc" if kind == "c" else "hcp" for kind in layer_kinds(PAPER)], 12)
+    assert (label_layers(crystal).labels == truth).all()
+    assert (label_thermal(crystal).labels == truth).mean() < 1
+    ball = close_packed("ABCABACBCACB", 16.0, (14, 8)).largest_ball()
+    counts = label_layers(ball).counts
+    assert counts["other"] == 0
+    assert counts["surface"] > 100
+    liquid = Superlattice(rng.uniform(0, 40, (200, 3)), cell=Cell(40 * np.eye(3)))
+    assert found(liquid, label_layers) == {"other": 200}
+
+
+def test_steps_have_probabilities(rng):
+    sharp = stacking_sequence(close_packed(PAPER, 6.2))
+    assert np.allclose(sharp.probability, 1)
+    assert np.allclose(sharp.kind_probability, 1)
+    blurred = stacking_sequence(displaced(close_packed(PAPER, 6.2), 0.09 * 6.2, np.random.default_rng(3)))
+    assert (blurred.probability >= 0.5).all()
+    assert blurred.probability.min() < 1 - 1e-6
+    assert np.isnan(
+        stacking_sequence(close_packed("ABCABC", 16.0, (9, 5)).largest_ball()).kind_probability[[0, -1]]
+    ).all()
+
+
+def test_averaging_follows_drift_and_breathing(rng):
+    built = close_packed(PAPER, 6.2)
+    breath = 1 + 0.02 * np.sin(np.arange(20.0))
+    cells = breath[:, None, None] * built.cell.vectors_nm
+    drift = np.arange(20.0)[:, None, None] * np.array([3.0, -1.0, 4.0])
+    still = breath[:, None, None] * built.positions_nm
+    noise = rng.normal(scale=0.6, size=still.shape)
+    mean = averaged(still + drift + noise, cells, range(20))
+    assert np.allclose(mean.cell.vectors_nm, breath.mean() * built.cell.vectors_nm)
+    moved = mean.positions_nm - breath.mean() * built.positions_nm
+    assert (moved - moved.mean(axis=0)).std() == pytest.approx(0.6 / np.sqrt(20), rel=0.2)
+    assert found(mean) == {"fcc": 12, "hcp": 12}
+
+
+def test_windows_stay_within_a_phase():
+    near = windows(np.array([0, 0, 0, 0, 1, 1, 2]), 3)
+    assert [window.tolist() for window in near] == [
+        [0, 1, 2],
+        [0, 1, 2],
+        [1, 2, 3],
+        [1, 2, 3],
+        [4, 5],
+        [4, 5],
+        [6],
+    ]
+    assert [window.tolist() for window in windows(np.zeros(3, int), 1)] == [[0], [1], [2]]
+
+
+def test_changes_are_found_when_they_happen(rng):
+    """Of 30 NPs 20 change at known frames; labels are wrong in a tenth of the frames."""
+    truth = np.full((200, 30), HCP)
+    when = np.sort(rng.integers(20, 180, 20))
+    for k, frame in enumerate(when):
+        truth[frame:, k] = FCC
+    seen = np.where(rng.random(truth.shape) < 0.1, 1 - truth, truth)
+    probabilities = np.full((200, 30, 3), 0.0)
+    np.put_along_axis(probabilities, seen[:, :, None], 0.9, axis=2)
+    np.put_along_axis(probabilities, 1 - seen[:, :, None], 0.1, axis=2)
+    changes = change_frames(probabilities, HCP, FCC)
+    assert (changes[20:] == -1).all()
+    assert np.abs(changes[:20] - when).max() <= 4
+    assert (change_frames(probabilities, FCC, HCP) == -1).all()
+    time_ns = 0.5 * np.arange(200)
+    median, low, high = healing_time_ns(time_ns, changes)
+    assert low <= median <= high
+    assert median == pytest.approx(np.median(time_ns[when]), abs=2)
+    assert np.isnan(healing_time_ns(time_ns, changes[20:])).all()
+    moved = transitions(np.eye(3)[truth[0]], np.eye(3)[truth[-1]])
+    assert moved.tolist() == [[0, 0, 0], [20, 10, 0], [0, 0, 0]]
+    mean, error = fractions(probabilities)
+    assert mean[0].sum() == pytest.approx(1)
+    assert error[0, 0] == pytest.approx(np.sqrt(0.1 * 0.9 / 30))
+
+
+def test_a_short_or_constant_trajectory_has_no_change():
+    for frames in (1, 2):
+        assert (change_frames(np.full((frames, 4, 2), 0.5), 1, 0) == -1).all()
+
+
+def test_frames_in_other_processes_give_the_same():
+    frames = [displaced(close_packed(PAPER, 6.2), 0.3, np.random.default_rng(seed)) for seed in range(3)]
+    here = list(order_over_time(frames))
+    with ProcessPoolExecutor(1, get_context("spawn")) as executor:
+        there = list(order_over_time((frame for frame in frames), "thermal", executor))
+    for one, other in zip(here, there, strict=True):
+        assert (one.labels.probabilities == other.labels.probabilities).all()
+        assert one.stacking.sequence == other.stacking.sequence
+    with pytest.raises(InputError, match="available: thermal, paper, layers"):
+        frame_order(frames[0], "best")
+
+
+def test_frames_are_read_only_as_far_as_needed():
+    read = []
+
+    def frames():
+        for seed in range(1000):
+            read.append(seed)
+            yield close_packed("ABC", 6.2)
+
+    next(order_over_time(frames(), "paper"))
+    assert len(read) == 1
+
+
+def test_the_network_knows_what_it_was_trained_for():
+    network = load_network()
+    assert network.classes == ("fcc", "hcp", "icosahedral", "five-fold", "bcc", "surface", "other")
+    assert len(network.mean) == network.shells.n_features
