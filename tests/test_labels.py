@@ -112,12 +112,19 @@ def test_steps_have_probabilities(rng):
     sharp = stacking_sequence(close_packed(PAPER, 6.2))
     assert np.allclose(sharp.probability, 1)
     assert np.allclose(sharp.kind_probability, 1)
-    blurred = stacking_sequence(displaced(close_packed(PAPER, 6.2), 0.09 * 6.2, np.random.default_rng(3)))
+    blurred = stacking_sequence(displaced(close_packed(PAPER, 6.2), 0.11 * 6.2, np.random.default_rng(3)))
     assert (blurred.probability >= 0.5).all()
     assert blurred.probability.min() < 1 - 1e-6
     assert np.isnan(
         stacking_sequence(close_packed("ABCABC", 16.0, (9, 5)).largest_ball()).kind_probability[[0, -1]]
     ).all()
+
+
+def test_a_layer_on_top_of_its_like_is_no_stacking():
+    built = close_packed("ABCABC", 6.2, (3, 2))
+    shifted = built.positions_nm.copy()
+    shifted[24:, :2] -= built.positions_nm[24, :2] - built.positions_nm[12, :2]
+    assert stacking_sequence(Superlattice(shifted, cell=built.cell)) is None
 
 
 def test_averaging_follows_drift_and_breathing(rng):

@@ -28,7 +28,7 @@ _SMALL = 200.0  # d³: volume of a cell whose reciprocal vectors are looked thro
 _WIDTHS = 3.0  # of a replicated cell, in units of d, so that the net is resolved
 _PRIOR_STEPS = 4  # how many measured steps what the amplitudes lead to expect counts for
 _ROUNDING = 1e-6
-_ON_TOP = 0.5  # cos of the phase of a step: above it two layers sit on top of one another, which is not close packing
+_ON_TOP = 4.0  # log-likelihood that two layers sit on top of one another, above which this is no close packing
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,14 +158,15 @@ def _steps(
     amplitudes = (np.array(sums[0::2]) + 1j * np.array(sums[1::2])).T / sizes[:, None]
     # Three reflections that add up to zero: displacements of a layer cancel to first order, its position remains.
     products = (amplitudes[1:] * amplitudes[:-1].conj()).sum(axis=1)
-    if (products.real > _ON_TOP * np.abs(products)).any():
-        return None
-    steps = np.where(products.imag > 0, 1, -1)
-    residual = np.angle(products) - steps * 2 * np.pi / 3
+    phase = np.angle(products)
+    steps = np.where(phase > 0, 1, -1)
+    residual = phase - steps * 2 * np.pi / 3
     strength = np.clip((np.abs(amplitudes) ** 2).mean(), 1 / sizes.mean(), 1)
-    expected = 2 * (1 - strength) / (3 * strength * sizes.mean())
+    expected = 2 * (1 - strength) / (3 * strength * sizes.mean()) + _ROUNDING
+    if ((np.cos(phase) - np.cos(residual)) / expected > _ON_TOP).any():
+        return None
     variance = (np.sum(residual**2) + _PRIOR_STEPS * expected) / (len(steps) + _PRIOR_STEPS)
-    odds = 2 * np.sin(2 * np.pi / 3) * np.abs(np.sin(np.angle(products))) / max(variance, _ROUNDING)
+    odds = 2 * np.sin(2 * np.pi / 3) * np.abs(np.sin(phase)) / variance
     return steps, 1 / (1 + np.exp(-odds))
 
 
