@@ -218,12 +218,14 @@ def submit(
     Of a study with [replicas] each one is a task of a job array.
     """
     from simsc.hpc.site import read_site
-    from simsc.hpc.slurm import Resources, dependency, write_jobs
+    from simsc.hpc.slurm import Resources, dependency, refuse_queued, write_jobs
     from simsc.hpc.slurm import submit as submit_jobs
 
     folder = (out or Path(f"{study.stem}_run")).absolute()
     parsed, hardware = read_study(study), Hardware(threads, accelerator, gpus)
     resources = Resources(ranks, nodes, hardware, time_limit, memory, analysis_threads, analysis_time)
+    if not dry_run:
+        refuse_queued(folder)  # and leave its batch file as it was submitted
     written = write_jobs(parsed, folder, resources, read_site(site), rewrite)
     for job in written:
         click.echo(f"{job.file}: " + ("kept as it was edited (--rewrite writes it anew)" if job.kept else "written"))

@@ -49,8 +49,9 @@ fi"""
 @pytest.mark.parametrize("by", ["request", pytest.param("time limit", marks=pytest.mark.slow)])
 def test_a_job_is_queued_again_until_it_is_done(by, cluster, short_study, tmp_path):
     """Two ranks; killed and queued again; stopped by the signal of Slurm; then analysis and report."""
-    # Long enough for two interruptions, with a checkpoint every second or so.
-    frames = 20 if by == "request" else 300
+    # Long enough for two interruptions, with a checkpoint every second or so. A life of a minute makes thirty of them,
+    # and on a busy machine three: then it lasts the better part of an hour.
+    frames = 20 if by == "request" else 40
     study = short_study(
         stacking='"AB"', duration_ns=f"{0.02 * frames:g}", output_every_ns="0.02\ncheckpoint_every_ns = 0.02"
     )
@@ -66,8 +67,10 @@ def test_a_job_is_queued_again_until_it_is_done(by, cluster, short_study, tmp_pa
     said_first = simsc("submit", str(study), *arguments, cwd=tmp_path)
     jobs = json.loads((run / "slurm" / "jobs.json").read_text())
     assert f"run as job {jobs['run']}, follow_up as job {jobs['follow_up']}" in said_first
+    submitted = (run / "slurm" / "run.sbatch").read_text()
     again = simsc("submit", str(study), "--out", "run", "--ranks", "2", cwd=tmp_path, status=2)
     assert "is in the queue already" in again
+    assert (run / "slurm" / "run.sbatch").read_text() == submitted
     for restart in range(2):
         seen = newest_checkpoint(run)
         wait_for(lambda seen=seen: newest_checkpoint(run) > seen, 120)
@@ -75,7 +78,7 @@ def test_a_job_is_queued_again_until_it_is_done(by, cluster, short_study, tmp_pa
             assert "running" in simsc("status", "run", cwd=tmp_path)
             subprocess.run(["scancel", "--signal=USR1", jobs["run"]], check=True)
         wait_for(lambda k=restart: f"Restarts={k + 1} " in said("scontrol", "show", "job", jobs["run"]), 120)
-    wait_for(lambda: state(jobs["run"]) == "COMPLETED", 240 if by == "request" else 900)
+    wait_for(lambda: state(jobs["run"]) == "COMPLETED", 240 if by == "request" else 3000)
     wait_for(lambda: state(jobs["follow_up"]) == "COMPLETED", 240)
     assert (run / "report.html").is_file(), logs(run)
     assert "stopped at a checkpoint" in logs(run)

@@ -149,8 +149,7 @@ def submit(folder: Path, replicas: int) -> dict[str, str]:
     """
     if shutil.which("sbatch") is None:
         raise ResourceError("Slurm is not here (no sbatch); submit on a login node, or use simsc run")
-    if queued := _queued(folder):
-        raise InputError(f"{folder}: job {', '.join(queued)} of it is in the queue already; scancel it first")
+    refuse_queued(folder)
     run = _sbatch(folder / FOLDER / "run.sbatch")
     jobs = {"run": run}
     try:
@@ -158,6 +157,12 @@ def submit(folder: Path, replicas: int) -> dict[str, str]:
     finally:
         write_text(folder / JOBS, json.dumps(jobs, indent=1))
     return jobs
+
+
+def refuse_queued(folder: Path) -> None:
+    """Raise InputError if jobs of a run folder are in the queue already."""
+    if queued := _queued(folder):
+        raise InputError(f"{folder}: job {', '.join(queued)} of it is in the queue already; scancel it first")
 
 
 def dependency(run: str, replicas: int) -> list[str]:
@@ -283,6 +288,8 @@ def _digest(text: str) -> str:
 
 def _queued(folder: Path) -> list[str]:
     """Return those of the folder's jobs that wait or run."""
+    if shutil.which("squeue") is None:
+        return []
     found = []
     for job in slurm_jobs(folder).values():
         listed = subprocess.run(  # noqa: S603

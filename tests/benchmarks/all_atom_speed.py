@@ -2,7 +2,7 @@
 
     python tests/benchmarks/all_atom_speed.py RUN_FOLDER/crystal [--ranks 2] [--steps 200] [--write]
 
-RUN_FOLDER/crystal is the folder of the fcc crystal that `simsc run` left (nanoparticle_0.h5, superlattice.h5). All
+RUN_FOLDER/crystal is the folder of the fcc crystal that `simsc run` left (nanoparticle_*.h5, superlattice.h5). All
 settings start from its last state and run at a constant temperature, one after the other, in rounds; the fastest round
 counts. Errors are of the same configuration, against 14 Å and a PPPM accuracy of 1e-7: the root mean square error of
 the force, relative to its root mean square, and the pressure. A tail correction stands for what lies beyond the cutoff
@@ -133,8 +133,8 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help=f"write {RESULT.name}")
     arguments = parser.parse_args()
     lattice = read_superlattice(arguments.crystal / "superlattice.h5")
-    nanoparticle = read_nanoparticle(arguments.crystal / "nanoparticle_0.h5")
-    system = dress_all_atom(lattice, [nanoparticle], Rotation.identity(lattice.n), load_magnetite())
+    nanoparticles = [read_nanoparticle(file) for file in sorted(arguments.crystal.glob("nanoparticle_*.h5"))]
+    system = dress_all_atom(lattice, nanoparticles, Rotation.identity(lattice.n), load_magnetite())
     rows = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
