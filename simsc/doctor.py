@@ -99,7 +99,7 @@ def _freud() -> str:
 
 
 def _data() -> str:
-    return ", ".join(str(resource_folder(name)) for name in ("lammps_inputs", "forcefields"))
+    return ", ".join(str(resource_folder(name)) for name in ("lammps_inputs", "forcefields", "references"))
 
 
 def _disk(folder: Path) -> str:

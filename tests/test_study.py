@@ -1,3 +1,4 @@
+import csv
 import json
 import os
 import signal
@@ -96,11 +97,15 @@ def test_a_run_from_study_to_report_and_again(short_study, tmp_path):
     assert first.returncode == 0, first.stderr
     run = tmp_path / "run"
     assert f"report: {run / 'report.html'}" in first.stdout
-    counts = (run / "order" / "counts.csv").read_text().splitlines()
-    assert counts[0] == "time_ns,phase,fcc,hcp,surface,sequence"
-    assert counts[1].endswith("equilibrate,4,4,0,ABCB")
+    counts = list(csv.DictReader((run / "order" / "counts.csv").read_text().splitlines()))
+    assert (counts[0]["phase"], counts[0]["sequence"]) == ("equilibrate", "ABCB")
+    assert counts[0]["fcc"] == counts[0]["hcp"] == "4"
+    assert float(counts[0]["fcc_fraction"]) == pytest.approx(0.5, abs=0.05)
+    assert float(counts[0]["sequence_probability"]) > 0.9
     summary = json.loads((run / "order" / "summary.json").read_text())
     assert summary["before"]["sequence"] == "ABCB"
+    assert summary["transitions"]["hcp"]["hcp"] == pytest.approx(4, abs=0.2)
+    assert summary["healing"] == {"n": 0}
     stamps = {name: (run / name / "done.json").stat().st_mtime_ns for name in STAGES}
 
     again = simsc("run", str(study), "--out", "run", cwd=tmp_path)
