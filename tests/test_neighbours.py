@@ -71,6 +71,20 @@ def test_voronoi_faces_against_scipy(thin):
         assert np.allclose(weights[weights > 1e-3], shares[shares > 1e-3], atol=1e-4)
 
 
+def test_voronoi_faces_of_perfect_lattices():
+    """Fcc and hcp: 12 equal faces. Bcc: 6 squares behind 8 hexagons, of areas 1/8 and 3√3/16 for a cube of edge 1."""
+    for stacking in ("ABC", "AB"):
+        bonds = voronoi_neighbours(close_packed(stacking, 6.2))
+        assert (bonds.counts == 12).all()
+        assert np.allclose(bonds.weights, 1 / 12)
+    bcc = Superlattice(np.array([[0, 0, 0], [0.5, 0.5, 0.5]]) * 6.0, cell=Cell(6.0 * np.eye(3)))
+    bonds = voronoi_neighbours(bcc)
+    assert bonds.counts.tolist() == [14, 14]
+    hexagon, square = 3 * np.sqrt(3) / 16, 1 / 8
+    expected = np.repeat([hexagon, square], [8, 6]) / (8 * hexagon + 6 * square)
+    assert np.allclose(bonds.weights[:14], expected)
+
+
 def face_area(vertices: np.ndarray) -> float:
     """Return the area of a flat convex face (n, 3)."""
     centred = vertices - vertices.mean(axis=0)

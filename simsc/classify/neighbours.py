@@ -220,22 +220,18 @@ def voronoi_neighbours(superlattice: Superlattice, k: int | None = None) -> Neig
         >>> print(bonds.counts[0], f"{bonds.weights[0]:.4f}")
         12 0.0833
     """
-    import freud
-
     if not _periodic(superlattice).all():
         raise InputError("Voronoi neighbours need a superlattice that is periodic in all directions")
     assert superlattice.cell is not None
-    counts = np.ones(3, dtype=int)
-    while True:
-        room = _Room(superlattice, counts)
-        found = freud.locality.Voronoi().compute((room.box, room.points)).nlist
-        own = found.query_point_indices < superlattice.n
-        # A Voronoi vertex is at most the longest bond away from its NP; cells so near must be distinct.
-        thin = room.thinner_than(4 * float(found.distances[own].max()))
-        if not thin.any():
-            break
-        counts = np.where(thin, 2 * counts, counts)
-    bonds = room.bonds(found).chosen(own)
+    first, second, copy, areas, reach_nm = _voronoi_faces(superlattice)
+    cell, rotation = superlattice.cell.upper_triangular()
+    room = _Room(superlattice, np.floor(2 * reach_nm / cell.perpendicular_widths_nm).astype(int) + 1)
+    wrapped = cell.wrap(superlattice.positions_nm @ rotation)
+    vectors = (wrapped[second] + copy @ cell.vectors_nm - wrapped[first]) @ rotation.T
+    image = np.ravel_multi_index(tuple(copy.T), room.replicas, mode="wrap")
+    weights = areas / np.bincount(first, areas)[first]
+    second = image * superlattice.n + second
+    bonds = Neighbours(superlattice.n, first, second, vectors, weights, room.box, room.points, room.replicas)
     if k is not None:
         if bonds.counts.min() < k:
             raise InputError(f"an NP has {bonds.counts.min()} Voronoi neighbours, {k} were asked for")
@@ -244,6 +240,54 @@ def voronoi_neighbours(superlattice: Superlattice, k: int | None = None) -> Neig
         bonds = bonds.chosen(np.arange(len(bonds.first)) - begins[bonds.first] < k)
     bonds = bonds.chosen(np.lexsort((bonds.distances_nm, bonds.first)))
     return replace(bonds, weights=bonds.weights / np.bincount(bonds.first, bonds.weights)[bonds.first])
+
+
+def _voronoi_faces(superlattice: Superlattice) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, float]:
+    """Return for each face its NP, the one behind it, in which copy of the cell that lies, the area, the longest bond.
+
+    By Qhull, with as many copies around as are needed: freud's Voronoi cells ended the process now and then.
+    """
+    from scipy.spatial import Voronoi  # slow to load
+
+    assert superlattice.cell is not None
+    cell, rotation = superlattice.cell.upper_triangular()
+    n, widths = superlattice.n, cell.perpendicular_widths_nm
+    fractional = cell.fractional(cell.wrap(superlattice.positions_nm @ rotation))
+    margin = 3 * (cell.volume_nm3 / n) ** (1 / 3)
+    while True:
+        reach = np.ceil(margin / widths).astype(int)
+        if n * np.prod(1 + 2.0 * margin / widths) > _LARGEST_REPLICA:
+            raise ThinCellError("the cell is so thin or empty that Voronoi cells cannot be found; replicate it")
+        shifts = np.stack(np.meshgrid(*(np.arange(-r, r + 1) for r in reach), indexing="ij"), axis=-1).reshape(-1, 3)
+        shifts = shifts[np.argsort(np.abs(shifts).sum(axis=1), kind="stable")]  # the cell itself first
+        places = (fractional + shifts[:, None]).reshape(-1, 3)
+        near = np.flatnonzero((np.abs(places - 0.5) <= 0.5 + margin / widths).all(axis=1))
+        points = places[near] @ cell.vectors_nm
+        voronoi = Voronoi(points)
+        pairs = np.concatenate([voronoi.ridge_points, voronoi.ridge_points[:, ::-1]])
+        ridges = np.tile(np.arange(len(voronoi.ridge_points)), 2)
+        own = pairs[:, 0] < n
+        pairs, ridges = pairs[own], ridges[own]
+        corners = [voronoi.ridge_vertices[ridge] for ridge in ridges]
+        lengths = np.array([len(corner) for corner in corners])
+        flat, face = np.concatenate(corners), np.repeat(np.arange(len(corners)), lengths)
+        # The sphere around a corner through its NPs is empty: as long as all of it was filled with copies.
+        radius = np.linalg.norm(voronoi.vertices[flat] - points[pairs[face, 0]], axis=1).max()
+        if flat.min() >= 0 and 2 * radius <= margin:
+            break
+        margin *= 2
+    ends = np.cumsum(lengths)
+    following = np.arange(len(flat)) + 1
+    following[ends - 1] = ends - lengths
+    relative = voronoi.vertices[flat] - points[pairs[face, 0]]
+    crossed = np.cross(relative, relative[following])
+    sums = [np.bincount(face, component, len(corners)) for component in crossed.T]
+    areas = np.linalg.norm(sums, axis=0) / 2
+    kept = areas > _ROUNDING * areas.mean()
+    first, behind = pairs[kept, 0], near[pairs[kept, 1]]
+    longest = np.linalg.norm(points[pairs[kept, 1]] - points[first], axis=1).max()
+    order = np.argsort(first, kind="stable")
+    return first[order], (behind % n)[order], shifts[behind // n][order], areas[kept][order], float(longest)
 
 
 def nearest_distance_nm(superlattice: Superlattice) -> float:
