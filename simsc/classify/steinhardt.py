@@ -95,6 +95,7 @@ def bond_order(superlattice: Superlattice, d_nn_nm: float | None = None) -> Bond
         InputError: for fewer than 13 NPs in free space, NPs at the same place, or a distance that is not positive.
 
     Example:
+        >>> from simsc.build.close_packed import close_packed
         >>> order = bond_order(close_packed("ABC", 6.2))
         >>> print(f"{order.q4[0]:.3f} {order.q6[0]:.3f}")
         0.191 0.575

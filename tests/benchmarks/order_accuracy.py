@@ -90,7 +90,7 @@ def methods() -> dict[str, Label]:
 
 def by_ovito(superlattice: Superlattice, modifier: object) -> np.ndarray:
     """Return OVITO's labels of a periodic superlattice."""
-    from ovito.data import DataCollection, SimulationCell
+    from ovito.data import DataCollection
 
     assert superlattice.cell is not None
     cell, rotation = superlattice.cell.upper_triangular()
@@ -100,7 +100,7 @@ def by_ovito(superlattice: Superlattice, modifier: object) -> np.ndarray:
     data = DataCollection()
     data.create_particles(count=replica.n).create_property("Position", data=replica.positions_nm)
     matrix = np.column_stack([replica.cell.vectors_nm.T, np.zeros(3)])
-    data.objects.append(SimulationCell(data=matrix, pbc=(True, True, True)))
+    data.create_cell(matrix, (True, True, True))
     data.apply(modifier)
     types = {1: "fcc", 2: "hcp", 3: "bcc", 4: "icosahedral"}
     return np.array([types.get(int(k), "other") for k in data.particles.structure_types[: superlattice.n]])
