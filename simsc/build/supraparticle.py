@@ -40,7 +40,7 @@ def icosahedral(
 
     Example:
         >>> icosahedral(6, 6.2).n, icosahedral(3, 6.2, layers=1).n
-        (923, 219)
+        (923, 279)
     """
     if not 1 <= order <= _LARGEST_ORDER:
         raise InputError(f"the order of an icosahedron must be 1 … {_LARGEST_ORDER}, got {order}")
