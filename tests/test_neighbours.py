@@ -52,6 +52,7 @@ def test_cutoff_against_brute_force(thin):
 
 
 def test_voronoi_faces_against_scipy(thin):
+    """The same Qhull, but copies without a margin to choose, and areas from convex hulls."""
     copies = images(thin, 3).reshape(-1, 3)
     near = copies[np.linalg.norm(copies - thin.positions_nm.mean(axis=0), axis=1) < 60]
     own = [int(np.linalg.norm(near - position, axis=1).argmin()) for position in thin.positions_nm]
