@@ -146,6 +146,16 @@ def test_averaging_follows_drift_and_breathing(rng):
     assert found(mean) == {"fcc": 12, "hcp": 12}
 
 
+def test_averaging_sees_through_a_flip_of_the_box():
+    built = close_packed(PAPER, 6.2)
+    flipped = built.cell.vectors_nm.copy()
+    flipped[2] += flipped[0] - flipped[1]
+    cells = np.array([built.cell.vectors_nm, flipped, flipped])
+    mean = averaged(np.array([built.positions_nm] * 3), cells, range(3))
+    assert np.allclose(mean.positions_nm, built.positions_nm)
+    assert np.allclose(mean.cell.vectors_nm, built.cell.vectors_nm)
+
+
 def test_windows_stay_within_a_phase():
     near = windows(np.array([0, 0, 0, 0, 1, 1, 2]), 3)
     assert [window.tolist() for window in near] == [

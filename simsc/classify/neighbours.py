@@ -229,9 +229,8 @@ def voronoi_neighbours(superlattice: Superlattice, k: int | None = None) -> Neig
     wrapped = cell.wrap(superlattice.positions_nm @ rotation)
     vectors = (wrapped[second] + copy @ cell.vectors_nm - wrapped[first]) @ rotation.T
     image = np.ravel_multi_index(tuple(copy.T), room.replicas, mode="wrap")
-    weights = areas / np.bincount(first, areas)[first]
     second = image * superlattice.n + second
-    bonds = Neighbours(superlattice.n, first, second, vectors, weights, room.box, room.points, room.replicas)
+    bonds = Neighbours(superlattice.n, first, second, vectors, areas, room.box, room.points, room.replicas)
     if k is not None:
         if bonds.counts.min() < k:
             raise InputError(f"an NP has {bonds.counts.min()} Voronoi neighbours, {k} were asked for")

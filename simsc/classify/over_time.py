@@ -84,15 +84,18 @@ def order_over_time(
 def averaged(positions_nm: np.ndarray, cells_nm: np.ndarray, window: Sequence[int] | np.ndarray) -> Superlattice:
     """Return the mean of some frames: thermal motion averages out, the structure remains.
 
-    Averaged are the places within the cell, and the cell itself, so that a cell that breathes blurs nothing.
+    Averaged are the places within the cell, and the cell itself, so that a cell that breathes blurs nothing. Cells that
+    differ by a choice of vectors only, as after a flip of a sheared box, are written alike first.
 
     Args:
         positions_nm: (F, N, 3) unwrapped centres, nm.
         cells_nm: (F, 3, 3) cell vectors as rows, nm.
         window: numbers of the frames.
     """
-    within = np.mean([np.linalg.solve(cells_nm[k].T, positions_nm[k].T).T for k in window], axis=0)
-    cell = Cell(np.mean(cells_nm[np.asarray(window)], axis=0))
+    first = np.linalg.inv(cells_nm[window[0]])
+    cells = {k: np.linalg.solve(np.rint(cells_nm[k] @ first), cells_nm[k]) for k in window}
+    within = np.mean([np.linalg.solve(cells[k].T, positions_nm[k].T).T for k in window], axis=0)
+    cell = Cell(np.mean(list(cells.values()), axis=0))
     return Superlattice(within @ cell.vectors_nm, cell=cell)
 
 
