@@ -80,9 +80,8 @@ def slurm(base: Path) -> Iterator[None]:
         wait_for(lambda: "idle" in said("sinfo", "--noheader", "--format=%T"), 60)
         yield
     finally:
-        subprocess.run(["scancel", f"--user={os.geteuid()}"], capture_output=True)
         with contextlib.suppress(AssertionError):
-            wait_for(lambda: not said("squeue", "--noheader"), 30)
+            clear_queue()
         for daemon in reversed(daemons):
             daemon.terminate()
         for daemon in daemons:
@@ -94,6 +93,12 @@ def slurm(base: Path) -> Iterator[None]:
             del os.environ["SLURM_CONF"]
         else:
             os.environ["SLURM_CONF"] = before
+
+
+def clear_queue() -> None:
+    """Cancel all jobs and wait until none is left."""
+    subprocess.run(["scancel", f"--user={os.geteuid()}"], capture_output=True)
+    wait_for(lambda: not said("squeue", "--noheader"), 60)
 
 
 def find(program: str) -> str | None:

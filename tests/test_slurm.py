@@ -8,18 +8,29 @@ from pathlib import Path
 
 import pytest
 from conftest import wait_for
-from slurm_node import said, slurm
+from slurm_node import clear_queue, said, slurm
 
 from simsc.core.errors import InputError
 from simsc.hpc.site import read_site
 from simsc.hpc.slurm import seconds_of
 from simsc.md.trajectory import read_trajectory
 
+# Beside other tests two ranks that wait for each other on two cores take ten times as long.
+pytestmark = pytest.mark.alone
+PATIENCE_S = 900  # ends a test that hangs; how fast a machine is decides nothing
+
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory):
+def running_slurm(tmp_path_factory):
     with slurm(tmp_path_factory.mktemp("slurm")):
         yield
+
+
+@pytest.fixture
+def cluster(running_slurm):
+    """Give Slurm with an empty queue, and leave it so: what one test left would keep the next one waiting."""
+    yield
+    clear_queue()
 
 
 def simsc(*arguments: str, cwd: Path, status: int = 0) -> str:
@@ -73,13 +84,13 @@ def test_a_job_is_queued_again_until_it_is_done(by, cluster, short_study, tmp_pa
     assert (run / "slurm" / "run.sbatch").read_text() == submitted
     for restart in range(2):
         seen = newest_checkpoint(run)
-        wait_for(lambda seen=seen: newest_checkpoint(run) > seen, 120)
+        wait_for(lambda seen=seen: newest_checkpoint(run) > seen, PATIENCE_S)
         if by == "request" and restart == 1:
             assert "running" in simsc("status", "run", cwd=tmp_path)
             subprocess.run(["scancel", "--signal=USR1", jobs["run"]], check=True)
-        wait_for(lambda k=restart: f"Restarts={k + 1} " in said("scontrol", "show", "job", jobs["run"]), 120)
-    wait_for(lambda: state(jobs["run"]) == "COMPLETED", 240 if by == "request" else 3000)
-    wait_for(lambda: state(jobs["follow_up"]) == "COMPLETED", 240)
+        wait_for(lambda k=restart: f"Restarts={k + 1} " in said("scontrol", "show", "job", jobs["run"]), PATIENCE_S)
+    wait_for(lambda: state(jobs["run"]) == "COMPLETED", PATIENCE_S if by == "request" else 3000)
+    wait_for(lambda: state(jobs["follow_up"]) == "COMPLETED", PATIENCE_S)
     assert (run / "report.html").is_file(), logs(run)
     assert "stopped at a checkpoint" in logs(run)
     trajectory = read_trajectory(run / "anneal" / "trajectory.h5")
@@ -116,8 +127,8 @@ def test_a_job_starts_where_its_killed_life_left_shared_memory(cluster, short_st
     log = tmp_path / "log"
     (tmp_path / "lives.sbatch").write_text(TWO_LIVES.format(log=log, clean=clean, python=sys.executable))
     job = said("sbatch", "--parsable", str(tmp_path / "lives.sbatch"))
-    wait_for(lambda: "Restarts=1 " in said("scontrol", "show", "job", job), 120)
-    wait_for(lambda: state(job) not in ("RUNNING", "PENDING", "COMPLETING"), 120)
+    wait_for(lambda: "Restarts=1 " in said("scontrol", "show", "job", job), PATIENCE_S)
+    wait_for(lambda: state(job) not in ("RUNNING", "PENDING", "COMPLETING"), PATIENCE_S)
     assert sorted(line for line in log.read_text().splitlines() if line.startswith("rank")) == ["rank 0 2", "rank 1 2"]
 
 
@@ -143,7 +154,7 @@ def test_an_array_of_replicas_of_which_one_fails(cluster, short_study, tmp_path)
     simsc("submit", str(study), "--out", "run", "--time", "10", "--analysis-threads", "1", cwd=tmp_path)
     run = tmp_path / "run"
     jobs = json.loads((run / "slurm" / "jobs.json").read_text())
-    wait_for(lambda: state(jobs["follow_up"]) in ("COMPLETED", "FAILED", "CANCELLED"), 400)
+    wait_for(lambda: state(jobs["follow_up"]) in ("COMPLETED", "FAILED", "CANCELLED"), PATIENCE_S)
     assert state(jobs["follow_up"]) == "COMPLETED", logs(run)
     rows = (run / "outcomes.csv").read_text().splitlines()[1:]
     assert [row.split(",")[3] for row in rows] == ["done"] * 3 + ["failed"] * 3
@@ -153,8 +164,8 @@ def test_what_depends_on_a_failed_run_is_not_left_in_the_queue(cluster, short_st
     study = short_study(pressure_atm="-4000.0")
     simsc("submit", str(study), "--out", "run", "--time", "10", "--analysis-threads", "1", cwd=tmp_path)
     jobs = json.loads((tmp_path / "run" / "slurm" / "jobs.json").read_text())
-    wait_for(lambda: state(jobs["run"]) == "FAILED", 120)
-    wait_for(lambda: state(jobs["follow_up"]) == "CANCELLED", 60)
+    wait_for(lambda: state(jobs["run"]) == "FAILED", PATIENCE_S)
+    wait_for(lambda: state(jobs["follow_up"]) == "CANCELLED", PATIENCE_S)
     assert "failed" in simsc("status", "run", cwd=tmp_path)
 
 

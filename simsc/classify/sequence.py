@@ -47,7 +47,7 @@ def layer_kinds(sequence: str, periodic: bool = True) -> str:
 
 
 def bracketed(sequence: str, periodic: bool = True) -> str:
-    """Return a sequence with its hcp-like layers in brackets, as in the paper (DOI 10.1021/acsnano.5c14277).
+    """Return a sequence with its hcp-like layers in brackets, as in the paper (DOI 10.1021/acsnano.5c16138).
 
     Example:
         >>> bracketed("ABCABCACBACB")
