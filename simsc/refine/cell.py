@@ -14,7 +14,7 @@ from simsc.correlation.peaks import cell_reflections
 from simsc.refine.fit import fit
 from simsc.refine.lattice import in_basis, nearest_basis, reduced_basis
 from simsc.refine.mean import best_mean
-from simsc.refine.model import Reflections, prepare
+from simsc.refine.model import Reflections, one_of_each_pair, prepare
 
 METHODS = ("forward", "mean")
 _ONE_NP = np.zeros((1, 3))
@@ -117,9 +117,9 @@ def refine_cell(
         return _by_mean(maps, start, seed)
     data = [prepare(one, radius_nm, radius_std_nm) for one in maps]
 
-    def crystal(strain: np.ndarray, largest: float) -> Reflections:
-        g, _, strength = cell_reflections(_strained(start, strain), _ONE_NP, largest)
-        return Reflections(g, strength, np.zeros(len(g), dtype=int))
+    def crystal(strain: np.ndarray, largest: float, _: float) -> Reflections:
+        g, hkl, strength = cell_reflections(_strained(start, strain), _ONE_NP, largest)
+        return Reflections(g, strength, np.zeros(len(g), dtype=int), one_of_each_pair(hkl))
 
     found = fit(data, crystal, _starts(starts, seed), _STEP, _BOUND)
     cell = _strained(start, found.shape)
@@ -135,15 +135,14 @@ def _by_mean(maps: Sequence[CorrelationMap], reference: Cell, seed: int) -> Cell
         raise InputError(f"the mean CCF is a metric for one map, got {len(maps)}; take method forward for several")
     largest = maps[0].q2_inv_nm[-1]
 
-    def positions(strain: np.ndarray, _: float) -> tuple[float, np.ndarray, np.ndarray]:
+    def positions(strain: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
         cell = _strained(reference, strain)
-        first = float(np.linalg.norm(g1))
-        length = np.linalg.norm(g, axis=1)
+        g, _, _ = cell_reflections(cell, _ONE_NP, largest)
         g1 = 2 * np.pi * np.linalg.inv(cell.vectors_nm)[:, 0]
         length, first = np.linalg.norm(g, axis=1), float(np.linalg.norm(g1))
         return first, length, np.degrees(np.arccos(np.clip(g @ g1 / (length * first), -1, 1)))
 
-    shape, score = best_mean(maps, positions, 6, _MEAN_BOUND, seed)
+    shape, score = best_mean(maps[0], positions, 6, _MEAN_BOUND, seed)
     return _like(CellFit(_strained(reference, shape), np.full((6, 6), np.nan), "mean", score), reference)
 
 

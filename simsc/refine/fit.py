@@ -16,7 +16,8 @@ _MIDDLE_BLUR = 0.3  # of the above
 _KEPT = 3
 _BLOCK = 4.0  # standard deviations of a peak
 
-Crystal = Callable[[np.ndarray, float], Reflections]  # from shape parameters and the largest |g|
+# From shape parameters, the largest |g| and the width of peaks, both nm⁻¹.
+Crystal = Callable[[np.ndarray, float, float], Reflections]
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +47,7 @@ def fit(data: Sequence[FitData], crystal: Crystal, starts: np.ndarray, step: flo
 
     Args:
         data: maps to fit together.
-        crystal: gives the reflections for shape parameters and a largest |g|, nm⁻¹.
+        crystal: gives the reflections for shape parameters, a largest |g| and a width of peaks, nm⁻¹.
         starts: (n_starts, n) shape parameters.
         step: typical change of a shape parameter.
         bound: shape parameters are looked for from −bound to bound.
@@ -104,8 +105,8 @@ class _Problem:
         width, mosaic = np.exp(x[-2:])
         results = []
         for one in data:
-            largest = one.q2_inv_nm[-1] + 5 * np.hypot(width, one.blur[0])
-            reflections = self._crystal(x[:-2], max(largest, one.q1_inv_nm + 5 * width))
+            largest = max(one.q2_inv_nm[-1] + 5 * np.hypot(width, one.blur[0]), one.q1_inv_nm + 5 * width)
+            reflections = self._crystal(x[:-2], largest, width)
             results.append(residuals(one, peaks(one, reflections, width, mosaic))[0])
         return results
 

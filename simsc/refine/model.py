@@ -34,11 +34,14 @@ class Reflections:
         g_inv_nm: (n, 3) reciprocal vectors, nm⁻¹, each with its Friedel mate.
         strength: (n,) intensity relative to one another.
         group: (n,) number of the group; each pair of groups has an amplitude of its own.
+        first: (n,) bool, which ones to take as the first of a pair. One of each Friedel pair is enough, and one of what
+            looks alike.
     """
 
     g_inv_nm: np.ndarray
     strength: np.ndarray
     group: np.ndarray
+    first: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,9 +145,9 @@ def peaks(data: FitData, reflections: Reflections, width_inv_nm: float, mosaic: 
     """
     length = np.linalg.norm(reflections.g_inv_nm, axis=1)
     radial = np.hypot(width_inv_nm, data.blur[0])
-    distance = (data.q1_inv_nm - length) ** 2 / (2 * width_inv_nm**2)
+    distance = np.where(reflections.first, (data.q1_inv_nm - length) ** 2 / (2 * width_inv_nm**2), np.inf)
     # A sphere q1 that misses all reflections sees the nearest best.
-    near = np.flatnonzero((distance < distance.min() + _REACH**2 / 2) & _upper(reflections.g_inv_nm))
+    near = np.flatnonzero(distance < distance.min() + _REACH**2 / 2)
     far = np.flatnonzero(length < data.q2_inv_nm[-1] + _REACH * radial)
     first = reflections.strength[near] * np.exp(distance.min() - distance[near])
     second = reflections.strength[far] / length[far] ** 2
@@ -199,19 +202,18 @@ def _non_negative(normal: np.ndarray, target: np.ndarray) -> np.ndarray:
 
 def _ring(delta: np.ndarray, cosine: np.ndarray, kappa: np.ndarray) -> np.ndarray:
     """Return K(Δ) (n_delta, …) → (n_far, n_delta, n_near) of pairs at the angles arccos(cosine)."""
-    theta = np.arccos(cosine)[:, None, :]
     k = kappa[:, None, :]
-    angle = delta[None, :, None]
-    exponent = k * (np.cos(angle - theta) - 1)
-    result = np.zeros(np.broadcast_shapes(exponent.shape))
+    along = (k * cosine[:, None, :]) * np.cos(delta)[:, None] - k
+    across = (k * np.sqrt(1 - cosine**2)[:, None, :]) * np.sin(delta)[:, None]
+    exponent = along + across
     near = exponent > -(_REACH**2)
-    spread = k * np.sin(angle) * np.sin(theta)
-    result[near] = np.exp(exponent[near]) * special.i0e(spread[near])
+    result = np.zeros(exponent.shape)
+    result[near] = np.exp(exponent[near]) * special.i0e(across[near])
     return result * k
 
 
-def _upper(g: np.ndarray) -> np.ndarray:
-    """Tell which of each reflection and its Friedel mate to take."""
+def one_of_each_pair(g: np.ndarray) -> np.ndarray:
+    """Tell (n,) which of the reflections (n, 3) to take so that of each and its Friedel mate there is one."""
     return (g[:, 2] > 1e-9) | (
         (np.abs(g[:, 2]) <= 1e-9) & ((g[:, 1] > 1e-9) | ((np.abs(g[:, 1]) <= 1e-9) & (g[:, 0] > 0)))
     )
