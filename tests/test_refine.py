@@ -6,14 +6,17 @@ import numpy as np
 import pytest
 from conftest import lattice_ball
 
+from simsc.build.close_packed import close_packed
 from simsc.core.cell import Cell
 from simsc.core.correlation_map import CorrelationMap
 from simsc.core.errors import InputError
+from simsc.core.superlattice import Superlattice
 from simsc.correlation.engine import correlate
 from simsc.correlation.peaks import expected_peaks, expected_peaks_of_cell
 from simsc.correlation.shells import shells_of_crystal
 from simsc.refine.cell import refine_cell
 from simsc.refine.lattice import in_basis, nearest_basis, reduced_basis
+from simsc.refine.spacing import refine_spacing
 
 Q2 = np.arange(0.4, 0.9001, 0.005)
 DELTA = np.linspace(0, 180, 361)
@@ -138,9 +141,32 @@ def test_primitive_cell_of_fcc_has_the_peaks_of_fcc():
     assert np.allclose(key, cubic, atol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("structure", "stacking"), [("fcc", "ABC"), ("hcp", "AB"), ("r-hcp", "ABCBCABCABCACBACBACBABCB")]
+)
+def test_spacing_of_balls(structure, stacking):
+    layers = 24 // len(stacking)
+    ball = close_packed(stacking, 16.0, (18, 11), 7.4).replicate((1, 1, layers))
+    from_middle = np.linalg.norm(ball.positions_nm - ball.positions_nm.mean(axis=0), axis=1)
+    crystal = Superlattice(ball.positions_nm[np.argsort(from_middle)[:2000]], 7.4)
+    q2 = np.arange(0.4, 0.9001, 0.01)
+    correlation = correlate(*shells_of_crystal([crystal], 0.481, q2, threads=1), np.linspace(0, 180, 181), threads=1)
+    fit = refine_spacing(correlation, structure, radius_nm=7.4)
+    assert abs(fit.d_nn_nm - 16.0) < 0.02
+    assert abs(fit.a_fcc_nm - np.sqrt(2) * 16.0) < 0.03
+    assert fit.score > 0.9
+    if structure != "r-hcp":
+        mean = refine_spacing(correlation, structure, method="mean")
+        assert abs(fit.d_nn_nm - 16.0) < abs(mean.d_nn_nm - 16.0) < 0.3
+
+
 def test_bad_input_is_refused(pillar_1_map):
     with pytest.raises(InputError, match="forward or mean"):
         refine_cell(pillar_1_map, method="median")
+    with pytest.raises(InputError, match="fcc, hcp or r-hcp"):
+        refine_spacing(pillar_1_map, "bcc")
+    with pytest.raises(InputError, match="positive number"):
+        refine_spacing(pillar_1_map, "fcc", start_nm=-1.0)
     with pytest.raises(InputError, match="at least one"):
         refine_cell([])
     with pytest.raises(InputError, match="one map, got 2"):

@@ -18,7 +18,7 @@ STRUCTURES = ("fcc", "hcp", "r-hcp")
 Structure = Literal["fcc", "hcp", "r-hcp"]
 
 _STEP, _BOUND, _MEAN_BOUND = 0.005, 0.15, 0.06  # of ln(d / start)
-_STARTS = np.linspace(-0.06, 0.06, 13)[:, None]
+_STARTS = np.linspace(-0.06, 0.06, 7)[:, None]
 _ROD_STEP = 1.5  # of the width of peaks, between points of a rod: their sum is even within 0.03 %
 
 
@@ -104,7 +104,8 @@ def _by_mean(maps: Sequence[CorrelationMap], structure: Structure, start_nm: flo
         d_nn_nm = float(start_nm * np.exp(x[0]))
         peaks = expected_peaks("hcp" if structure == "hcp" else "fcc", d_nn_nm, (q2[0], q2[-1]))
         # One position a peak, whatever its multiplicity: circles on the published maps.
-        lengths, angles = [[p.q2_inv_nm for p in peaks]], [[p.delta_deg for p in peaks]]
+        lengths = [np.array([peak.q2_inv_nm for peak in peaks])]
+        angles = [np.array([peak.delta_deg for peak in peaks])]
         if structure == "r-hcp":
             for arc in rod_arcs(d_nn_nm, q2):
                 lengths.append(arc.q2_inv_nm)
@@ -123,8 +124,8 @@ def _crystal(structure: Structure, d_nn_nm: float, largest_inv_nm: float, width_
         seen = factor > 1e-9
         g, hkl = g[seen], hkl[seen]
         return Reflections(g, factor[seen] ** 2, np.zeros(len(g), dtype=int), one_of_each_pair(hkl))
-    # Reflections with h − k = 3n do not know of the stacking: group 0. Rods with other h and k have, for any l, one twin
-    # of fcc at l = 2n + 2/3 if h − k = 3n + 1 and at 2n − 2/3 otherwise: 1; the other twin: 2; random stacking: 3.
+    # Reflections with h − k = 3n do not know of the stacking: group 0. On rods with other h and k lie one twin of fcc,
+    # at l = 2n + 2/3 if h − k = 3n + 1 and at 2n − 2/3 otherwise: 1; the other twin: 2; random stacking, any l: 3.
     shared = ((hkl[:, 0] - hkl[:, 1]) % 3 == 0) & (hkl[:, 2] % 2 == 0)
     reciprocal = 2 * np.pi * np.linalg.inv(cell.vectors_nm).T
     top, step = largest_inv_nm / reciprocal[2, 2], _ROD_STEP * width_inv_nm / reciprocal[2, 2]
