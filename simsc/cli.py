@@ -30,6 +30,7 @@ from simsc.cli_options import RADIUS_STD as _RADIUS_STD
 from simsc.cli_options import SEED as _SEED
 from simsc.cli_options import example as _example
 from simsc.cli_options import origin as _origin
+from simsc.cli_refine import refine
 from simsc.console import StageProgress, StopRequest
 from simsc.core.errors import InputError, ResourceError, SimscError, SimscWarning, StoppedEarly
 from simsc.core.files import (
@@ -287,6 +288,7 @@ def doctor(as_json: bool) -> None:
 
 
 cli.add_command(build)
+cli.add_command(refine)
 
 
 @cli.command(epilog=_example("simsc classify lattice.h5 --json", "simsc classify centres.xyz --length-unit nm"))

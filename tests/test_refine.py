@@ -1,15 +1,17 @@
 """Cells and spacings from maps of simulated crystals of known ones; expected peaks against brute force."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import lattice_ball
+from conftest import lattice_ball, simsc
 
 from simsc.build.close_packed import close_packed
 from simsc.core.cell import Cell
 from simsc.core.correlation_map import CorrelationMap
 from simsc.core.errors import InputError
+from simsc.core.files import write_map
 from simsc.core.superlattice import Superlattice
 from simsc.correlation.engine import correlate
 from simsc.correlation.peaks import expected_peaks, expected_peaks_of_cell
@@ -17,6 +19,7 @@ from simsc.correlation.shells import shells_of_crystal
 from simsc.refine.cell import refine_cell
 from simsc.refine.lattice import in_basis, nearest_basis, reduced_basis
 from simsc.refine.spacing import refine_spacing
+from simsc.refine.uncertainty import bootstrap, split
 
 Q2 = np.arange(0.4, 0.9001, 0.005)
 DELTA = np.linspace(0, 180, 361)
@@ -160,6 +163,63 @@ def test_spacing_of_balls(structure, stacking):
         assert abs(fit.d_nn_nm - 16.0) < abs(mean.d_nn_nm - 16.0) < 0.3
 
 
+def test_parts_and_refits(pillar_1_map, pillar_1_fit):
+    """Standard errors follow the noise that was put in: twice the noise, twice the errors."""
+    coarse = replace(
+        pillar_1_map,
+        delta_deg=DELTA[::3],
+        ccf=pillar_1_map.ccf[:, ::3],
+        coverage=pillar_1_map.coverage[:, ::3],
+    )
+
+    def refine(maps):
+        return refine_cell(maps, reference=pillar_1_fit.cell, radius_nm=7.4, starts=1)
+
+    def simulate(rng, level=0.1):
+        return [replace(coarse, ccf=coarse.ccf + rng.normal(scale=level, size=coarse.ccf.shape))]
+
+    spread = bootstrap(pillar_1_fit, simulate, refine, n=6)
+    double = bootstrap(pillar_1_fit, lambda rng: simulate(rng, 0.2), refine, n=6)
+    assert np.allclose(double.standard_errors / spread.standard_errors, 2, rtol=0.5)
+    assert (np.abs(spread.bias) < 4 * spread.standard_errors + np.repeat([0.02, 0.1], 3)).all()
+    streams = np.random.default_rng(5).spawn(6)
+    parts = split([simulate(rng) for rng in streams], refine)
+    ratio = parts.standard_errors * np.sqrt(6) / spread.standard_errors
+    assert 0.4 < np.median(ratio) < 2.5
+    with pytest.raises(InputError, match="two independent parts"):
+        split([[coarse]], refine)
+    with pytest.raises(InputError, match="two simulations"):
+        bootstrap(pillar_1_fit, simulate, refine, n=1)
+
+
+def test_commands(tmp_path, pillar_1_map):
+    path = tmp_path / "map.h5"
+    write_map(path, pillar_1_map, {})
+    words = ["--reference", "16.8", "17", "17.8", "58.7", "60.8", "68.5", "--radius", "7.4", "--starts", "1"]
+    done = simsc("refine", "cell", str(path), *words, "--order", "cab", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert_near(np.array(result["primitive"]["parameters"]), PILLAR_1.parameters, 0.03, 0.15)
+    expected = Cell(np.array([[1, 1, -1], [-1, 1, 1], [1, -1, 1]]) @ PILLAR_1.vectors_nm).parameters
+    assert_near(np.array(result["face_centred"]["parameters"]), expected, 0.06, 0.2)
+    text = simsc("refine", "cell", str(path), str(path), *words, "--parts", cwd=tmp_path)
+    assert "primitive: a 16.8" in text.stdout
+    assert "errors, parts" in text.stdout
+    spacing = simsc("refine", "spacing", str(path), "--structure", "fcc", "--method", "mean", "--json", cwd=tmp_path)
+    assert 16 < json.loads(spacing.stdout)["d_nn_nm"] < 18.5
+    for arguments, complaint in (
+        (("cell", str(path), "--reference", "16", "16", "16", "20", "20", "60"), "angles"),
+        (("cell", str(path), "--reference", "4", "4", "4", "60", "60", "60"), "far from all reflections"),
+        (("cell", str(path), "--radius-std", "0.8"), "needs the radius"),
+        (("cell", str(path), "--order", "aab"), "order"),
+        (("spacing", str(tmp_path / "none.h5"), "--structure", "fcc"), "no such file"),
+    ):
+        failed = simsc("refine", *arguments, "--starts" if arguments[0] == "cell" else "--start", "1", cwd=tmp_path)
+        assert failed.returncode == 2
+        assert complaint in failed.stderr
+        assert failed.stderr.count("\n") == 1
+
+
 def test_bad_input_is_refused(pillar_1_map):
     with pytest.raises(InputError, match="forward or mean"):
         refine_cell(pillar_1_map, method="median")
@@ -176,5 +236,9 @@ def test_bad_input_is_refused(pillar_1_map):
         refine_cell(empty)
     rng = np.random.default_rng(1)
     noise = replace(pillar_1_map, ccf=rng.normal(size=pillar_1_map.ccf.shape))
+    rows = {name: getattr(pillar_1_map, name)[:50] for name in ("ccf", "coverage", "radial_profile")}
+    low = replace(pillar_1_map, q2_inv_nm=Q2[:50] - 0.38, **rows)
+    with pytest.raises(InputError, match="first reflection"):
+        refine_cell(low)
     with pytest.raises(InputError, match="no crystal"):
-        refine_cell(noise, starts=2)
+        refine_cell(noise, starts=1)

@@ -14,7 +14,7 @@ from simsc.correlation.peaks import cell_reflections
 from simsc.refine.fit import fit
 from simsc.refine.lattice import in_basis, nearest_basis, reduced_basis
 from simsc.refine.mean import best_mean
-from simsc.refine.model import Reflections, one_of_each_pair, prepare
+from simsc.refine.model import Reflections, check_reach, one_of_each_pair, prepare
 
 METHODS = ("forward", "mean")
 _ONE_NP = np.zeros((1, 3))
@@ -113,6 +113,7 @@ def refine_cell(
     # Of a distorted cell, the shortest of the 111 reflections is the first bright peak.
     d_nn_nm = _SHORTEST * 2 * np.pi / (LAYER_SPACING * min(float(one.q1_inv_nm) for one in maps))
     start = Cell(d_nn_nm * _FCC) if reference is None else reference
+    check_reach(maps, cell_reflections(start, _ONE_NP, 2 * float(max(one.q1_inv_nm for one in maps)))[0])
     if method == "mean":
         return _by_mean(maps, start, seed)
     data = [prepare(one, radius_nm, radius_std_nm) for one in maps]

@@ -12,6 +12,7 @@ is C times the radial profile: eq. 2 of Lapkin et al. (ACS Nano 2025, 19, 42881)
 nearly nothing at the zeros of the form factor.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,6 +24,7 @@ from simsc.scattering.form_factor import sphere_amplitude
 
 CLEAR_OF_SELF_DEG = 15.0
 _KNOTS, _KNOTS_KNOWN = 6, 3
+_FAR = 0.15  # relative distance from a reflection at which a start is no start
 _REACH = 4.5  # widths to which a peak is followed
 
 
@@ -76,8 +78,15 @@ def prepare(correlation: CorrelationMap, radius_nm: float | None = None, radius_
         radius_std_nm: its standard deviation, nm.
 
     Raises:
-        InputError: if the map leaves no points to fit.
+        InputError: if the map leaves no points to fit, or for a radius that is none.
     """
+    if radius_nm is None and radius_std_nm:
+        raise InputError("a standard deviation of the core radius needs the radius itself")
+    if radius_nm is not None and not (0 < radius_nm < np.inf and 0 <= radius_std_nm <= radius_nm / 4):
+        raise InputError(
+            f"the core radius must be positive and its standard deviation at most a quarter of it (nm), got "
+            f"{radius_nm:g} and {radius_std_nm:g}"
+        )
     delta = correlation.delta_deg
     clear = (delta > CLEAR_OF_SELF_DEG) & (delta < 180 - CLEAR_OF_SELF_DEG)
     angle = np.radians(delta[clear])
@@ -105,6 +114,24 @@ def prepare(correlation: CorrelationMap, radius_nm: float | None = None, radius_
     hats = np.array([np.interp(q2, knots, row) for row in np.eye(len(knots))]).T
     signal = np.where(usable, ccf * profile[:, None], 0.0)
     return FitData(correlation.q1_inv_nm, q2, angle, signal, weight, hats * (known / known.max())[:, None])
+
+
+def check_reach(maps: Sequence[CorrelationMap], g_inv_nm: np.ndarray) -> None:
+    """Raise an `InputError` unless maps are where the reflections (n, 3), nm⁻¹, of a start are."""
+    lengths = np.linalg.norm(g_inv_nm, axis=1)
+    for one in maps:
+        low, high = float(one.q2_inv_nm[0]), float(one.q2_inv_nm[-1])
+        nearest = float(lengths[np.abs(lengths - one.q1_inv_nm).argmin()]) if len(lengths) else np.inf
+        if not abs(nearest / one.q1_inv_nm - 1) < _FAR:
+            raise InputError(
+                f"q1 = {one.q1_inv_nm:g} nm⁻¹ is far from all reflections of the start, the nearest of which lies at "
+                f"{nearest:.4g} nm⁻¹; give another start"
+            )
+        if not (low < lengths.max() and high > (1 - _FAR) * lengths.min()):
+            raise InputError(
+                f"the map goes from q2 = {low:g} to {high:g} nm⁻¹; the first reflection of the start lies at "
+                f"{lengths.min():.4g} nm⁻¹"
+            )
 
 
 def blurred(data: FitData, width_q_inv_nm: float, width_delta: float) -> FitData:
@@ -147,6 +174,8 @@ def peaks(data: FitData, reflections: Reflections, width_inv_nm: float, mosaic: 
     radial = np.hypot(width_inv_nm, data.blur[0])
     distance = np.where(reflections.first, (data.q1_inv_nm - length) ** 2 / (2 * width_inv_nm**2), np.inf)
     # A sphere q1 that misses all reflections sees the nearest best.
+    if not np.isfinite(distance).any():
+        return np.zeros((1, len(data.q2_inv_nm), len(data.delta)))
     near = np.flatnonzero(distance < distance.min() + _REACH**2 / 2)
     far = np.flatnonzero(length < data.q2_inv_nm[-1] + _REACH * radial)
     first = reflections.strength[near] * np.exp(distance.min() - distance[near])
@@ -221,8 +250,7 @@ def one_of_each_pair(g: np.ndarray) -> np.ndarray:
 
 def _mean_amplitude(q_inv_nm: np.ndarray, radius_nm: float, radius_std_nm: float) -> np.ndarray:
     nodes, weights = np.polynomial.hermite_e.hermegauss(9)
-    radii = np.maximum(radius_nm + radius_std_nm * nodes, 1e-3)
-    return sphere_amplitude(q_inv_nm[:, None], radii) @ weights / weights.sum()
+    return sphere_amplitude(q_inv_nm[:, None], np.abs(radius_nm + radius_std_nm * nodes)) @ weights / weights.sum()
 
 
 def _step(axis: np.ndarray) -> float:

@@ -12,7 +12,7 @@ from simsc.core.errors import InputError
 from simsc.correlation.peaks import cell_reflections, expected_peaks, rod_arcs, structure_cell
 from simsc.refine.fit import fit
 from simsc.refine.mean import best_mean
-from simsc.refine.model import Reflections, one_of_each_pair, prepare
+from simsc.refine.model import Reflections, check_reach, one_of_each_pair, prepare
 
 STRUCTURES = ("fcc", "hcp", "r-hcp")
 Structure = Literal["fcc", "hcp", "r-hcp"]
@@ -41,6 +41,11 @@ class SpacingFit:
     method: str
     score: float
     width_inv_nm: float | None = None
+
+    @property
+    def parameters(self) -> np.ndarray:
+        """(1,) nearest-neighbour distance, nm."""
+        return np.array([self.d_nn_nm])
 
     @property
     def a_fcc_nm(self) -> float:
@@ -86,6 +91,7 @@ def refine_spacing(
     if start_nm is not None and not 0 < start_nm < np.inf:
         raise InputError(f"the start must be a positive number (nm), got {start_nm:g}")
     start = start_nm or 2 * np.pi / (LAYER_SPACING * maps[0].q1_inv_nm)
+    check_reach(maps, _crystal(structure, start, 2 * maps[0].q1_inv_nm, 0.01).g_inv_nm)
     if method == "mean":
         return _by_mean(maps, structure, start)
     data = [prepare(one, radius_nm, radius_std_nm) for one in maps]

@@ -1,0 +1,179 @@
+"""The commands `simsc refine …`: the unit cell and the nearest-neighbour distance from correlation maps."""
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+import numpy as np
+
+from simsc.cli_options import PATH, example
+from simsc.core.cell import Cell
+from simsc.core.files import read_map
+from simsc.refine.cell import METHODS, CellFit, refine_cell
+from simsc.refine.spacing import STRUCTURES, Structure, refine_spacing
+from simsc.refine.uncertainty import split
+
+_MAPS = click.argument("maps", metavar="MAP...", type=PATH, nargs=-1, required=True)
+_METHOD = click.option(
+    "--method",
+    type=click.Choice(METHODS),
+    default="forward",
+    show_default=True,
+    help="forward fits all peaks; mean maximises the mean CCF at the expected positions, which is biased.",
+)
+_RADIUS = click.option("--radius", "radius_nm", type=float, help="Mean core radius, nm: needed for small crystals.")
+_RADIUS_STD = click.option(
+    "--radius-std", "radius_std_nm", type=float, default=0.0, show_default=True, help="Its standard deviation, nm."
+)
+_PARTS = click.option(
+    "--parts",
+    is_flag=True,
+    help="The maps are of independent parts of the data: add standard errors from refining each alone.",
+)
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+_NAMES = ("a", "b", "c", "α", "β", "γ")
+
+
+@click.group()
+def refine() -> None:
+    """Refine a unit cell or a nearest-neighbour distance from correlation maps."""
+
+
+@refine.command(
+    epilog=example(
+        "simsc refine cell map.h5 --radius 7.4 --radius-std 0.8",
+        "simsc refine cell q1_0.435.h5 q1_0.46.h5 --reference 16.8 17.0 17.8 58.7 60.8 68.5 --json",
+    )
+)
+@_MAPS
+@_METHOD
+@click.option(
+    "--reference",
+    type=float,
+    nargs=6,
+    help="a b c α β γ of a primitive cell to start from, in whose basis the result is given; the default is fcc.",
+)
+@click.option(
+    "--order", default="abc", show_default=True, help="Of the edges of the face-centred cell; Table 1's are cab or bac."
+)
+@_RADIUS
+@_RADIUS_STD
+@click.option("--starts", type=click.IntRange(min=1), default=24, show_default=True, help="Strained cells to start at.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Of the starts.")
+@_PARTS
+@_JSON
+def cell(
+    maps: tuple[Path, ...],
+    method: Literal["forward", "mean"],
+    reference: tuple[float, float, float, float, float, float] | None,
+    order: str,
+    radius_nm: float | None,
+    radius_std_nm: float,
+    starts: int,
+    seed: int,
+    parts: bool,
+    as_json: bool,
+) -> None:
+    """Refine the primitive cell of a crystal from one MAP or several, such as with different q1."""
+    start = None if reference is None else Cell.from_parameters(*reference)
+    read = [read_map(path) for path in maps]
+    fit = refine_cell(read, method, start, radius_nm, radius_std_nm, starts, seed)
+    cells = {
+        "primitive": (fit.parameters, fit.standard_errors),
+        "reduced": fit.reduced,
+        "face_centred": fit.face_centred(order),
+    }
+    result: dict[str, Any] = {"method": method, "score": fit.score}
+    result |= {"width_inv_nm": fit.width_inv_nm, "mosaic_deg": fit.mosaic_deg}
+    result |= {name: _with_errors(*values) for name, values in cells.items()}
+    if parts:
+        spread = split(
+            [[one] for one in read],
+            lambda part: refine_cell(part, method, fit.cell, radius_nm, radius_std_nm, starts=1),
+        )
+        result["primitive"]["standard_errors_of_parts"] = spread.standard_errors.tolist()
+    if as_json:
+        click.echo(json.dumps(result))
+        return
+    click.echo(_summary(fit))
+    for name, values in cells.items():
+        click.echo(f"{name.replace('_', '-'):>13}: {_row(*values)}")
+    if parts:
+        click.echo(f"errors, parts: {_row(spread.standard_errors, None)}")
+
+
+@refine.command(
+    epilog=example("simsc refine spacing map.h5 --structure r-hcp --radius 7.4 --radius-std 0.8"),
+)
+@_MAPS
+@click.option("--structure", type=click.Choice(STRUCTURES), required=True, help="How layers are stacked.")
+@_METHOD
+@click.option("--start", "start_nm", type=float, help="Distance to start from, nm; the default has 111 at q1.")
+@_RADIUS
+@_RADIUS_STD
+@_PARTS
+@_JSON
+def spacing(
+    maps: tuple[Path, ...],
+    structure: Structure,
+    method: Literal["forward", "mean"],
+    start_nm: float | None,
+    radius_nm: float | None,
+    radius_std_nm: float,
+    parts: bool,
+    as_json: bool,
+) -> None:
+    """Refine the nearest-neighbour distance of a close-packed crystal from one MAP or several."""
+    read = [read_map(path) for path in maps]
+    fit = refine_spacing(read, structure, method, start_nm, radius_nm, radius_std_nm)
+    result: dict[str, Any] = {
+        "method": method,
+        "score": fit.score,
+        "structure": structure,
+        "d_nn_nm": fit.d_nn_nm,
+        "standard_error_nm": None if np.isnan(fit.standard_error_nm) else fit.standard_error_nm,
+        "a_fcc_nm": fit.a_fcc_nm,
+        "c_hcp_nm": fit.c_hcp_nm,
+        "width_inv_nm": fit.width_inv_nm,
+    }
+    if parts:
+        spread = split(
+            [[one] for one in read],
+            lambda part: refine_spacing(part, structure, method, fit.d_nn_nm, radius_nm, radius_std_nm),
+        )
+        result["standard_error_of_parts_nm"] = float(spread.standard_errors[0])
+    if as_json:
+        click.echo(json.dumps(result))
+        return
+    error = "" if result["standard_error_nm"] is None else f" ± {fit.standard_error_nm:.2g}"
+    click.echo(f"d_NN {fit.d_nn_nm:.4f}{error} nm ({structure}; a_fcc {fit.a_fcc_nm:.4f}, c_hcp {fit.c_hcp_nm:.4f} nm)")
+    if parts:
+        click.echo(f"standard error from the parts: {spread.standard_errors[0]:.2g} nm")
+    click.echo(_score(method, fit.score))
+
+
+def _with_errors(parameters: np.ndarray, errors: np.ndarray) -> dict[str, list[float | None]]:
+    return {
+        "parameters": parameters.tolist(),
+        "standard_errors": [None if np.isnan(error) else float(error) for error in errors],
+    }
+
+
+def _row(parameters: np.ndarray, errors: np.ndarray | None) -> str:
+    words = []
+    for k, name in enumerate(_NAMES):
+        digits, unit = (3, " nm") if k < 3 else (2, "°")
+        error = "" if errors is None or np.isnan(errors[k]) else f" ± {errors[k]:.{digits}f}"
+        words.append(f"{name} {parameters[k]:.{digits}f}{error}{unit}")
+    return ", ".join(words)
+
+
+def _summary(fit: CellFit) -> str:
+    if fit.width_inv_nm is None:
+        return _score(fit.method, fit.score)
+    return f"{_score(fit.method, fit.score)}; σ of peaks {fit.width_inv_nm:.4f} nm⁻¹, mosaic {fit.mosaic_deg:.2f}°"
+
+
+def _score(method: str, score: float) -> str:
+    return f"{100 * score:.1f} % of the map explained" if method == "forward" else f"mean CCF {score:.3f}"
