@@ -7,14 +7,13 @@ import numpy as np
 from scipy import optimize
 
 from simsc.core.errors import InputError
-from simsc.refine.model import FitData, Reflections, blurred, peaks, residuals
+from simsc.refine.model import FitData, Reflections, blurred, brightest, peaks, residuals
 
 # Widths of Bragg peaks (nm⁻¹) and mosaic spreads (radians) that are looked for, and those to start from.
 _WIDTHS, _START = np.array([[3e-4, 0.1], [1e-4, 0.2]]), (0.01, 0.005)
 _BLUR = (0.012, np.radians(3.0))
 _MIDDLE_BLUR = 0.3  # of the above
 _KEPT = 3
-_BLOCK = 4.0  # standard deviations of a peak
 
 # From shape parameters, the largest |g| and the width of peaks, both nm⁻¹.
 Crystal = Callable[[np.ndarray, float, float], Reflections]
@@ -111,35 +110,27 @@ class _Problem:
         return results
 
     def covariance(self, data: Sequence[FitData], x: np.ndarray, scale: float) -> np.ndarray:
-        """Return the covariance from the scatter of the residuals, which within a peak go together.
+        """Return the covariance from the scatter of the residuals, which go together within a reflection.
 
-        The sandwich of a robust estimate, A⁻¹ B A⁻¹, with sums over blocks of the size of a peak in B (Δ and 180° − Δ
-        in one, since Friedel's law makes them equal).
+        The sandwich A⁻¹ B A⁻¹ of a robust estimate, with one sum a reflection g2 in B, over all Δ and maps: what shifts
+        one, such as interference with the tails of others, shifts it wherever it is seen.
         """
         at, steps = self.residuals(data, x), np.concatenate([np.full(len(x) - 2, 1e-2 * self._step), [0.01, 0.01]])
         plus = [self.residuals(data, x + step) for step in np.diag(steps)]
         minus = [self.residuals(data, x - step) for step in np.diag(steps)]
-        curvature, scatter, blocks = np.zeros((len(x), len(x))), np.zeros((len(x), len(x))), 0
+        width, mosaic = np.exp(x[-2:])
+        reflections = self._crystal(x[:-2], max(float(one.q2_inv_nm[-1]) for one in data) + 5 * width, width)
+        curvature, scores = np.zeros((len(x), len(x))), np.zeros((len(x), len(reflections.g_inv_nm)))
         for k, one in enumerate(data):
             jacobian = np.array([(p[k] - m[k]) / (2 * s) for p, m, s in zip(plus, minus, steps, strict=True)])
             weight = 1 / np.sqrt(1 + (at[k] / scale) ** 2)
             flat = jacobian.reshape(len(x), -1)
             curvature += (flat * weight.ravel()) @ flat.T
-            labels = _blocks(one, *np.exp(x[-2:]))
-            scores = np.array([np.bincount(labels.ravel(), (j * weight * at[k]).ravel()) for j in jacobian])
-            scatter += scores @ scores.T
-            blocks += int((scores != 0).any(axis=0).sum())
+            label = brightest(one, reflections, width, mosaic).ravel()
+            scores += [np.bincount(label, (j * weight * at[k]).ravel(), scores.shape[1]) for j in jacobian]
         inverse = np.linalg.pinv(curvature, hermitian=True)
-        return inverse @ scatter @ inverse * blocks / max(blocks - len(x), 1)
-
-
-def _blocks(data: FitData, width: float, mosaic: float) -> np.ndarray:
-    """Return the number of the block (n, m) that each point belongs to."""
-    folded = np.minimum(data.delta, np.pi - data.delta)
-    angle = np.sqrt(2 * (width / data.q2_inv_nm.mean()) ** 2 + 2 * mosaic**2)
-    rows = ((data.q2_inv_nm - data.q2_inv_nm[0]) / (_BLOCK * width)).astype(int)
-    columns = (folded / (_BLOCK * angle)).astype(int)
-    return rows[:, None] * (columns.max() + 1) + columns
+        number = int((scores != 0).any(axis=0).sum())
+        return inverse @ (scores @ scores.T) @ inverse * number / max(number - len(x), 1)
 
 
 def _different(found: list[optimize.OptimizeResult], step: float) -> list[optimize.OptimizeResult]:

@@ -35,7 +35,7 @@ class Reflections:
     Args:
         g_inv_nm: (n, 3) reciprocal vectors, nm⁻¹, each with its Friedel mate.
         strength: (n,) intensity relative to one another.
-        group: (n,) number of the group; each pair of groups has an amplitude of its own.
+        group: (n,) number of the group; each has an amplitude of its own with each first reflection.
         first: (n,) bool, which ones to take as the first of a pair. One of each Friedel pair is enough, and one of what
             looks alike.
     """
@@ -162,7 +162,9 @@ def blurred(data: FitData, width_q_inv_nm: float, width_delta: float) -> FitData
 
 
 def peaks(data: FitData, reflections: Reflections, width_inv_nm: float, mosaic: float) -> np.ndarray:
-    """Return the model of the map (n_columns, n, m), one column for each pair of groups, without the envelope.
+    """Return the model of the map (n_columns, n, m), without the envelope: a column for each amplitude.
+
+    Sharp maps have one for each first reflection and group of second ones, blurred maps for each pair of groups.
 
     Args:
         data: which q1, q2 and Δ.
@@ -170,31 +172,76 @@ def peaks(data: FitData, reflections: Reflections, width_inv_nm: float, mosaic: 
         width_inv_nm: σ of a Bragg peak, nm⁻¹.
         mosaic: standard deviation η of the orientation about each of two axes, radians.
     """
-    length = np.linalg.norm(reflections.g_inv_nm, axis=1)
-    radial = np.hypot(width_inv_nm, data.blur[0])
-    distance = np.where(reflections.first, (data.q1_inv_nm - length) ** 2 / (2 * width_inv_nm**2), np.inf)
-    # A sphere q1 that misses all reflections sees the nearest best.
-    if not np.isfinite(distance).any():
+    near, far = _within_reach(data, reflections, width_inv_nm)
+    if len(near) == 0 or len(far) == 0:
         return np.zeros((1, len(data.q2_inv_nm), len(data.delta)))
-    near = np.flatnonzero(distance < distance.min() + _REACH**2 / 2)
-    far = np.flatnonzero(length < data.q2_inv_nm[-1] + _REACH * radial)
-    first = reflections.strength[near] * np.exp(distance.min() - distance[near])
-    second = reflections.strength[far] / length[far] ** 2
-    rows = np.exp(-((data.q2_inv_nm[:, None] - length[far]) ** 2) / (2 * radial**2)) * second
-    unit = reflections.g_inv_nm / length[:, None]
-    cosine = np.clip(unit[far] @ unit[near].T, -1, 1)
-    variance = (
-        width_inv_nm**2 * (1 / length[far, None] ** 2 + 1 / length[near] ** 2) + 2 * mosaic**2 + data.blur[1] ** 2
-    )
+    rows = _along_q2(data, reflections, far, width_inv_nm)
     columns = []
-    for one in np.unique(reflections.group[near]):
-        of_one = reflections.group[near] == one
+    # How much of each first reflection the sphere q1 cuts hangs on tails of peaks, which are not Gaussian.
+    each = reflections.group[near] if any(data.blur) else np.arange(len(near))
+    for one in np.unique(each):
+        first = near[each == one]
         for two in np.unique(reflections.group[far]):
-            of_two = reflections.group[far] == two
-            part = np.ix_(of_two, of_one)
-            kernel = _ring(data.delta, cosine[part], 1 / variance[part]) @ first[of_one]
-            columns.append(rows[:, of_two] @ kernel)
+            second = reflections.group[far] == two
+            columns.append(rows[:, second] @ _along_delta(data, reflections, first, far[second], width_inv_nm, mosaic))
     return np.array(columns)
+
+
+def brightest(data: FitData, reflections: Reflections, width_inv_nm: float, mosaic: float) -> np.ndarray:
+    """Return the number (n, m) of the second reflection that the model puts most of each point down to.
+
+    Of a Friedel pair it is always the same one; other arguments as for `peaks`.
+    """
+    near, far = _within_reach(data, reflections, width_inv_nm)
+    rows = _along_q2(data, reflections, far, width_inv_nm)
+    columns = _along_delta(data, reflections, near, far, width_inv_nm, mosaic)
+    canonical = np.round(reflections.g_inv_nm, 6)
+    canonical *= np.where(one_of_each_pair(canonical), 1, -1)[:, None]
+    pair = np.unique(canonical, axis=0, return_inverse=True)[1].ravel()
+    most = np.zeros((len(data.q2_inv_nm), len(data.delta)))
+    label = np.zeros(most.shape, dtype=int)
+    for row, column, number in zip(rows.T, columns, pair[far], strict=True):
+        value = row[:, None] * column
+        label[value > most] = number
+        np.maximum(most, value, out=most)
+    return label
+
+
+def _within_reach(data: FitData, reflections: Reflections, width_inv_nm: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the numbers of the reflections that the spheres q1 and q2 see."""
+    length = np.linalg.norm(reflections.g_inv_nm, axis=1)
+    distance = np.where(reflections.first, np.abs(data.q1_inv_nm - length) / width_inv_nm, np.inf)
+    # A sphere q1 that misses all reflections sees the nearest best.
+    nearest = distance.min(initial=np.inf)
+    near = np.isfinite(distance) & (distance**2 < nearest**2 + _REACH**2)
+    return np.flatnonzero(near), np.flatnonzero(
+        length < data.q2_inv_nm[-1] + _REACH * np.hypot(width_inv_nm, data.blur[0])
+    )
+
+
+def _along_q2(data: FitData, reflections: Reflections, far: np.ndarray, width_inv_nm: float) -> np.ndarray:
+    """Return how much (n, n_far) of each second reflection the spheres q2 see."""
+    length = np.linalg.norm(reflections.g_inv_nm[far], axis=1)
+    radial = np.hypot(width_inv_nm, data.blur[0])
+    return np.exp(-((data.q2_inv_nm[:, None] - length) ** 2) / (2 * radial**2)) * reflections.strength[far] / length**2
+
+
+def _along_delta(
+    data: FitData,
+    reflections: Reflections,
+    near: np.ndarray,
+    far: np.ndarray,
+    width_inv_nm: float,
+    mosaic: float,
+) -> np.ndarray:
+    """Return the correlation (n_far, m) of each second reflection with the first ones, along Δ."""
+    one, two = reflections.g_inv_nm[near], reflections.g_inv_nm[far]
+    length_one, length_two = np.linalg.norm(one, axis=1), np.linalg.norm(two, axis=1)[:, None]
+    exponent = (data.q1_inv_nm - length_one) ** 2 / (2 * width_inv_nm**2)
+    seen = reflections.strength[near] * np.exp(exponent.min() - exponent)
+    cosine = np.clip(two @ one.T / (length_two * length_one), -1, 1)
+    variance = width_inv_nm**2 * (1 / length_two**2 + 1 / length_one**2) + 2 * mosaic**2 + data.blur[1] ** 2
+    return _ring(data.delta, cosine, 1 / variance) @ seen
 
 
 def residuals(data: FitData, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
