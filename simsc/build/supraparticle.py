@@ -202,12 +202,10 @@ class _Polyhedron:
 
         from simsc.build.nanoparticle import circumradius, facets_of_shape
 
-        if len({(b - a) % 3 for a, b in zip(map(ord, letters[:-1]), map(ord, letters[1:]), strict=True)}) > 1:
-            raise InputError(f"stacking {letters!r}: facets are those of a cubic crystal; only fcc can have them")
         cubic, self.distances, _ = facets_of_shape(
             crystal("X", [(0, 0, 0)], spacegroup=225, cellpar=[1] * 3 + [90] * 3), shape, 2.0
         )
-        self.normals = fcc_orientation("ABC" if (ord(letters[1]) - ord(letters[0])) % 3 == 1 else "ACB").apply(cubic)
+        self.normals = fcc_orientation("ABC" if _step(letters[0], letters[1]) == 1 else "ACB").apply(cubic)
         self.circumradius = circumradius(self.normals, self.distances)
 
     def sizes(self, points: np.ndarray) -> np.ndarray:
@@ -245,7 +243,7 @@ def _centre(centre: str | tuple[float, float, float], letters: str, d_nn_nm: flo
     middle = len(letters) // 2
     if isinstance(centre, str):
         own, above = letters[middle], letters[(middle + 1) % len(letters)]
-        step = ("ABC".index(above) - "ABC".index(own)) % 3
+        step = _step(own, above)
         # Lateral places of the sites above and of the third kind, over which there are octahedral holes.
         holes = {
             "site": (0, 0.0),
@@ -277,7 +275,10 @@ def _within(polyhedron: _Polyhedron, letters: str, centre: np.ndarray, size: flo
                 f"{2 * max(-layers[0], layers[-1] + 1) + 1} are needed (see layers_of_ball)"
             ) from None
     kinds = np.array(["ABC".index(letter) for letter in letters])
-    shifts = (kinds[(layers + middle) % len(letters)] - kinds[middle]) / np.sqrt(3)
+    used = kinds[(layers + middle) % len(letters)]
+    if len(polyhedron.normals) and (np.diff(used) % 3 != _step(letters[0], letters[1])).any():
+        raise InputError("facets are those of a cubic crystal: only an fcc stacking can have them")
+    shifts = (used - kinds[middle]) / np.sqrt(3)
     # Rows of NPs along x, cut to the sphere around the polyhedron: row (layer k, number j) ends where the sphere does.
     height = layers * LAYER_SPACING - centre[2]
     j = np.arange(-np.ceil((reach + 3) * 2 / np.sqrt(3)), np.ceil((reach + 3) * 2 / np.sqrt(3)) + 1)
@@ -297,3 +298,8 @@ def _within(polyhedron: _Polyhedron, letters: str, centre: np.ndarray, size: flo
     sizes = polyhedron.sizes(sites)
     inside = sizes <= size
     return sites[inside], sizes[inside]
+
+
+def _step(letter: str, following: str) -> int:
+    """Return 1 or 2: how far a layer is shifted against the one below."""
+    return ("ABC".index(following) - "ABC".index(letter)) % 3
