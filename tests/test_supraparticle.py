@@ -73,7 +73,7 @@ def test_shells_of_hcp(stacking, shells):
         assert ball(stacking, 1.0, diameter_nm=2 * np.sqrt(square)).n == number
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     st.lists(st.sampled_from([1, -1]), min_size=9, max_size=9),
     st.tuples(*[st.floats(-0.5, 0.5)] * 3),
@@ -193,8 +193,16 @@ def test_layers_of_ball_are_enough(size, centre):
     assert len(heights) <= layers
 
 
+@pytest.mark.parametrize("shape", ["sphere", "octahedron", {"111": 1.0, "100": 9.0, "110": 1.2}])
+@pytest.mark.parametrize("centre", ["site", "octahedral", "tetrahedral"])
+def test_any_number_of_nps_is_found_within_these_layers(shape, centre):
+    for n in (*range(1, 60), 500, 2000):
+        layers = layers_of_ball(16.0, n=n, shape=shape)
+        assert ball(twinned_stacking(layers, []), 16.0, n=n, shape=shape, centre=centre).n == n
+
+
 def test_a_stacking_that_is_too_short_and_cannot_repeat_is_refused():
-    with pytest.raises(InputError, match=r"4 layers.*too short: 15 are needed"):
+    with pytest.raises(InputError, match=r"4 layers.*too short: 13 are needed"):
         ball("ABCA", 16.0, diameter_nm=2 * 16.0 * 5.0)
     assert ball("ABCAB" + "CABCA" * 3, 16.0, n=300).n == 300  # ends with A as it begins, but is long enough
 
