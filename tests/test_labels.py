@@ -10,7 +10,9 @@ from scipy.spatial.transform import Rotation
 
 from simsc.build.close_packed import close_packed
 from simsc.build.supraparticle import icosahedral
+from simsc.classify.environment import unstrained
 from simsc.classify.labels import label_layers, label_thermal
+from simsc.classify.neighbours import nearest_neighbours
 from simsc.classify.network import load_network
 from simsc.classify.over_time import (
     averaged,
@@ -52,6 +54,41 @@ def test_classes_of_anti_mackay_icosahedra():
     core, whole = label_thermal(icosahedral(4, 6.2)), label_thermal(icosahedral(4, 6.2, layers=2))
     inside = np.flatnonzero(core.labels != "surface")
     assert (whole.labels[inside] == core.labels[inside]).mean() > 0.99
+
+
+# Lapkin et al., DOI 10.1021/acsnano.5c16138, Table 1: nm and degrees of the primitive cells.
+TABLE_1 = [
+    (16.8, 17.0, 17.8, 58.7, 60.8, 68.5),
+    (17.1, 17.4, 17.8, 57.0, 63.5, 60.9),
+    (18.2, 16.9, 17.0, 61.3, 58.1, 61.3),
+    (18.0, 16.8, 16.9, 61.5, 58.4, 61.6),
+]
+
+
+@pytest.mark.parametrize("parameters", TABLE_1)
+def test_the_strained_cells_of_pillars_are_fcc(parameters, rng):
+    """They are up to 11 % longer one way and shorter another than fcc; NPs vibrate by 5 %."""
+    from ase.geometry import cellpar_to_cell
+
+    vectors = cellpar_to_cell(parameters)
+    pillar = Superlattice(np.zeros((1, 3)), cell=Cell(vectors)).replicate((8, 8, 8))
+    shaken = displaced(pillar, 0.05 * 17, rng)
+    assert (label_thermal(shaken).labels == "fcc").mean() > 0.995
+
+
+def test_strain_is_taken_out_whatever_the_stacking(rng):
+    built = close_packed(PAPER, 6.2)
+    deformation = np.diag([1.06, 0.97, 1 / (1.06 * 0.97)]) + 0.02 * rng.normal(size=(3, 3))
+    strained = Superlattice(built.positions_nm @ deformation, cell=Cell(built.cell.vectors_nm @ deformation))
+    lengths = nearest_neighbours(unstrained(strained)).distances_nm
+    assert np.ptp(nearest_neighbours(strained).distances_nm) > 0.6
+    assert np.ptp(lengths) < 1e-4
+    assert unstrained(strained).cell.volume_nm3 == pytest.approx(strained.cell.volume_nm3)
+    # Bcc is fcc strained by 17 %: it must not become so.
+    corners = np.stack(np.meshgrid(*[np.arange(4.0)] * 3), axis=-1).reshape(-1, 3)
+    bcc = Superlattice(np.concatenate([corners, corners + 0.5]) * 7.1, cell=Cell(4 * 7.1 * np.eye(3)))
+    moved = displaced(bcc, 0.3, rng)
+    assert np.allclose(unstrained(moved).cell.vectors_nm, bcc.cell.vectors_nm, rtol=0.02, atol=0.6)
 
 
 def test_bcc_and_gas_are_neither(rng):
