@@ -37,6 +37,8 @@ def ball(
 ) -> Superlattice:
     """Build a close-packed supraparticle of any stacking, in free space: a ball, or a polyhedron of fcc.
 
+    Takes about 150 bytes of memory an NP: 10⁶ NPs fit anywhere, and take less than a second or two.
+
     Args:
         stacking: "fcc", "hcp", or one letter A, B or C a layer along z. Its middle layer (number L // 2 of L) lies at
             the centre; it repeats where it is shorter than the supraparticle, which it must be able to. For
