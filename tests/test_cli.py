@@ -26,7 +26,7 @@ def simsc(tmp_path):
 
 
 def test_every_command_has_help_with_an_example(simsc):
-    commands = [[name] for name in cli.commands] + [["build", "close-packed"]]
+    commands = [[name] for name in cli.commands] + [["build", name] for name in cli.commands["build"].commands]
     for command in commands:
         result = simsc(*command, "--help")
         assert result.returncode == 0
@@ -155,6 +155,8 @@ BAD = [
     ("scatter l.h5 --radius 7.4 -o i.h5", "overlap at a distance of 6.2 nm; check --radius (nm) and --length-unit"),
     ("correlate l.h5 --radius 7.4 --q1 0.4 -o m.h5", "overlap"),
     ("build close-packed ABC --d-nn 6.2 --radius 5 -o x.h5", "overlap"),
+    ("build ball fcc --twin 9 --d-nn 16 -n 99 -o x.h5", "ends 4 layers from its centre"),
+    ("build pillar --cell 16 16 16 60 60 130 -n 9 -o x.h5", "no cell has the angles"),
 ]
 
 
