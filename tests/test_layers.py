@@ -10,7 +10,7 @@ LAYERS = [
     ["forcefield"],
     ["build", "scattering"],
     ["classify", "correlation", "models"],
-    ["md"],
+    ["refine", "md"],
     ["study"],
     ["report", "hpc"],
     ["doctor", "console"],
