@@ -14,6 +14,8 @@ LAYERS = [
     ["study"],
     ["report", "hpc"],
     ["doctor", "console"],
+    ["cli_common"],
+    ["cli_classify"],
     ["cli"],
 ]
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
