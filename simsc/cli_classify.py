@@ -47,7 +47,7 @@ _PATIENCE_S = 20.0  # with a Dask scheduler that does not answer
 )  # fmt: skip
 @LENGTH_UNIT
 @click.option("--every-ns", type=click.FloatRange(min=0, min_open=True), help="Time between two frames of FILE, ns.")
-@click.option("--periodic", help="Periodic cell vectors, such as abc, ab or none; the default is what FILE tells.")
+@click.option("--periodic", help="Periodic cell vectors, as abc, ab or none, if FILE does not tell (then: all).")
 @click.option(
     "--frames", "frames_text", help="first:last:step from 0, the last included, or one number; -1 is the end."
 )

@@ -178,9 +178,9 @@ def _selected(universe: Any, selection: str | None) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             chosen = universe.select_atoms(selection)
-    except NoDataError as error:
+    except (NoDataError, AttributeError) as error:
         raise InputError(f"--select {selection!r}: the file does not tell that of its atoms ({_line(error)})") from None
-    except (SelectionError, AttributeError, ValueError, TypeError) as error:
+    except (SelectionError, ValueError, TypeError) as error:
         raise InputError(f"--select {selection!r}: {_line(error)}") from None
     if len(chosen) == 0:
         raise InputError(f"--select {selection!r}: matches none of {len(universe.atoms)} atoms")

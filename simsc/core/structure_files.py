@@ -220,20 +220,23 @@ class _AseSource:
         if path.suffix.lower() in _LAMMPS_DATA:
             _check_style(path)
         self._n = 0
-        for _ in self._images(slice(None)):
+        self._first: Any = None
+        for atoms in self._images(slice(None)):
+            self._first = self._first or atoms
             self._n += 1
 
     def __len__(self) -> int:
         return self._n
 
     def frames(self, numbers: Sequence[int]) -> Iterator[RawFrame]:
-        for atoms in self._images(slice(numbers[0], numbers[-1] + 1, _step(numbers))):
-            self._read = atoms
+        for number, atoms in enumerate(self._images(slice(numbers[0], numbers[-1] + 1, _step(numbers)))):
+            if number == 0:
+                self._first = atoms
             known = atoms.pbc.any() or np.any(atoms.cell)
             yield RawFrame(atoms.positions, np.array(atoms.cell) if known else None, atoms.pbc, np.nan)
 
     def atoms(self) -> AtomTable:
-        return _table_of_ase(self._read)
+        return _table_of_ase(self._first)
 
     def _images(self, which: slice) -> Iterator[Any]:
         import ase.io
@@ -268,13 +271,17 @@ class _DumpSource:
             frame = self._dump.read(number)
             if self._first is None:
                 self._first = frame
-                if len(numbers) > 1 and "id" not in frame.columns:
-                    raise InputError(f"{self.path}: has no column id, without which atoms cannot be followed")
-            elif len(frame.positions) == len(self._first.positions) and not np.array_equal(
-                frame.columns["id"].astype(int), self._first.columns["id"].astype(int)
-            ):
-                raise InputError(f"{self.path}: frame {number} has other atoms than frame {numbers[0]}")
+            if len(numbers) > 1 and "id" not in frame.columns:
+                raise InputError(f"{self.path}: has no column id, without which atoms cannot be followed")
+            if not self._same(frame):
+                raise InputError(f"{self.path}: frame {number} has other atoms than the first")
             yield RawFrame(frame.positions, frame.vectors, frame.periodic, frame.time_ns)
+
+    def _same(self, frame: DumpFrame) -> bool:
+        """Tell whether a frame has the atoms of the first one; what has another number of them is told elsewhere."""
+        assert self._first is not None
+        one, other = (f.columns.get("id", np.empty(0)).astype(int) for f in (self._first, frame))
+        return len(one) != len(other) or np.array_equal(one, other)
 
     def atoms(self) -> Any:
         assert self._first is not None
