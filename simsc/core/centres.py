@@ -20,14 +20,14 @@ class AtomTable:
     """What a file tells about its atoms.
 
     Args:
-        types: (n,) names or numbers of their types.
+        types: (n,) names or numbers of their types; None where unknown.
         masses: (n,) in any unit; None where unknown.
         molecules: (n,) number of the molecule of each; None where unknown, negative for none.
         elements: (n,) symbols of elements; None where unknown.
         ids: (n,) numbers of the atoms; None for 1, 2, 3, …
     """
 
-    types: np.ndarray
+    types: np.ndarray | None = None
     masses: np.ndarray | None = None
     molecules: np.ndarray | None = None
     elements: np.ndarray | None = None
@@ -37,14 +37,15 @@ class AtomTable:
         """Return an `MDAnalysis.Universe` of these atoms, at some positions (n, 3); a molecule is a residue."""
         import MDAnalysis  # its import takes a second
 
-        n = len(self.types)
+        n = len(positions)
         molecules = np.zeros(n, dtype=int) if self.molecules is None else self.molecules
         numbers, residues = np.unique(molecules, return_inverse=True)
         universe = MDAnalysis.Universe.empty(
             n, n_residues=len(numbers), atom_resindex=residues, residue_segindex=[0] * len(numbers), trajectory=True
         )
-        universe.add_TopologyAttr("types", self.types.astype(str).astype(object))
-        universe.add_TopologyAttr("names", self.types.astype(str).astype(object))
+        if self.types is not None:
+            for attribute in ("types", "names"):
+                universe.add_TopologyAttr(attribute, self.types.astype(str).astype(object))
         universe.add_TopologyAttr("ids", np.arange(1, n + 1) if self.ids is None else self.ids)
         if self.molecules is not None:
             universe.add_TopologyAttr("resids", numbers)
@@ -96,7 +97,7 @@ def choose_centres(atoms: Any, selection: str | None, kind: Kind) -> Centres:
     """
     table = atoms[0] if isinstance(atoms, tuple) else None
     if kind == "site" and selection is None:
-        n = len(atoms.atoms) if table is None else len(table.types)
+        n = len(atoms.atoms) if table is None else len(atoms[1])
         return Centres(np.arange(n), None, (), np.ones(n))
     universe = atoms if table is None else table.universe(atoms[1])
     chosen = _selected(universe, selection)

@@ -54,7 +54,7 @@ class _Source(Protocol):
         """What is known of the atoms: an `AtomTable`, or an `MDAnalysis.Universe`."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Reading:
     """How to read files of other programs.
 
@@ -180,10 +180,12 @@ def chosen_frames(text: str | None, n: int, path: Path) -> range:
     single = len(parts) == 1
     try:
         first, last, step = (int(part) if part.strip() else None for part in parts + [""] * (3 - len(parts)))
+        if single and first is None:
+            raise ValueError
     except ValueError:
         raise InputError(f"--frames {text!r}: needs first:last:step, such as 0:-1:10, or one number") from None
     begin = 0 if first is None else first + n * (first < 0)
-    end = begin if single and text.strip() else n - 1 if last is None else last + n * (last < 0)
+    end = begin if single else n - 1 if last is None else last + n * (last < 0)
     step = 1 if step is None else step
     if step < 1 or end < begin:
         raise InputError(f"--frames {text!r}: needs first ≤ last and a step of at least 1")
@@ -298,7 +300,7 @@ class _DumpSource:
             return known
         molecules = columns["mol"].astype(int) if "mol" in columns else None
         return AtomTable(
-            columns.get("type", np.full(n, "1")),
+            columns.get("type"),
             columns["mass"].astype(float) if "mass" in columns else None,
             None if molecules is None else np.where(molecules > 0, molecules, -1),
             columns.get("element"),
@@ -362,12 +364,13 @@ class _MdaSource:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 if isinstance(self._topology, AtomTable):
-                    n = len(self._topology.types)
-                    self._universe = self._topology.universe(np.zeros((n, 3)))
+                    assert self._topology.types is not None
+                    self._universe = self._topology.universe(np.zeros((len(self._topology.types), 3)))
                 else:
                     self._universe = self._topology
                 self._universe.load_new(str(path))
                 self._n = len(self._universe.trajectory)
+                self._has_time = path.suffix.lower() in _STATES_TIME and not _is_dcd_of_lammps(path)
         except Exception as error:  # MDAnalysis's readers raise whatever their parsing met
             raise InputError(f"{path}: MDAnalysis {MDAnalysis.__version__} cannot read it ({_reason(error)})") from None
 
@@ -377,14 +380,13 @@ class _MdaSource:
     def frames(self, numbers: Sequence[int]) -> Iterator[RawFrame]:
         from MDAnalysis.lib.mdamath import triclinic_vectors
 
-        ending = self.path.suffix.lower()
         for number in numbers:
             try:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")
                     ts = self._universe.trajectory[number]
                     sides = ts.dimensions
-                    time_ns = float(ts.time) * _NS_PER_PS if ending in _STATES_TIME else np.nan
+                    time_ns = float(ts.time) * _NS_PER_PS if self._has_time else np.nan
             except Exception as error:
                 raise InputError(f"{self.path}: frame {number} cannot be read ({_reason(error)})") from None
             vectors = None
@@ -408,6 +410,12 @@ def _topology(path: Path) -> Any:
             return MDAnalysis.Universe(str(path))
     except Exception as error:
         raise InputError(f"{path}: MDAnalysis {MDAnalysis.__version__} cannot read it ({_reason(error)})") from None
+
+
+def _is_dcd_of_lammps(path: Path) -> bool:
+    """Tell whether LAMMPS wrote a DCD file: in its own unit of time, whatever that was, where others expect AKMA's."""
+    with open(path, "rb") as file:
+        return path.suffix.lower() == ".dcd" and b"Written by LAMMPS" in file.read(256)
 
 
 def _check_style(path: Path) -> None:
