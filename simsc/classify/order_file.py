@@ -58,9 +58,9 @@ def write_order(
     times_ns = np.full(n_frames, np.nan)
     classes: tuple[str, ...] = ()
     with (
-        streamed_hdf5(out / "order.h5", ORDER, origin) as file,
         whole_file(out / "counts.csv") as partial,
         open(partial, "w", newline="", encoding="utf-8") as table,
+        streamed_hdf5(out / "order.h5", ORDER, origin) as file,
     ):
         writer = csv.writer(table)
         done = 0

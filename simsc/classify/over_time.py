@@ -20,7 +20,6 @@ from simsc.core.superlattice import Frame, Superlattice
 
 _AHEAD = 64  # frames that are being worked on at a time; bounds memory
 _WORTH_PROCESSES = 50_000  # NPs in all frames; a process takes two seconds to start, and 1000 of them one
-_STEADY = 0.5  # mean of exp(2πi x) over moves x in units of the cell; 0.7 for a Gaussian of 0.13, 0 for all the cell
 _FLOOR = 1e-6  # of a probability, so that no single frame decides
 _LEAST_EVIDENCE = 3.0  # log-likelihood of a change against none, beyond log F for the choice of its frame
 
@@ -164,14 +163,14 @@ def averaged(frames: Sequence[Superlattice]) -> Superlattice:
 
     Averaged are the places within the cell, and the cell itself, so that a cell that breathes blurs nothing; drift of
     all NPs together is taken off, and in free space rotation too. Cells that differ by a choice of vectors only, as
-    after a flip of a sheared box, are written alike first. NPs may be wrapped into the cell or not.
+    after a flip of a sheared box, are written alike first. NPs may be wrapped into the cell or not; where one moves by
+    half the cell or more meanwhile, as when a layer slides, its mean place means nothing.
 
     Args:
         frames: the same NPs, in cells with the same periodic directions, or all in free space.
 
     Raises:
-        InputError: if there is not the same number of NPs, or an NP wanders across the cell, so that its mean place is
-            not defined.
+        InputError: if there is not the same number of NPs, or the cell changes beyond recognition.
     """
     first = frames[0]
     if any(frame.n != first.n for frame in frames):
@@ -195,10 +194,6 @@ def averaged(frames: Sequence[Superlattice]) -> Superlattice:
     drift = np.where(periodic, np.angle(turns.mean(axis=1)) / (2 * np.pi), moved.mean(axis=1))
     moved -= drift[:, None]
     mean_turn = np.exp(2j * np.pi * moved).mean(axis=0)
-    if (np.abs(mean_turn)[:, periodic] < _STEADY).any():
-        raise InputError(
-            f"NPs wander across the cell within the {len(frames)} frames that are averaged; average over fewer"
-        )
     # Each NP's moves are counted from the middle of where it is, the nearest way round.
     middle = np.where(periodic, np.angle(mean_turn) / (2 * np.pi), 0.0)
     moved -= middle + np.rint(moved - middle) * periodic
