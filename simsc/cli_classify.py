@@ -54,7 +54,9 @@ _PATIENCE_S = 20.0  # with a Dask scheduler that does not answer
 @click.option(
     "--average", type=click.IntRange(min=1), default=1, show_default=True, help="Frames to average centres over."
 )
-@click.option("--jobs", type=click.IntRange(min=1), help="Processes; the default is one a core.")
+@click.option(
+    "--jobs", type=click.IntRange(min=1), help="Processes; the default is one a core, if there is much to do."
+)
 @click.option("--dask", metavar="ADDRESS", help="Scheduler of a Dask cluster to compute on, such as tcp://host:8786.")
 @click.option("-o", "--output", type=PATH, help="Folder for order.h5, counts.csv and summary.json.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -129,7 +131,7 @@ def _folder(output: Path | None) -> Iterator[Path]:
 def _executor(address: str | None, jobs: int | None, n_frames: int, n_nps: int) -> Iterator[Executor | None]:
     """Give where to compute: on a Dask cluster, on processes of this machine, or here (None)."""
     if address is None:
-        with processes(jobs or available_cores(), n_frames, n_nps) as executor:
+        with processes(jobs or available_cores(), n_frames, n_nps if jobs is None else None) as executor:
             yield executor
         return
     if jobs is not None:

@@ -157,6 +157,12 @@ def test_processes_write_the_same(tmp_path):
     assert (tmp_path / "here" / "counts.csv").read_text() == (tmp_path / "there" / "counts.csv").read_text()
 
 
+def test_jobs_of_the_command_line_give_the_same(written):
+    one, other = (simsc("classify", "run.xyz", "--jobs", n, "--json", cwd=written) for n in ("1", "2"))
+    assert one.returncode == other.returncode == 0, other.stderr
+    assert one.stdout == other.stdout
+
+
 def test_a_dask_cluster_writes_the_same(written):
     distributed = pytest.importorskip("distributed", reason="the extra hpc is not installed")
     with distributed.LocalCluster(

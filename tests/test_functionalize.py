@@ -19,6 +19,7 @@ from simsc.build.nanoparticle_file import read_nanoparticle, write_nanoparticle
 from simsc.build.restack import cubic_fcc, fcc_orientation, primitive_fcc
 from simsc.build.surface import hydroxylate
 from simsc.core.errors import InputError
+from simsc.core.structure_files import Reading, StructureFile
 from simsc.forcefield.ligand import load_ligand
 from simsc.forcefield.magnetite import load_magnetite
 from simsc.md.parallel import world
@@ -225,6 +226,24 @@ def test_positions_come_back_from_a_data_file(small, tmp_path):
     centre = np.average(core, axis=0, weights=masses)
     for k in range(4):
         assert np.allclose(apart[k].positions_angstrom, turned[k].apply(small.positions_angstrom - centre), atol=1e-5)
+
+
+def test_nps_of_all_atoms_are_read_from_a_data_file(small, tmp_path):
+    """Molecules of cores come first; cores have their centres of mass on the lattice, ligands cross the boundaries."""
+    lattice = cubic_fcc(6.0)
+    system = dress_all_atom(lattice, [small], Rotation.random(4, rng=np.random.default_rng(1)), load_magnetite())
+    (tmp_path / "s.data").write_text(system.data)
+    file = StructureFile(tmp_path / "s.data", Reading(selection="resid 1:4", centres="molecule"))
+    found = next(file.frames([0])).superlattice
+    assert np.allclose(found.cell.vectors_nm, lattice.cell.vectors_nm)
+    moved = lattice.cell.fractional(found.positions_nm - lattice.positions_nm)
+    # Heavy hydrogens pull the centre a little; without them it is exact.
+    assert np.abs(moved - np.rint(moved)).max() < 1e-4
+    system = topology([small] * 2, np.array([[15.0, 45, 50], [60, 45, 150]]), Rotation.identity(2), load_magnetite())
+    write_data(tmp_path / "light.data", system, np.diag([90.0, 90.0, 200.0]), "two")
+    file = StructureFile(tmp_path / "light.data", Reading(selection="resid 1 2", centres="molecule"))
+    light = next(file.frames([0])).superlattice.positions_nm
+    assert np.allclose(light[1] - light[0], [4.5, 0, 10], atol=1e-6)
 
 
 @pytest.mark.parametrize("damage", ["", "2 atoms\n\nAtoms # full\n\n1 1 1 0 0 0 0\n", "Atoms # full\n\n"])

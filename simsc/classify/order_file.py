@@ -15,7 +15,7 @@ from simsc.core.files import streamed_hdf5, whole_file, write_text
 
 ORDER = "simsc order 2"
 _NEGLIGIBLE = 5e-4  # of an NP that changes class
-_BLOCK_BYTES = 64_000_000  # of probabilities in memory when changes of NPs are looked for
+_BLOCK_BYTES = 16_000_000  # of probabilities in memory when changes of NPs are looked for
 _FOLLOWED = ("hcp", "fcc")  # the change that heals: from, to
 
 

@@ -210,16 +210,16 @@ def _averaged_ball(frames: Sequence[Superlattice]) -> Superlattice:
 
 
 @contextlib.contextmanager
-def processes(workers: int, n_frames: int, n_nps: int) -> Iterator[Executor | None]:
+def processes(workers: int, n_frames: int, n_nps: int | None = None) -> Iterator[Executor | None]:
     """Give a pool of processes where there is enough work for them; else None.
 
     Args:
         workers: how many may be used.
         n_frames: number of frames.
-        n_nps: number of NPs in each.
+        n_nps: number of NPs in each; None for processes however little there is to do.
     """
     workers = min(workers, n_frames)
-    if workers < 2 or n_frames * n_nps < _WORTH_PROCESSES:
+    if workers < 2 or (n_nps is not None and n_frames * n_nps < _WORTH_PROCESSES):
         yield None
         return
     with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as executor:
