@@ -5,8 +5,6 @@ import json
 import re
 import subprocess
 import sys
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 
 import ase.io
 import h5py
@@ -55,7 +53,20 @@ def written(tmp_path):
 
 
 def test_a_trajectory_of_another_program_to_files(written):
-    done = simsc("classify", "run.xyz", "--every-ns", "0.5", "-o", "order", "--json", cwd=written)
+    done = simsc(
+        "classify",
+        "run.xyz",
+        "--every-ns",
+        "0.5",
+        "-o",
+        "order",
+        "--average",
+        "3",
+        "--jobs",
+        "2",
+        "--json",
+        cwd=written,
+    )
     assert done.returncode == 0, done.stderr
     summary = json.loads((written / "order" / "summary.json").read_text())
     assert json.loads(done.stdout) == {"frames": N_FRAMES, "n": 48} | summary
@@ -75,6 +86,12 @@ def test_a_trajectory_of_another_program_to_files(written):
     assert [row["sequence"] for row in rows] == [PAPER] * CHANGE + [HEALED] * 4
     assert float(rows[-1]["fcc_fraction"]) > 0.99 > float(rows[0]["fcc_fraction"])
     assert "classify: done in" in done.stderr
+    (written / "here").mkdir()
+    frames = StructureFile(written / "run.xyz", Reading(every_ns=0.5)).frames(range(N_FRAMES))
+    here = write_order(written / "here", timed_order(frames), N_FRAMES, {"first": 0, "last": 9}, provenance())
+    assert here == summary
+    one, other = (contents(written / name / "order.h5") for name in ("here", "order"))
+    assert all(np.array_equal(one[name], other[name], equal_nan=True) for name in one)
 
 
 def test_a_trajectory_to_the_terminal(written):
@@ -140,27 +157,6 @@ def test_what_is_written_is_what_follows_from_all_frames_at_once(tmp_path, monke
     assert [float(row["hcp_fraction"]) for row in rows] == pytest.approx(mean[:, hcp], abs=1e-4)
     assert [float(row["hcp_standard_error"]) for row in rows] == pytest.approx(error[:, hcp], abs=1e-4)
     assert {row["phase"] for row in rows} == {"hold"}
-
-
-def test_processes_write_the_same(tmp_path):
-    frames = as_frames(healing())
-    for name in ("here", "there"):
-        (tmp_path / name).mkdir()
-    states = {"first": 0, "last": N_FRAMES - 1}
-    here = write_order(tmp_path / "here", timed_order(averages(frames, 3)), N_FRAMES, states, provenance())
-    with ProcessPoolExecutor(2, get_context("spawn")) as executor:
-        ordered = timed_order(averages(iter(frames), 3), executor=executor)
-        there = write_order(tmp_path / "there", ordered, N_FRAMES, states, provenance())
-    assert here == there
-    one, other = (contents(tmp_path / name / "order.h5") for name in ("here", "there"))
-    assert all(np.array_equal(one[name], other[name], equal_nan=True) for name in one)
-    assert (tmp_path / "here" / "counts.csv").read_text() == (tmp_path / "there" / "counts.csv").read_text()
-
-
-def test_jobs_of_the_command_line_give_the_same(written):
-    one, other = (simsc("classify", "run.xyz", "--jobs", n, "--json", cwd=written) for n in ("1", "2"))
-    assert one.returncode == other.returncode == 0, other.stderr
-    assert one.stdout == other.stdout
 
 
 def test_a_dask_cluster_writes_the_same(written):

@@ -191,7 +191,12 @@ def test_gsd(truth, tmp_path):
         assert max(deviation(f.superlattice, t) for f, t in zip(frames, truth, strict=True)) < 1e-5
         assert np.isnan([frame.time_ns for frame in frames]).all()
     with pytest.raises(InputError, match="some atoms belong to no molecule; leave them out with --select"):
-        read(tmp_path / "run.gsd", centres="molecule")
+        read(tmp_path / "run.gsd", centres="molecule", length_unit="nm")
+    with pytest.raises(InputError, match="not known; say with --length-unit"):
+        read(tmp_path / "run.gsd")
+    (tmp_path / "cut.gsd").write_bytes((tmp_path / "run.gsd").read_bytes()[:300])
+    with pytest.raises(InputError, match=r"cut.gsd: gsd cannot read it|cut.gsd: frame 0 cannot be read"):
+        read(tmp_path / "cut.gsd", length_unit="nm")
 
 
 @pytest.fixture(scope="module")
@@ -214,6 +219,24 @@ def test_dumps_are_as_in_the_memory_of_lammps(lammps, name):
     assert max(deviation(f.superlattice, t) for f, t in zip(frames, places, strict=True)) < 1e-4
     if name.startswith("scaled"):
         assert [frame.time_ns for frame in frames] == pytest.approx([0, 1e-5, 2e-5, 3e-5])
+
+
+def test_units_of_dumps(lammps, tmp_path):
+    folder, places, _ = lammps
+    text = (folder / "scaled.lammpstrj").read_text()
+    for units, scale, time_ns in (("metal", 1, 1e-2), ("nano", 10, 10.0)):
+        (tmp_path / "run.dump").write_text(text.replace("real", units, 1))
+        frame = read(tmp_path / "run.dump")[1]
+        assert frame.superlattice.cell.vectors_nm == pytest.approx(scale * places[1].cell.vectors_nm, rel=1e-5)
+        assert frame.time_ns == pytest.approx(time_ns)
+        with pytest.raises(InputError, match="tells its unit of length itself"):
+            read(tmp_path / "run.dump", length_unit="A" if units == "nano" else "nm")
+    (tmp_path / "run.dump").write_text(text.replace("real", "lj", 1))
+    with pytest.raises(InputError, match="not known; say with --length-unit"):
+        read(tmp_path / "run.dump")
+    frame = read(tmp_path / "run.dump", length_unit="nm")[1]
+    assert frame.superlattice.cell.vectors_nm == pytest.approx(10 * places[1].cell.vectors_nm, rel=1e-5)
+    assert np.isnan(frame.time_ns)
 
 
 def test_dcd_and_data_of_lammps(lammps):

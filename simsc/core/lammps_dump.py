@@ -28,7 +28,7 @@ class DumpFrame:
         vectors: (3, 3) edges of the box as rows, in the file's unit.
         periodic: (3,) bool.
         time_ns: time, ns; NaN where the file does not tell.
-        unit: "A" or "nm" where the file tells, else "".
+        unit: "A" or "nm" where the file tells so, "" where it tells nothing, None where it tells another.
     """
 
     columns: dict[str, np.ndarray]
@@ -36,7 +36,7 @@ class DumpFrame:
     vectors: np.ndarray
     periodic: np.ndarray
     time_ns: float
-    unit: str
+    unit: str | None
 
 
 def is_dump(path: Path) -> bool:
@@ -151,7 +151,7 @@ class LammpsDump:
             vectors,
             periodic,
             time * _NS_PER_TIME.get(self.units, np.nan),
-            _UNITS.get(self.units, ""),
+            _UNITS.get(self.units) if self.units else "",
         )
 
 

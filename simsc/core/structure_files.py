@@ -42,7 +42,9 @@ class RawFrame(NamedTuple):
 class _Source(Protocol):
     """A file of other programs."""
 
-    unit: str  # "A" or "nm" where the file tells, else ""
+    @property
+    def unit(self) -> str | None:
+        """Unit of length: "A" or "nm" where the file tells, "" where Å is usual, None where nothing is."""
 
     def __len__(self) -> int:
         """Number of frames."""
@@ -62,7 +64,8 @@ class Reading:
         topology: a file that tells what the atoms are, for trajectories that hold positions only.
         selection: which atoms count, in MDAnalysis's language; None for all.
         centres: what is one NP: each "site", or the atoms of a "molecule", "residue" or "segment".
-        length_unit: "A" or "nm", for files that do not tell; None is Å.
+        length_unit: "A" or "nm", for files that do not tell. None is Å for LAMMPS (whose dumps tell with `dump_modify
+            units yes`), DCD and XYZ; GSD, and dumps in units such as lj, have to be told.
         every_ns: time between two frames, ns, instead of what the file tells.
         periodic: letters of the periodic cell vectors, such as "ab", or "none"; None as the file tells, and all where
             it has a cell and does not tell.
@@ -142,6 +145,8 @@ class StructureFile:
         asked, told = self.reading.length_unit, self._source.unit
         if asked is not None and told and asked != told:
             raise InputError(f"{self.path}: tells its unit of length itself; leave --length-unit out")
+        if asked is None and told is None:
+            raise InputError(f"{self.path}: has a unit of length that is not known; say with --length-unit")
         return asked or told or "A"
 
     def _cell(self, raw: RawFrame) -> Cell | None:
@@ -311,7 +316,7 @@ class _DumpSource:
 class _GsdSource:
     """GSD by its own package: MDAnalysis takes tilts for cosines, and stumbles over rigid bodies with gaps."""
 
-    unit = ""
+    unit = None
 
     def __init__(self, path: Path) -> None:
         self.path = path
