@@ -60,8 +60,6 @@ def test_a_trajectory_of_another_program_to_files(written):
         "0.5",
         "-o",
         "order",
-        "--average",
-        "3",
         "--jobs",
         "2",
         "--json",
