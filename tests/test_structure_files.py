@@ -113,6 +113,23 @@ def test_trajectories_with_a_topology(truth, tmp_path, ending, kind, selection):
         assert frame.time_ns == pytest.approx(0.5 * k, abs=1e-5)
 
 
+@pytest.mark.parametrize("ending", ["xtc", "dcd"])
+def test_trajectories_that_are_cut(truth, tmp_path, ending):
+    write_mda(truth[:1], tmp_path, "top.gro")
+    write_mda(truth, tmp_path, f"run.{ending}")
+    whole = (tmp_path / f"run.{ending}").read_bytes()
+    (tmp_path / f"cut.{ending}").write_bytes(whole[: int(0.6 * len(whole))])
+    reading = {"topology": tmp_path / "top.gro", "selection": "name FE"}
+    if ending == "dcd":
+        with pytest.warns(SimscWarning, match="ends before its time; its 2 whole frames are read"):
+            frames = read(tmp_path / "cut.dcd", **reading)
+    else:
+        with pytest.raises(InputError, match=r"frame 2 cannot be read .*; leave it out with --frames :1$"):
+            read(tmp_path / "cut.xtc", **reading)
+        frames = read(tmp_path / "cut.xtc", [0, 1], **reading)
+    assert max(deviation(f.superlattice, t) for f, t in zip(frames, truth[:2], strict=True)) < 3e-3
+
+
 def test_files_that_have_a_topology_of_their_own(truth, tmp_path):
     for name in ("one.gro", "one.pdb"):
         write_mda(truth[:1], tmp_path, name)

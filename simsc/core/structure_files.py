@@ -6,6 +6,7 @@ and all else by ASE.
 """
 
 import importlib
+import struct
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ import numpy as np
 
 from simsc.core.cell import Cell
 from simsc.core.centres import AtomTable, Centres, Kind, choose_centres
-from simsc.core.errors import InputError, SimscError
+from simsc.core.errors import InputError, SimscError, SimscWarning
 from simsc.core.lammps_dump import DumpFrame, LammpsDump, is_dump
 from simsc.core.superlattice import Frame, Superlattice
 from simsc.core.units import NM_PER_UNIT
@@ -375,9 +376,15 @@ class _MdaSource:
                     self._universe = self._topology
                 self._universe.load_new(str(path))
                 self._n = len(self._universe.trajectory)
+                promised = _frames_promised(path)
                 self._has_time = path.suffix.lower() in _STATES_TIME and not _is_dcd_of_lammps(path)
         except Exception as error:  # MDAnalysis's readers raise whatever their parsing met
             raise InputError(f"{path}: MDAnalysis {MDAnalysis.__version__} cannot read it ({_reason(error)})") from None
+
+        if promised > self._n:
+            warnings.warn(
+                f"{path}: ends before its time; its {self._n} whole frames are read", SimscWarning, stacklevel=2
+            )
 
     def __len__(self) -> int:
         return self._n
@@ -393,7 +400,8 @@ class _MdaSource:
                     sides = ts.dimensions
                     time_ns = float(ts.time) * _NS_PER_PS if self._has_time else np.nan
             except Exception as error:
-                raise InputError(f"{self.path}: frame {number} cannot be read ({_reason(error)})") from None
+                advice = f"; leave it out with --frames :{number - 1}" if number else ""
+                raise InputError(f"{self.path}: frame {number} cannot be read ({_reason(error)}){advice}") from None
             vectors = None
             if sides is not None and np.all(np.asarray(sides)[:3] > 0):
                 vectors = np.asarray(triclinic_vectors(sides, dtype=np.float64), dtype=float)
@@ -421,6 +429,16 @@ def _is_dcd_of_lammps(path: Path) -> bool:
     """Tell whether LAMMPS wrote a DCD file: in its own unit of time, whatever that was, where others expect AKMA's."""
     with open(path, "rb") as file:
         return path.suffix.lower() == ".dcd" and b"Written by LAMMPS" in file.read(256)
+
+
+def _frames_promised(path: Path) -> int:
+    """Return how many frames the head of a DCD file tells; 0 for others."""
+    with open(path, "rb") as file:
+        head = file.read(12)
+    if path.suffix.lower() != ".dcd" or len(head) < 12:
+        return 0
+    _, _, n = struct.unpack("<i4si" if head[:4] == b"\x54\0\0\0" else ">i4si", head)
+    return int(n)
 
 
 def _check_style(path: Path) -> None:
