@@ -17,11 +17,11 @@ import click
 import numpy as np
 
 import simsc
-from simsc.build.close_packed import close_packed
 from simsc.build.finite_crystal import with_normal_radii
 from simsc.classify.neighbours import nearest_distance_nm
+from simsc.cli_build import build
 from simsc.cli_classify import classify
-from simsc.cli_common import LENGTH_UNIT, PATH, example, origin
+from simsc.cli_options import LENGTH_UNIT, OUTPUT, PATH, RADIUS, RADIUS_STD, SEED, example, origin
 from simsc.console import StageProgress, StopRequest
 from simsc.core.errors import InputError, ResourceError, SimscError, SimscWarning, StoppedEarly
 from simsc.core.files import (
@@ -31,7 +31,6 @@ from simsc.core.files import (
     write_error,
     write_intensity,
     write_map,
-    write_superlattice,
     write_text,
 )
 from simsc.core.superlattice import Superlattice
@@ -43,12 +42,6 @@ from simsc.scattering.amplitude import intensity_on_grid
 from simsc.study.schema import Study, preset_names, preset_text, read_study
 
 _POOR_COVERAGE = 0.5
-_OUTPUT = click.option("-o", "--output", type=PATH, required=True, help="HDF5 file to write.")
-_RADIUS = click.option("--radius", "radius_nm", type=float, help="Core radius, nm; the default is the file's own.")
-_RADIUS_STD = click.option(
-    "--radius-std", "radius_std_nm", type=float, default=0.0, show_default=True, help="Its standard deviation, nm."
-)
-_SEED = click.option("--seed", type=int, default=1, show_default=True, help="Of the random radii.")
 
 
 @click.group(
@@ -280,24 +273,7 @@ def doctor(as_json: bool) -> None:
         raise ResourceError(f"not in order: {', '.join(failed)}")
 
 
-@cli.group()
-def build() -> None:
-    """Build a superlattice."""
-
-
-@build.command("close-packed", epilog=example("simsc build close-packed ABCABCABABAB --d-nn 6.2 -o lattice.h5"))
-@click.argument("stacking")
-@click.option("--d-nn", "d_nn_nm", type=float, required=True, help="Nearest-neighbour distance, nm.")
-@click.option("--lateral", type=int, nargs=2, default=(1, 1), show_default=True, help="Repeats of the 2-NP layer.")
-@_RADIUS
-@_OUTPUT
-def build_close_packed(
-    stacking: str, d_nn_nm: float, lateral: tuple[int, int], radius_nm: float | None, output: Path
-) -> None:
-    """Build periodic close-packed layers: one letter A, B or C for each layer of STACKING."""
-    superlattice = close_packed(stacking, d_nn_nm, lateral, radius_nm)
-    write_superlattice(output, superlattice, origin())
-    click.echo(f"{output}: {superlattice.n} NPs")
+cli.add_command(build)
 
 
 cli.add_command(classify)
@@ -305,13 +281,13 @@ cli.add_command(classify)
 
 @cli.command(epilog=example("simsc scatter ball.xyz --radius 7.4 --radius-std 0.8 --q-max 0.9 -o intensity.h5"))
 @click.argument("file", type=PATH)
-@_RADIUS
-@_RADIUS_STD
+@RADIUS
+@RADIUS_STD
 @click.option("--q-max", "q_max_inv_nm", type=float, default=0.9, show_default=True, help="Grid from −q to q, nm⁻¹.")
 @click.option("--grid", type=click.IntRange(min=4, max=2048), default=256, show_default=True, help="Points an axis.")
-@_SEED
+@SEED
 @LENGTH_UNIT
-@_OUTPUT
+@OUTPUT
 def scatter(
     file: Path,
     radius_nm: float | None,
@@ -339,11 +315,11 @@ def scatter(
 @click.option("--q1", "q1_inv_nm", type=float, required=True, help="Momentum transfer of the first sphere, nm⁻¹.")
 @click.option("--q2", default="0.4:0.9:0.005", show_default=True, help="first:last:step of the second, nm⁻¹.")
 @click.option("--n-delta", type=click.IntRange(min=2), default=721, show_default=True, help="Angles from 0° to 180°.")
-@_RADIUS
-@_RADIUS_STD
-@_SEED
+@RADIUS
+@RADIUS_STD
+@SEED
 @LENGTH_UNIT
-@_OUTPUT
+@OUTPUT
 def correlate_command(
     file: Path,
     q1_inv_nm: float,

@@ -16,7 +16,7 @@ from simsc.classify.labels import METHODS
 from simsc.classify.order_file import write_order
 from simsc.classify.over_time import FrameOrder, averages, frame_order, processes, timed_order
 from simsc.classify.steinhardt import IDEAL
-from simsc.cli_common import LENGTH_UNIT, PATH, example, origin
+from simsc.cli_options import LENGTH_UNIT, PATH, example, origin
 from simsc.console import StageProgress
 from simsc.core.centres import Kind
 from simsc.core.errors import InputError, ResourceError

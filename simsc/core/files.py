@@ -109,19 +109,24 @@ def write_intensity(path: Path, volume: IntensityVolume, origin: dict[str, Any])
             file[name].attrs["units"] = "1/nm"
         if volume.measured is not None:
             file.create_dataset("measured", data=volume.measured, compression="gzip")
+        if volume.variance is not None:
+            file.create_dataset("variance", data=volume.variance, compression="gzip", compression_opts=1, shuffle=True)
         if volume.diameter_nm is not None:
             file.attrs["diameter_nm"] = volume.diameter_nm
         _link_nxdata(file, "intensity", ["qx", "qy", "qz"])
 
 
 def write_map(path: Path, correlation: CorrelationMap, origin: dict[str, Any]) -> None:
-    """Write a correlation map to HDF5: `q2` (nm⁻¹), `delta` (degrees), `ccf`, `coverage`, `radial_profile`."""
+    """Write a correlation map to HDF5: `q2` (nm⁻¹), `delta` (degrees), `ccf`, `variance`, `coverage`, the profile."""
     with new_hdf5(path, CORRELATION_MAP, origin) as file:
         file.attrs["q1_inv_nm"] = correlation.q1_inv_nm
         file["q2"], file["delta"] = correlation.q2_inv_nm, correlation.delta_deg
         file["q2"].attrs["units"], file["delta"].attrs["units"] = "1/nm", "degree"
         file["ccf"], file["coverage"] = correlation.ccf, correlation.coverage
         file["radial_profile"] = correlation.radial_profile
+        file.attrs["bin_deg"] = correlation.bin_deg
+        if correlation.variance is not None:
+            file["variance"] = correlation.variance
         _link_nxdata(file, "ccf", ["q2", "delta"])
 
 
@@ -134,8 +139,16 @@ def read_map(path: Path) -> CorrelationMap:
     with open_hdf5(path) as file:
         if _format(file) != CORRELATION_MAP:
             raise InputError(f"{path}: is not a correlation map of simsc")
-        names = ("q2", "delta", "ccf", "coverage", "radial_profile")
-        return CorrelationMap(float(file.attrs["q1_inv_nm"]), *(file[name][:] for name in names))
+        return CorrelationMap(
+            q1_inv_nm=float(file.attrs["q1_inv_nm"]),
+            q2_inv_nm=file["q2"][:],
+            delta_deg=file["delta"][:],
+            ccf=file["ccf"][:],
+            coverage=file["coverage"][:],
+            radial_profile=file["radial_profile"][:],
+            variance=file["variance"][:] if "variance" in file else None,
+            bin_deg=float(file.attrs.get("bin_deg", 0.0)),
+        )
 
 
 def read_intensity(path: Path) -> IntensityVolume:
@@ -152,6 +165,7 @@ def read_intensity(path: Path) -> IntensityVolume:
             (file["qx"][:], file["qy"][:], file["qz"][:]),
             file["measured"][:].astype(bool) if "measured" in file else None,
             float(file.attrs["diameter_nm"]) if "diameter_nm" in file.attrs else None,
+            file["variance"][:] if "variance" in file else None,
         )
 
 

@@ -1,0 +1,1 @@
+"""Refinement: the unit cell and the nearest-neighbour distance from correlation maps, with uncertainties."""
