@@ -6,7 +6,8 @@ Two maps each of the nine structures that come with simsc and of a pillar's cell
 16 nm, radii 7.4 ± 0.8 nm, as for the paper. Each crystal is drawn anew, in any orientation, and its NPs are moved by
 5 % of d_NN; the candidates, told 3 %, are other draws. Each shell counts 10⁶ photons, and is measured where a
 detector of 4 megapixels, 5.0 m away at 10 keV, turned about the vertical, sees: not in the gaps between its modules,
-not beyond its edges. q1 is the first bright peak of the crystal, found anew.
+not beyond its edges. q1 is the first bright peak of the crystal, found anew. The truth of a stacking is the candidate
+nearest to its own part of fcc-like layers.
 """
 
 import argparse
@@ -19,6 +20,8 @@ from scipy.spatial.transform import Rotation
 
 from simsc.build.defects import with_displacements
 from simsc.build.finite_crystal import with_normal_radii
+from simsc.classify.sequence import layer_kinds
+from simsc.classify.stacking import stacking_sequence
 from simsc.core.cell import Cell
 from simsc.core.intensity import ShellIntensity, shell_grid
 from simsc.core.superlattice import Superlattice
@@ -37,6 +40,7 @@ Q2 = np.arange(0.42, 0.78, 0.015)
 # EIGER X 4M: pixels of 75 µm; four modules of 514 rows with gaps of 37, 2070 × 2167 pixels; 10 keV, 5.0 m.
 PIXEL_INV_NM = 75e-6 / 5.0 * 2 * np.pi * 10.0 / 1.239842
 GAPS_PIXELS = [(514 * (k + 1) + 37 * k - 1083.5, 514 * (k + 1) + 37 * (k + 1) - 1083.5) for k in range(3)]
+ALPHA = {"fcc": 1.0, "r-hcp 0.75": 0.75, "r-hcp 0.5": 0.5, "r-hcp 0.25": 0.25, "hcp": 0.0}
 PILLAR_3 = Cell.from_parameters(18.2, 16.9, 17.0, 61.3, 58.1, 61.3)
 
 
@@ -55,6 +59,20 @@ def masked(shell: ShellIntensity) -> ShellIntensity:
     directions = shell_grid(*shell.intensity.shape)[0].reshape(-1, 3)
     seen = measured(shell.q_inv_nm * directions).reshape(shell.intensity.shape)
     return ShellIntensity(shell.q_inv_nm, np.where(seen, shell.intensity, np.nan), seen)
+
+
+def nearest_candidate(name: str, crystal: Superlattice) -> tuple[str, str]:
+    """Return which candidate a perfect crystal is, and its part of fcc-like layers if it is a stacking.
+
+    A ball of a dozen random layers has another part of fcc-like ones than its layers' probability, and may even be hcp.
+    """
+    if name not in ALPHA:
+        return name, ""
+    found = stacking_sequence(crystal)
+    assert found is not None
+    kinds = layer_kinds(found.sequence, periodic=False)[1:-1]
+    part = kinds.count("c") / len(kinds)
+    return min(ALPHA, key=lambda other: abs(ALPHA[other] - part)), f"{part:.2f}"
 
 
 def draw(figure_file: Path, names: list[str], table: np.ndarray) -> None:
@@ -92,7 +110,9 @@ def main() -> None:
         truth = candidates[number % len(candidates)]
         rng = np.random.default_rng([SEED, number])
         d_nm = mean_d if truth.name == "pillar 3" else D_NM
-        crystal = with_displacements(truth.draw(d_nm, arguments.diameter, rng), 0.05 * d_nm, rng)
+        perfect = truth.draw(d_nm, arguments.diameter, rng)
+        true_name, part = nearest_candidate(truth.name, perfect)
+        crystal = with_displacements(perfect, 0.05 * d_nm, rng)
         turned = Superlattice(crystal.positions_nm @ Rotation.random(rng=rng).as_matrix())
         crystal = with_normal_radii(turned, RADIUS_NM, RADIUS_STD_NM, rng)
         expected = layer_momentum_transfer(d_nm)
@@ -111,10 +131,12 @@ def main() -> None:
             mask=measured,
             threads=arguments.threads,
         )
-        table[names.index(truth.name), names.index(ranks[0].name)] += 1
+        table[names.index(true_name), names.index(ranks[0].name)] += 1
         rows.append(
             {
-                "truth": truth.name,
+                "drawn_as": truth.name,
+                "fcc_part": part,
+                "truth": true_name,
                 "n": str(crystal.n),
                 "first": ranks[0].name,
                 "stability": f"{ranks[0].stability:.2f}",
