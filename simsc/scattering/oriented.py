@@ -50,11 +50,12 @@ class OrientedFormFactor:
         series = np.concatenate([degree.series for degree in self._degrees])
         ends = np.cumsum([len(degree.series) for degree in self._degrees])[:-1]
         basis = np.concatenate([mix.reshape(-1, mix.shape[2]) for mix in self._mix]).T
+        values: np.ndarray = np.empty((len(self.coefficients), len(lengths)), dtype=self._dtype)
         for k in range(0, len(lengths), step):
             piece = slice(k, k + step)
             harmonics = real_harmonics(self._degrees[-1].l, directions[piece])
             polynomials = chebyshev.chebvander(self._scaled(lengths[piece]), series.shape[1] - 1)
-            products = np.empty((size, len(polynomials)), dtype=self._dtype)
+            products: np.ndarray = np.empty((size, len(polynomials)), dtype=self._dtype)
             begin = 0
             for degree, radial in zip(self._degrees, np.split(series @ polynomials.T, ends), strict=True):
                 own = products[begin : begin + degree.size].reshape(2 * degree.l + 1, len(radial), -1)
