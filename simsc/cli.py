@@ -42,7 +42,10 @@ from simsc.correlation.engine import correlate
 from simsc.correlation.shells import points_needed, shells_of_crystal, shells_of_volume
 from simsc.doctor import available_cores, run_checks
 from simsc.md.hardware import Accelerator, Hardware
-from simsc.scattering.amplitude import intensity_on_grid
+from simsc.scattering.amplitude import SPHERE, Form, intensity_on_grid
+from simsc.scattering.atoms import Atoms
+from simsc.scattering.form_factor import CoreShell
+from simsc.scattering.polyhedron import POLYHEDRA
 from simsc.study.schema import Study, preset_names, preset_text, read_study
 
 _POOR_COVERAGE = 0.5
@@ -57,6 +60,22 @@ _RADIUS_STD = click.option(
     "--radius-std", "radius_std_nm", type=float, default=0.0, show_default=True, help="Its standard deviation, nm."
 )
 _SEED = click.option("--seed", type=int, default=1, show_default=True, help="Of the random radii.")
+_FORM = click.option(
+    "--form", "shape", type=click.Choice(["sphere", *POLYHEDRA]), default="sphere", show_default=True,
+    help="Shape of the cores; polyhedra have the volume of the sphere, and the orientations of the file.",
+)  # fmt: skip
+_SHELL = click.option(
+    "--shell", type=float, nargs=2, metavar="NM CONTRAST", help="Thickness of a shell around spheres, nm, and its "
+    "contrast relative to that of the core.",
+)  # fmt: skip
+_SIGMA = click.option(
+    "--sigma", "sigma_nm", type=float, default=0.0, show_default=True,
+    help="Independent thermal displacements along each axis, standard deviation, nm (Debye–Waller).",
+)  # fmt: skip
+_RESOLUTION = click.option(
+    "--resolution", "resolution_inv_nm", type=float, default=0.0, show_default=True,
+    help="Gaussian resolution, standard deviation, nm⁻¹.",
+)  # fmt: skip
 
 
 def _example(*lines: str) -> str:
@@ -344,10 +363,20 @@ def classify(file: Path, method: str, d_nn_nm: float | None, length_unit: str, a
         click.echo("simsc: note: these labels know fcc and hcp only; without layers they may mean nothing", err=True)
 
 
-@cli.command(epilog=_example("simsc scatter ball.xyz --radius 7.4 --radius-std 0.8 --q-max 0.9 -o intensity.h5"))
+@cli.command(
+    epilog=_example(
+        "simsc scatter ball.xyz --radius 7.4 --radius-std 0.8 --q-max 0.9 -o intensity.h5",
+        "simsc scatter lattice.h5 --form truncated_cuboctahedron --sigma 0.3 --resolution 0.002 -o intensity.h5",
+        "simsc scatter all_atom_run/anneal --q-max 3 -o intensity.h5",
+    )
+)
 @click.argument("file", type=_PATH)
 @_RADIUS
 @_RADIUS_STD
+@_FORM
+@_SHELL
+@_SIGMA
+@_RESOLUTION
 @click.option("--q-max", "q_max_inv_nm", type=float, default=0.9, show_default=True, help="Grid from −q to q, nm⁻¹.")
 @click.option("--grid", type=click.IntRange(min=4, max=2048), default=256, show_default=True, help="Points an axis.")
 @_SEED
@@ -357,20 +386,43 @@ def scatter(
     file: Path,
     radius_nm: float | None,
     radius_std_nm: float,
+    shape: str,
+    shell: tuple[float, float] | None,
+    sigma_nm: float,
+    resolution_inv_nm: float,
     q_max_inv_nm: float,
     grid: int,
     seed: int,
     length_unit: str,
     output: Path,
 ) -> None:
-    """Compute the 3D scattered intensity of the NPs in FILE, taken as one finite crystal of spheres."""
-    _check_distinct(file, output)
-    superlattice = _with_radii(read_superlattice(file, length_unit), radius_nm, radius_std_nm, seed, file)
-    volume = intensity_on_grid(superlattice, q_max_inv_nm, grid, threads=available_cores())
+    """Compute the 3D scattered intensity of the NPs in FILE, taken as one finite crystal.
+
+    FILE may also be the folder of an all-atom run (anneal/): then all atoms of its last frame scatter, in vacuum.
+    """
+    scatterer: Superlattice | Atoms
+    form = _form(shape, shell)
+    if file.is_dir():
+        if radius_nm is not None or radius_std_nm or form != SPHERE:
+            raise InputError(f"{file}: its atoms scatter; --radius, --radius-std, --form and --shell are for NPs")
+        scatterer, what = _last_atoms(file), "atoms"
+    else:
+        _check_distinct(file, output)
+        superlattice = _with_radii(read_superlattice(file, length_unit), radius_nm, radius_std_nm, seed, file)
+        scatterer, what = superlattice, "NPs"
+        if superlattice.cell is not None and superlattice.cell.periodic.any():
+            click.echo("simsc: note: the periodic cell was taken as a finite crystal, without its images", err=True)
+    volume = intensity_on_grid(
+        scatterer,
+        q_max_inv_nm,
+        grid,
+        threads=available_cores(),
+        form=form,
+        sigma_nm=sigma_nm,
+        resolution_inv_nm=resolution_inv_nm,
+    )
     write_intensity(output, volume, _origin())
-    click.echo(f"{output}: {grid}³ points up to q = {q_max_inv_nm:g} nm⁻¹, {superlattice.n} NPs")
-    if superlattice.cell is not None and superlattice.cell.periodic.any():
-        click.echo("simsc: note: the periodic cell was taken as a finite crystal, without its images", err=True)
+    click.echo(f"{output}: {grid}³ points up to q = {q_max_inv_nm:g} nm⁻¹, {scatterer.n} {what}")
     if (needed := points_needed(volume)) > grid:
         click.echo(f"simsc: note: {output} is too coarse for simsc correlate; use --grid {needed}", err=True)
 
@@ -382,6 +434,10 @@ def scatter(
 @click.option("--n-delta", type=click.IntRange(min=2), default=721, show_default=True, help="Angles from 0° to 180°.")
 @_RADIUS
 @_RADIUS_STD
+@_FORM
+@_SHELL
+@_SIGMA
+@_RESOLUTION
 @_SEED
 @_LENGTH_UNIT
 @_OUTPUT
@@ -392,20 +448,35 @@ def correlate_command(
     n_delta: int,
     radius_nm: float | None,
     radius_std_nm: float,
+    shape: str,
+    shell: tuple[float, float] | None,
+    sigma_nm: float,
+    resolution_inv_nm: float,
     seed: int,
     length_unit: str,
     output: Path,
 ) -> None:
     """Compute the correlation map C(q1, q2, Δ) of FILE: an intensity volume, or a structure (exact, no grid)."""
     _check_distinct(file, output)
-    q2_inv_nm = _q2_axis(q2)
+    q2_inv_nm, form = _q2_axis(q2), _form(shape, shell)
     if is_intensity(file):
-        if radius_nm is not None or radius_std_nm:
-            raise InputError(f"{file}: is an intensity; --radius and --radius-std are for structures")
+        if radius_nm is not None or radius_std_nm or form != SPHERE or sigma_nm or resolution_inv_nm:
+            raise InputError(
+                f"{file}: is an intensity; --radius, --radius-std, --form, --shell, --sigma and --resolution are for "
+                "structures"
+            )
         first, second = shells_of_volume(read_intensity(file), q1_inv_nm, q2_inv_nm)
     else:
         superlattice = _with_radii(read_superlattice(file, length_unit), radius_nm, radius_std_nm, seed, file)
-        first, second = shells_of_crystal([superlattice], q1_inv_nm, q2_inv_nm, threads=available_cores())
+        first, second = shells_of_crystal(
+            [superlattice],
+            q1_inv_nm,
+            q2_inv_nm,
+            threads=available_cores(),
+            form=form,
+            sigma_nm=sigma_nm,
+            resolution_inv_nm=resolution_inv_nm,
+        )
     with StageProgress() as progress:
         done = 0
 
@@ -543,6 +614,22 @@ def _with_radii(
             "check --radius (nm) and --length-unit"
         )
     return sized
+
+
+def _form(shape: str, shell: tuple[float, float] | None) -> Form:
+    if shell is not None:
+        if shape != "sphere":
+            raise InputError(f"--shell is for spheres, not for --form {shape}")
+        return CoreShell(shell[0], 1.0, shell[1])
+    return SPHERE if shape == "sphere" else POLYHEDRA[shape]()
+
+
+def _last_atoms(folder: Path) -> Atoms:
+    from simsc.models.universe import read_universe, scattering_atoms  # MDAnalysis takes a second to load
+
+    universe = read_universe(folder)
+    universe.trajectory[-1]
+    return scattering_atoms(universe)
 
 
 def _check_distinct(file: Path, output: Path) -> None:

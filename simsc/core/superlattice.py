@@ -75,9 +75,10 @@ class Superlattice:
 
     def rotated(self, rotation: Rotation) -> "Superlattice":
         """Return the superlattice turned as a whole about the origin: centres, cell and NPs."""
-        cell = None if self.cell is None else Cell(rotation.apply(self.cell.vectors_nm), self.cell.periodic)
+        turn = rotation.as_matrix().T
+        cell = None if self.cell is None else Cell(self.cell.vectors_nm @ turn, self.cell.periodic)
         stood = Rotation.identity(self.n) if self.orientations is None else Rotation.from_quat(self.orientations)
-        return Superlattice(rotation.apply(self.positions_nm), self.radii_nm, cell, (rotation * stood).as_quat())
+        return Superlattice(self.positions_nm @ turn, self.radii_nm, cell, (rotation * stood).as_quat())
 
     def replicate(self, counts: Sequence[int]) -> "Superlattice":
         """Repeat the cell along a, b and c; copy k holds NPs k·N … (k+1)·N − 1 in the order of the original.

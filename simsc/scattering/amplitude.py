@@ -246,7 +246,7 @@ def _add_half(
     shift = lowest + step * (np.array(half.shape) // 2)
     phases = np.exp(-1j * (centred @ shift))
     reach = None if expansion.isotropic else crystal.reach_nm(form)
-    function = _on_planes(expansion.functions, reach, squares, offset, step)
+    function = _on_planes(expansion.functions, reach, squares, offset, step, tolerance)
     amplitude = term = np.empty(0)
     for r, coefficients in enumerate(expansion.coefficients):
         used = np.flatnonzero(coefficients) if (coefficients == 0).any() else slice(None)
@@ -276,6 +276,7 @@ def _add_half(
             squares,
             offset,
             step,
+            tolerance,
         )
     for i in range(len(half)):
         intensity = amplitude[i].real ** 2 + amplitude[i].imag ** 2
@@ -292,6 +293,7 @@ def _on_planes(
     squares: list[np.ndarray],
     offset: int,
     step: float,
+    tolerance: float,
 ) -> Callable[[int, int], np.ndarray]:
     """Return what gives function r on plane i of the half grid, (ny, nz).
 
@@ -302,6 +304,7 @@ def _on_planes(
         squares: (2k − n + 1)² along each axis.
         offset: of the half grid along x.
         step: of the grid, nm⁻¹.
+        tolerance: of the polynomials.
     """
     if reach_nm is None:
         largest = int(sum(square[-1] for square in squares))
@@ -312,7 +315,8 @@ def _on_planes(
     for square, start in zip(squares, (offset, 0, 0), strict=True):
         axis = (np.arange(start, len(square)) - (len(square) - 1) / 2) * step
         middle, radius = (axis[-1] + axis[0]) / 2, (axis[-1] - axis[0]) / 2
-        scaled = chebyshev_nodes(int(24 + 2 * radius * reach_nm))
+        # Coefficients of exp(i x t) are Bessel functions of x, and fall as spherical ones do.
+        scaled = chebyshev_nodes(band_limit(radius * reach_nm, 0.1 * tolerance) + 1)
         polynomials = chebyshev.chebfit(scaled, np.eye(len(scaled)), len(scaled) - 1)
         nodes.append(middle + radius * scaled)
         matrices.append(chebyshev.chebvander((axis - middle) / radius, len(scaled) - 1) @ polynomials)

@@ -17,7 +17,8 @@ from simsc.scattering.form_factor import chebyshev_nodes
 from simsc.scattering.harmonics import real_harmonics, turned_coefficients
 from simsc.scattering.polyhedron import Polyhedron
 
-_NUMBERS_A_PIECE = 20_000_000
+_NUMBERS_A_PIECE = 1_000_000  # which fit a cache
+_NUMBERS_OF_NPS = 20_000_000
 _SHARE = 0.1  # of the tolerance, for what the harmonics leave out
 
 
@@ -149,7 +150,7 @@ def expand_oriented(
         coefficients = (basis.T @ at_nodes) @ chebyshev.chebval(scaled, lagrange)
     else:
         size = sum(degree.size for degree in degrees)
-        pieces = np.array_split(np.arange(len(turns)), 1 + size * len(turns) // _NUMBERS_A_PIECE)
+        pieces = np.array_split(np.arange(len(turns)), 1 + size * len(turns) // _NUMBERS_OF_NPS)
 
         def of(piece: np.ndarray) -> np.ndarray:
             return _coefficients(degrees, turns[piece], chebyshev.chebval(scaled[piece], lagrange))
