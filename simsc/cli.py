@@ -410,8 +410,6 @@ def scatter(
         _check_distinct(file, output)
         superlattice = _with_radii(read_superlattice(file, length_unit), radius_nm, radius_std_nm, seed, file)
         scatterer, what = superlattice, "NPs"
-        if superlattice.cell is not None and superlattice.cell.periodic.any():
-            click.echo("simsc: note: the periodic cell was taken as a finite crystal, without its images", err=True)
     volume = intensity_on_grid(
         scatterer,
         q_max_inv_nm,
@@ -423,6 +421,8 @@ def scatter(
     )
     write_intensity(output, volume, _origin())
     click.echo(f"{output}: {grid}³ points up to q = {q_max_inv_nm:g} nm⁻¹, {scatterer.n} {what}")
+    if isinstance(scatterer, Superlattice) and scatterer.cell is not None and scatterer.cell.periodic.any():
+        click.echo("simsc: note: the periodic cell was taken as a finite crystal, without its images", err=True)
     if (needed := points_needed(volume)) > grid:
         click.echo(f"simsc: note: {output} is too coarse for simsc correlate; use --grid {needed}", err=True)
 

@@ -309,8 +309,16 @@ def _on_planes(
     if reach_nm is None:
         largest = int(sum(square[-1] for square in squares))
         table = functions(np.sqrt(np.arange(largest + 1)) * step / 2)
-        yz = squares[1][:, None] + squares[2]
-        return lambda r, i: table[r][squares[0][offset + i] + yz]
+        # A quarter of the plane is looked up and mirrored, which is faster than looking up all.
+        ny, nz = len(squares[1]), len(squares[2])
+        quarter = squares[1][ny // 2 :, None] + squares[2][nz // 2 :]
+
+        def plane(r: int, i: int) -> np.ndarray:
+            values = table[r][squares[0][offset + i] + quarter]
+            values = np.concatenate([values[:, ::-1][:, : nz // 2], values], axis=1)
+            return np.concatenate([values[::-1][: ny // 2], values])
+
+        return plane
     nodes, matrices = [], []
     for square, start in zip(squares, (offset, 0, 0), strict=True):
         axis = (np.arange(start, len(square)) - (len(square) - 1) / 2) * step

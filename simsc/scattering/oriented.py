@@ -138,7 +138,7 @@ def expand_oriented(
     """
     low, high = float(radii_nm.min()), float(radii_nm.max())
     equal = high - low < 1e-12 * high
-    nodes = np.zeros(1) if equal else chebyshev_nodes(int(16 + 2 * q_max_inv_nm * form.reach_nm(high - low)))
+    nodes = np.zeros(1) if equal else _nodes(q_max_inv_nm * form.reach_nm(high - low), tolerance)
     degrees = _degrees(form, q_max_inv_nm, low + (nodes + 1) / 2 * (high - low), tolerance)
     error = tolerance * 4 / 3 * np.pi * high**3
     scaled = np.zeros(len(radii_nm)) if equal else 2 * (radii_nm - low) / (high - low) - 1
@@ -177,10 +177,10 @@ def _degrees(form: Polyhedron, q_max_inv_nm: float, radii_nm: np.ndarray, tolera
     if n_theta % 2:
         weights[-1] /= 2
     harmonics = real_harmonics(limit, directions) * np.repeat(weights * 8 * np.pi / n_phi, n_phi)
-    x_nodes = chebyshev_nodes(int(24 + 2 * x_max * form.reach_nm(1.0)))
+    x_nodes = _nodes(x_max * form.reach_nm(1.0), tolerance)
     x = (x_nodes + 1) / 2 * x_max
     amplitudes = form.amplitude(x[:, None, None] * directions, 1.0)
-    q_nodes = chebyshev_nodes(int(24 + 2 * q_max_inv_nm * form.reach_nm(largest)))
+    q_nodes = _nodes(q_max_inv_nm * form.reach_nm(largest), tolerance)
     q_over_x = (q_nodes[:, None] + 1) * (radii_nm / largest) - 1
     allowed = _SHARE * tolerance * 4 / 3 * np.pi * largest**3
     degrees = []
@@ -205,6 +205,12 @@ def _degrees(form: Polyhedron, q_max_inv_nm: float, radii_nm: np.ndarray, tolera
             in_q = chebyshev.chebfit(q_nodes, left[:, :rank], len(q_nodes) - 1).T
             degrees.append(_Degree(l, cubic[:, :n], in_q, by_radius))
     return degrees
+
+
+def _nodes(phase: float, tolerance: float) -> np.ndarray:
+    """Return nodes for functions whose waves go through at most so many radians along the interval."""
+    # Coefficients of exp(i x t), −1 < t < 1, are Bessel functions of x, and fall as spherical ones do.
+    return chebyshev_nodes(band_limit(phase / 2, 0.01 * tolerance) + 4)
 
 
 def _coefficients(degrees: list[_Degree], turns: np.ndarray, at_nodes: np.ndarray) -> np.ndarray:
