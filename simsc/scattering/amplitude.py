@@ -247,20 +247,19 @@ def _add_half(
     phases = np.exp(-1j * (centred @ shift))
     reach = None if expansion.isotropic else crystal.reach_nm(form)
     function = _on_planes(expansion.functions, reach, squares, offset, step, tolerance)
-    amplitude = term = np.empty(0)
+    amplitude = np.empty(half.shape, dtype=np.complex128)
+    term = amplitude if len(expansion.coefficients) == 1 else np.empty_like(amplitude)
     for r, coefficients in enumerate(expansion.coefficients):
         used = np.flatnonzero(coefficients) if (coefficients == 0).any() else slice(None)
-        term = ducc0.nufft.nu2u(
+        ducc0.nufft.nu2u(
             points=coefficients[used] * phases[used],
             coord=centred[used] * step,
             forward=True,
             epsilon=max(tolerance, 1e-12),
             nthreads=threads,
-            out=np.empty(half.shape, dtype=np.complex128),
+            out=term if r else amplitude,
             periodicity=2 * np.pi,
         )
-        if r == 0:
-            amplitude = term
         for i in range(len(half)):
             plane = function(r, i)
             if r == 0:

@@ -8,6 +8,8 @@ from numpy.polynomial import chebyshev
 
 from simsc.core.errors import InputError
 
+_NUMBERS_A_PIECE = 10_000  # which fit a cache
+
 
 def sphere_amplitude(q_inv_nm: np.ndarray, radius_nm: np.ndarray | float) -> np.ndarray:
     """Return the scattering amplitude of a homogeneous sphere of unit contrast.
@@ -152,8 +154,17 @@ def expand_round(
         rank += 1
     series = chebyshev.chebfit(q_nodes, left[:, :rank] * singular[:rank], len(q) - 1).T
     by_radius = chebyshev.chebfit(r_nodes, right[:rank].T, len(r) - 1)
-    coefficients = chebyshev.chebval(2 * (radii_nm - low) / (high - low) - 1, by_radius)
+    coefficients = evaluate(by_radius, 2 * (radii_nm - low) / (high - low) - 1)
     return LowRankFormFactor(coefficients, q_max_inv_nm, series)
+
+
+def evaluate(series: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Return Chebyshev series (n, rank) at many x (N,), as (rank, N)."""
+    values = np.empty((series.shape[1], len(x)))
+    for k in range(0, len(x), _NUMBERS_A_PIECE):
+        piece = slice(k, k + _NUMBERS_A_PIECE)
+        values[:, piece] = series.T @ chebyshev.chebvander(x[piece], len(series) - 1).T
+    return values
 
 
 def chebyshev_nodes(n: int) -> np.ndarray:

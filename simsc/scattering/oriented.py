@@ -13,7 +13,7 @@ from numpy.polynomial import chebyshev
 
 from simsc.core.errors import InputError
 from simsc.core.intensity import band_limit, shell_grid
-from simsc.scattering.form_factor import chebyshev_nodes
+from simsc.scattering.form_factor import chebyshev_nodes, evaluate
 from simsc.scattering.harmonics import real_harmonics, turned_coefficients
 from simsc.scattering.polyhedron import Polyhedron
 
@@ -147,13 +147,13 @@ def expand_oriented(
     if (np.abs(turns - turns[0]) < 1e-15).all():
         at_nodes = _coefficients(degrees, np.repeat(turns[:1], len(nodes), axis=0), np.eye(len(nodes)))
         basis = _basis(degrees, at_nodes.T, error)
-        coefficients = (basis.T @ at_nodes) @ chebyshev.chebval(scaled, lagrange)
+        coefficients = evaluate(lagrange @ (basis.T @ at_nodes).T, scaled)
     else:
         size = sum(degree.size for degree in degrees)
         pieces = np.array_split(np.arange(len(turns)), 1 + size * len(turns) // _NUMBERS_OF_NPS)
 
         def of(piece: np.ndarray) -> np.ndarray:
-            return _coefficients(degrees, turns[piece], chebyshev.chebval(scaled[piece], lagrange))
+            return _coefficients(degrees, turns[piece], evaluate(lagrange, scaled[piece]))
 
         # A triangle with the same singular values, piece by piece; sums of c cᵀ would lose half of the digits.
         triangle: np.ndarray = np.zeros((0, size))
