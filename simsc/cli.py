@@ -14,34 +14,18 @@ from pathlib import Path
 from typing import NoReturn, TextIO, get_args
 
 import click
-import numpy as np
 
 import simsc
-from simsc.build.finite_crystal import with_normal_radii
-from simsc.classify.neighbours import nearest_distance_nm
 from simsc.cli_build import build
 from simsc.cli_classify import classify
-from simsc.cli_options import LENGTH_UNIT, OUTPUT, PATH, RADIUS, RADIUS_STD, SEED, example, origin
+from simsc.cli_options import PATH, example
+from simsc.cli_scattering import correlate, scatter
 from simsc.console import StageProgress, StopRequest
 from simsc.core.errors import InputError, ResourceError, SimscError, SimscWarning, StoppedEarly
-from simsc.core.files import (
-    is_intensity,
-    read_intensity,
-    read_superlattice,
-    write_error,
-    write_intensity,
-    write_map,
-    write_text,
-)
-from simsc.core.superlattice import Superlattice
-from simsc.correlation.engine import correlate
-from simsc.correlation.shells import points_needed, shells_of_crystal, shells_of_volume
+from simsc.core.files import write_error, write_text
 from simsc.doctor import available_cores, run_checks
 from simsc.md.hardware import Accelerator, Hardware
-from simsc.scattering.amplitude import intensity_on_grid
 from simsc.study.schema import Study, preset_names, preset_text, read_study
-
-_POOR_COVERAGE = 0.5
 
 
 @click.group(
@@ -273,91 +257,8 @@ def doctor(as_json: bool) -> None:
         raise ResourceError(f"not in order: {', '.join(failed)}")
 
 
-cli.add_command(build)
-
-
-cli.add_command(classify)
-
-
-@cli.command(epilog=example("simsc scatter ball.xyz --radius 7.4 --radius-std 0.8 --q-max 0.9 -o intensity.h5"))
-@click.argument("file", type=PATH)
-@RADIUS
-@RADIUS_STD
-@click.option("--q-max", "q_max_inv_nm", type=float, default=0.9, show_default=True, help="Grid from −q to q, nm⁻¹.")
-@click.option("--grid", type=click.IntRange(min=4, max=2048), default=256, show_default=True, help="Points an axis.")
-@SEED
-@LENGTH_UNIT
-@OUTPUT
-def scatter(
-    file: Path,
-    radius_nm: float | None,
-    radius_std_nm: float,
-    q_max_inv_nm: float,
-    grid: int,
-    seed: int,
-    length_unit: str | None,
-    output: Path,
-) -> None:
-    """Compute the 3D scattered intensity of the NPs in FILE, taken as one finite crystal of spheres."""
-    _check_distinct(file, output)
-    superlattice = _with_radii(read_superlattice(file, length_unit), radius_nm, radius_std_nm, seed, file)
-    volume = intensity_on_grid(superlattice, q_max_inv_nm, grid, threads=available_cores())
-    write_intensity(output, volume, origin())
-    click.echo(f"{output}: {grid}³ points up to q = {q_max_inv_nm:g} nm⁻¹, {superlattice.n} NPs")
-    if superlattice.cell is not None and superlattice.cell.periodic.any():
-        click.echo("simsc: note: the periodic cell was taken as a finite crystal, without its images", err=True)
-    if (needed := points_needed(volume)) > grid:
-        click.echo(f"simsc: note: {output} is too coarse for simsc correlate; use --grid {needed}", err=True)
-
-
-@cli.command("correlate", epilog=example("simsc correlate intensity.h5 --q1 0.481 --q2 0.4:0.9:0.005 -o map.h5"))
-@click.argument("file", type=PATH)
-@click.option("--q1", "q1_inv_nm", type=float, required=True, help="Momentum transfer of the first sphere, nm⁻¹.")
-@click.option("--q2", default="0.4:0.9:0.005", show_default=True, help="first:last:step of the second, nm⁻¹.")
-@click.option("--n-delta", type=click.IntRange(min=2), default=721, show_default=True, help="Angles from 0° to 180°.")
-@RADIUS
-@RADIUS_STD
-@SEED
-@LENGTH_UNIT
-@OUTPUT
-def correlate_command(
-    file: Path,
-    q1_inv_nm: float,
-    q2: str,
-    n_delta: int,
-    radius_nm: float | None,
-    radius_std_nm: float,
-    seed: int,
-    length_unit: str | None,
-    output: Path,
-) -> None:
-    """Compute the correlation map C(q1, q2, Δ) of FILE: an intensity volume, or a structure (exact, no grid)."""
-    _check_distinct(file, output)
-    q2_inv_nm = _q2_axis(q2)
-    if is_intensity(file):
-        if radius_nm is not None or radius_std_nm:
-            raise InputError(f"{file}: is an intensity; --radius and --radius-std are for structures")
-        first, second = shells_of_volume(read_intensity(file), q1_inv_nm, q2_inv_nm)
-    else:
-        superlattice = _with_radii(read_superlattice(file, length_unit), radius_nm, radius_std_nm, seed, file)
-        first, second = shells_of_crystal([superlattice], q1_inv_nm, q2_inv_nm, threads=available_cores())
-    with StageProgress() as progress:
-        done = 0
-
-        def on_shell() -> None:
-            nonlocal done
-            done += 1
-            progress("correlate", done / len(q2_inv_nm), f"q2 {done} of {len(q2_inv_nm)}")
-
-        result = correlate(first, second, np.linspace(0, 180, n_delta), threads=available_cores(), on_shell=on_shell)
-    write_map(output, result, origin())
-    click.echo(f"{output}: {len(q2_inv_nm)} × {n_delta} values, smallest coverage {result.coverage.min():.3f}")
-    if result.coverage.min() < _POOR_COVERAGE:
-        poor = q2_inv_nm[result.coverage.min(axis=1) < _POOR_COVERAGE]
-        click.echo(
-            f"simsc: note: from q2 = {poor.min():g} to {poor.max():g} nm⁻¹ less than half of the pairs were measured",
-            err=True,
-        )
+for command in (build, classify, scatter, correlate):
+    cli.add_command(command)
 
 
 @cli.command(
@@ -460,38 +361,3 @@ def _fail(message: str, status: int, together: bool = False, alone: bool = False
         MPI.Finalize()
     # No tidying up: HDF5 crashes in it after a full disk did not let it close a file.
     os._exit(status)
-
-
-def _with_radii(
-    superlattice: Superlattice, radius_nm: float | None, radius_std_nm: float, seed: int, file: Path
-) -> Superlattice:
-    if radius_nm is None:
-        if superlattice.radii_nm is None:
-            raise InputError(f"{file}: has no core radii; give --radius (nm)")
-        if radius_std_nm:
-            raise InputError("--radius-std needs --radius")
-        return superlattice
-    sized = with_normal_radii(superlattice, radius_nm, radius_std_nm, np.random.default_rng(seed))
-    if (distance := nearest_distance_nm(superlattice)) < 2 * radius_nm:
-        raise InputError(
-            f"{file}: cores of diameter {2 * radius_nm:g} nm overlap at a distance of {distance:.4g} nm; "
-            "check --radius (nm) and --length-unit"
-        )
-    return sized
-
-
-def _check_distinct(file: Path, output: Path) -> None:
-    if output.exists() and file.exists() and output.samefile(file):
-        raise InputError(f"{output}: is the input; give another name with -o")
-
-
-def _q2_axis(text: str) -> np.ndarray:
-    try:
-        first, last, step = (float(part) for part in text.split(":"))
-    except ValueError:
-        raise InputError(
-            f"--q2 {text!r}: needs first:last:step, three numbers in nm⁻¹, such as 0.4:0.9:0.005"
-        ) from None
-    if not (0 < first <= last < np.inf and step > 0 and (last - first) / step < 100_000):
-        raise InputError(f"--q2 {text!r}: needs 0 < first ≤ last and a positive step")
-    return np.arange(int((last - first) / step + 1e-6) + 1) * step + first

@@ -95,6 +95,8 @@ def write_superlattice(path: Path, superlattice: Superlattice, origin: dict[str,
         file["positions_nm"] = superlattice.positions_nm
         if superlattice.radii_nm is not None:
             file["radii_nm"] = superlattice.radii_nm
+        if superlattice.orientations is not None:
+            file["orientations"] = superlattice.orientations
         if superlattice.cell is not None:
             file["cell_nm"] = superlattice.cell.vectors_nm
             file["periodic"] = superlattice.cell.periodic
@@ -201,7 +203,8 @@ def read_superlattice(path: Path, length_unit: str | None = None) -> Superlattic
         if _format(file) == SUPERLATTICE:
             cell = Cell(file["cell_nm"][:], file["periodic"][:]) if "cell_nm" in file else None
             radii = file["radii_nm"][:] if "radii_nm" in file else None
-            return Superlattice(file["positions_nm"][:], radii, cell)
+            orientations = file["orientations"][:] if "orientations" in file else None
+            return Superlattice(file["positions_nm"][:], radii, cell, orientations)
         if "cells_nm" in file and "positions_nm" in file:
             if len(file["positions_nm"]) == 0:
                 raise InputError(f"{path}: the trajectory has no frame")

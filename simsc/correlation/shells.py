@@ -1,13 +1,14 @@
 """Shells for a correlation: how finely each has to be sampled, from a finite crystal or from an intensity volume."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from simsc.core.errors import InputError, SamplingError
 from simsc.core.intensity import IntensityVolume, ShellIntensity, band_limit, shell_grid
 from simsc.core.superlattice import Superlattice
-from simsc.scattering.amplitude import intensity_on_shells
+from simsc.scattering.amplitude import SPHERE, Form, extent_nm, intensity_on_shells
+from simsc.scattering.atoms import Atoms
 
 _SPLINE_ORDER = 5
 _BRIGHT = 1.3
@@ -15,24 +16,43 @@ _COARSEST = 0.7  # of the Nyquist step π / D: errors of the map of an fcc ball 
 
 
 def shells_of_crystal(
-    frames: list[Superlattice],
+    frames: Sequence[Superlattice | Atoms],
     q1_inv_nm: float,
     q2_inv_nm: np.ndarray,
     tolerance: float = 1e-8,
     threads: int = 0,
+    *,
+    form: Form = SPHERE,
+    sigma_nm: float = 0.0,
+    resolution_inv_nm: float = 0.0,
+    weights: Sequence[float] | None = None,
 ) -> tuple[ShellIntensity, Iterator[ShellIntensity]]:
     """Return the first shell and an iterator over the second shells of a finite crystal, without interpolation.
 
     Args:
-        frames: NPs with radii; the intensity is averaged over the frames.
+        frames: NPs with radii, or atoms; the intensity is averaged over the frames.
         q1_inv_nm: momentum transfer of the first shell, nm⁻¹.
         q2_inv_nm: (n_q2,) momentum transfers of the second shells, nm⁻¹.
         tolerance: accuracy of the amplitude relative to the forward direction. Default 1e-8.
         threads: of the transforms; 0 takes all cores.
+        form: what the NPs are. Default spheres.
+        sigma_nm: standard deviation of independent thermal displacements along each axis, nm.
+        resolution_inv_nm: standard deviation of a Gaussian resolution, nm⁻¹.
+        weights: of the frames in the sum; default 1 / their number.
     """
-    diameter = max(frame.diameter_nm for frame in frames)
+    diameter = max(extent_nm(frame, form) for frame in frames)
     grids = _grids(diameter, q1_inv_nm, q2_inv_nm)
-    shells = intensity_on_shells(frames, np.array([q1_inv_nm, *q2_inv_nm]), grids, tolerance, threads)
+    shells = intensity_on_shells(
+        frames,
+        np.array([q1_inv_nm, *q2_inv_nm]),
+        grids,
+        tolerance,
+        threads,
+        form=form,
+        sigma_nm=sigma_nm,
+        resolution_inv_nm=resolution_inv_nm,
+        weights=weights,
+    )
     return next(shells), shells
 
 
