@@ -1,11 +1,13 @@
 # make demo   install into .venv and run the preview study; prints where its report is
 # make test   install into .venv, then lint, type-check and test
-# make lock   resolve the dependencies anew into requirements.lock
+# make lock   resolve the dependencies anew into requirements.lock, and those of the tests into requirements-test.lock
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+TEST_STAMP := $(VENV)/.installed-test
+LOCK_ARGUMENTS := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 PYTEST_ARGUMENTS ?= -n auto
 
 .PHONY: demo test lock clean
@@ -13,7 +15,7 @@ PYTEST_ARGUMENTS ?= -n auto
 demo: $(STAMP)
 	$(BIN)/simsc run simsc/study/presets/preview.toml --out demo_run
 
-test: $(STAMP)
+test: $(TEST_STAMP)
 	$(BIN)/ruff check --no-cache .
 	$(BIN)/ruff format --no-cache --check .
 	$(BIN)/mypy
@@ -28,9 +30,13 @@ $(STAMP): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $(STAMP)
 
+$(TEST_STAMP): $(STAMP) requirements-test.lock
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-test.lock
+	@touch $(TEST_STAMP)
+
 lock:
-	uv pip compile pyproject.toml --extra test --group build --universal --python-version 3.11 \
-		--generate-hashes --no-emit-index-url --no-header -o requirements.lock
+	uv pip compile pyproject.toml --group build $(LOCK_ARGUMENTS) -o requirements.lock
+	uv pip compile pyproject.toml --extra test -c requirements.lock $(LOCK_ARGUMENTS) -o requirements-test.lock
 
 clean:
 	rm -rf $(VENV) demo_run

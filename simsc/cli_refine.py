@@ -35,7 +35,7 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _NAMES = ("a", "b", "c", "α", "β", "γ")
 
 
-@click.group()
+@click.group(epilog=example("simsc refine cell map.h5 --radius 7.4 --radius-std 0.8"))
 def refine() -> None:
     """Refine a unit cell or a nearest-neighbour distance from correlation maps."""
 

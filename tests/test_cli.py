@@ -10,10 +10,14 @@ import numpy as np
 import pytest
 from ase import Atoms
 from conftest import PAPER, displaced, fcc_ball
+from scipy.spatial.transform import Rotation
 
 from simsc.build.close_packed import close_packed
 from simsc.cli import cli
-from simsc.core.files import provenance, write_superlattice
+from simsc.core.files import provenance, read_intensity, write_superlattice
+from simsc.scattering.amplitude import intensity_on_grid
+from simsc.scattering.form_factor import CoreShell
+from simsc.scattering.polyhedron import octahedron
 
 
 @pytest.fixture
@@ -26,7 +30,7 @@ def simsc(tmp_path):
 
 
 def test_every_command_has_help_with_an_example(simsc):
-    commands = [[name] for name in cli.commands] + [["build", "close-packed"]]
+    commands = [[name] for name in cli.commands] + [["build", name] for name in cli.commands["build"].commands]
     for command in commands:
         result = simsc(*command, "--help")
         assert result.returncode == 0
@@ -100,6 +104,24 @@ def test_polydisperse_radii_are_reproducible(simsc, tmp_path):
     assert not np.allclose(values[0], values[2])
 
 
+def test_forms_thermal_motion_and_resolution(simsc, tmp_path):
+    """As the same options of the Python API."""
+    crystal = close_packed("ABC", 6.2, radius_nm=2.0).with_orientations(Rotation.random(6, rng=1))
+    write_superlattice(tmp_path / "l.h5", crystal, provenance())
+    common = ("scatter", "l.h5", "--grid", "24", "--sigma", "0.3", "--resolution", "0.01", "-o", "i.h5")
+    for options, form in (
+        (("--form", "octahedron"), octahedron()),
+        (("--shell", "0.8", "-0.5"), CoreShell(0.8, 1.0, -0.5)),
+    ):
+        assert simsc(*common, *options).returncode == 0
+        found = read_intensity(tmp_path / "i.h5")
+        exact = intensity_on_grid(crystal, 0.9, 24, form=form, sigma_nm=0.3, resolution_inv_nm=0.01)
+        assert np.allclose(found.intensity, exact.intensity)
+    wrong = simsc("correlate", "i.h5", "--q1", "0.5", "--sigma", "0.3", "-o", "m.h5")
+    assert wrong.returncode == 2
+    assert "for structures" in wrong.stderr
+
+
 def test_doctor(simsc):
     result = simsc("doctor", "--json")
     assert result.returncode == 0, result.stdout
@@ -118,6 +140,10 @@ def test_doctor(simsc):
 def bad_files(tmp_path):
     write_superlattice(tmp_path / "l.h5", close_packed("ABC", 6.2), provenance())
     (tmp_path / "text.xyz").write_text("no structure")
+    (tmp_path / "text.dcd").write_text("no structure")
+    frames = [Atoms(f"Au{n}", 100 * np.random.default_rng(n).random((n, 3))) for n in (13, 14)]
+    ase.io.write(tmp_path / "a.xyz", frames[0])
+    ase.io.write(tmp_path / "two.xyz", frames)
     (tmp_path / "broken.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100))
     (tmp_path / "exists.toml").write_text("")
     (tmp_path / "locked").mkdir(mode=0o500)
@@ -138,6 +164,15 @@ BAD = [
     ("classify l.h5 --d-nn -1", "must be positive"),
     ("classify l.h5 --method best", "'best' is not one of"),
     ("classify l.h5 --frob", "No such option"),
+    ("classify l.h5 --frames 1", "l.h5 has 1 frame, 0 to 0"),
+    ("classify l.h5 --select all", "l.h5: is simsc's own"),
+    ("classify locked", "locked: is no run folder, or its annealing has no frame yet"),
+    ("classify a.xyz --topology missing.gro", "missing.gro: no such file"),
+    ("classify a.xyz --select type", "--select 'type'"),
+    ("classify a.xyz --select all --centres molecule", "has no molecule numbers"),
+    ("classify text.dcd --topology a.xyz", "text.dcd: MDAnalysis"),
+    ("classify two.xyz -o nowhere/x", "cannot be written"),
+    ("classify two.xyz --jobs 2 --dask tcp://localhost:1", "--jobs: is for this machine"),
     ("frobnicate", "No such command"),
     ("build close-packed ABBA --d-nn 6.2 -o x.h5", "both B"),
     ("build close-packed ABC --d-nn zero -o x.h5", "'zero' is not a valid float"),
@@ -152,9 +187,17 @@ BAD = [
     ("correlate l.h5 --radius 2 --q1 -0.4 -o m.h5", "must be positive"),
     ("correlate l.h5 --q1 0.4 -o m.h5", "give --radius"),
     ("scatter l.h5 --radius 2 -o l.h5", "is the input"),
+    ("scatter l.h5 --radius 2 --form cube --shell 1 0.5 -o i.h5", "--shell is for spheres"),
+    ("scatter l.h5 --radius 2 --shell -1 0.5 -o i.h5", "thickness"),
+    ("scatter l.h5 --radius 2 --sigma -1 -o i.h5", "sigma_nm"),
+    ("scatter l.h5 --radius 2 --grid 8 --resolution 0.001 -o i.h5", "too coarse"),
+    ("scatter . --radius 2 -o i.h5", "its atoms scatter"),
+    ("scatter . -o i.h5", "neither annealed.data nor system.data"),
     ("scatter l.h5 --radius 7.4 -o i.h5", "overlap at a distance of 6.2 nm; check --radius (nm) and --length-unit"),
     ("correlate l.h5 --radius 7.4 --q1 0.4 -o m.h5", "overlap"),
     ("build close-packed ABC --d-nn 6.2 --radius 5 -o x.h5", "overlap"),
+    ("build ball fcc --twin 9 --d-nn 16 -n 99 -o x.h5", "ends 4 layers from its centre"),
+    ("build pillar --cell 16 16 16 60 60 130 -n 9 -o x.h5", "no cell has the angles"),
 ]
 
 

@@ -5,12 +5,20 @@ from scipy.spatial.transform import Rotation
 from test_scattering import direct_intensity
 
 from simsc.core.errors import InputError, SamplingError
+from simsc.core.files import read_intensity, read_map, write_intensity, write_map
 from simsc.core.intensity import IntensityVolume, ShellIntensity, shell_grid
 from simsc.core.superlattice import Superlattice
-from simsc.correlation.engine import correlate
+from simsc.correlation.engine import correlate, correlate_all
 from simsc.correlation.peaks import expected_peaks, layer_momentum_transfer, reflections, rod_arcs
-from simsc.correlation.shells import first_bright_peak, shells_of_crystal, shells_of_volume
+from simsc.correlation.shells import (
+    every_shell_of_crystal,
+    every_shell_of_volume,
+    first_bright_peak,
+    shells_of_crystal,
+    shells_of_volume,
+)
 from simsc.scattering.amplitude import intensity_on_grid
+from simsc.scattering.counting import counted, counted_shell
 
 DELTA = np.linspace(0, 180, 721)
 
@@ -106,6 +114,91 @@ def test_masked_map_is_the_ratio_over_measured_pairs(cluster, rng):
         for inside in (np.abs(DELTA - low - 5) <= 5 for low in bins[:-1])
     ]
     assert np.abs(np.array(averaged) - counted).max() < 0.05 * np.abs(full.ccf[0, 80:-80]).max()
+
+
+def test_bins_average_over_solid_angle(cluster):
+    """Against the mean of many values within the bin, weighted by sin Δ."""
+    first, second = shells_of_crystal([cluster], 0.25, np.array([0.31]))
+    (second,) = second
+    angles = np.array([0.0, 20.0, 90.0, 178.0])
+    binned = correlate(first, [second], angles, bin_deg=6.0)
+    assert binned.bin_deg == 6.0
+    for angle, value in zip(angles, binned.ccf[0], strict=True):
+        fine = np.linspace(max(angle - 3, 0), min(angle + 3, 180), 4001)
+        weights = np.sin(np.radians(fine))
+        mean = np.average(correlate(first, [second], fine).ccf[0], weights=weights)
+        assert abs(value - mean) < 1e-5
+
+
+def test_all_pairs_at_once_are_the_maps_one_by_one(cluster):
+    q = np.array([0.2, 0.25, 0.31])
+    volume = correlate_all(every_shell_of_crystal([cluster], q), DELTA)
+    for k, q1 in enumerate(q):
+        one = correlate(*shells_of_crystal([cluster], q1, q), DELTA)
+        assert np.abs(volume.ccf[k] - one.ccf).max() < 1e-9 * one.ccf.max()
+        assert np.allclose(volume.slice(k).radial_profile, one.radial_profile)
+    grid = intensity_on_grid(cluster, 0.4, 96)
+    coarse = correlate_all(every_shell_of_volume(grid, q), DELTA)
+    assert np.abs(coarse.ccf - volume.ccf).max() < 1e-2 * volume.ccf.max()
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_variance_is_the_scatter_of_maps_measured_again(cluster, rng, masked):
+    """What one noisy measurement says of its own error, against forty measurements."""
+    q1, q2 = 0.25, np.array([0.2, 0.31])
+    first, second = shells_of_crystal([cluster], q1, q2)
+    shells = [first, *second]
+    if masked:
+        for k, shell in enumerate(shells):
+            measured = np.ones(shell.intensity.shape, dtype=bool)
+            measured[:, : shell.intensity.shape[1] // 5] = False
+            shells[k] = ShellIntensity(shell.q_inv_nm, np.where(measured, shell.intensity, np.nan), measured)
+    angles = np.arange(20.0, 161.0, 2.0)
+
+    def measured_map():
+        one, *others = (counted_shell(shell, 2e4, rng, 24) for shell in shells)
+        return correlate(one, others, angles)
+
+    maps = [measured_map() for _ in range(40)]
+    scatter = np.std([m.ccf for m in maps], axis=0, ddof=1)
+    told = np.sqrt(np.mean([m.variance for m in maps[:10]], axis=0))
+    ratio = told / scatter
+    # Points without a photon count as having one, so it errs on the wide side.
+    assert abs(np.median(ratio) - 1) < 0.15
+    assert ratio.min() > 0.5
+    assert ratio.max() < 2
+    exact = correlate(shells[0], shells[1:], angles)
+    pulls = (maps[0].ccf - exact.ccf) / np.sqrt(maps[0].variance)
+    assert 0.5 < np.sqrt((pulls**2).mean()) < 1.6
+    assert exact.variance is None
+
+
+def test_variance_of_a_volume(cluster, rng):
+    """Neighbouring points of a shell share voxels; the variance knows."""
+    volume = intensity_on_grid(cluster, 0.34, 64)
+    angles = np.arange(20.0, 161.0, 5.0)
+
+    def measured_map(seed):
+        seen = counted(volume, 3e6, rng)
+        return correlate(*shells_of_volume(seen, 0.25, np.array([0.31]), 8, seed), angles)
+
+    maps = [measured_map(seed) for seed in range(20)]
+    scatter = np.std([m.ccf for m in maps], axis=0, ddof=1)
+    told = np.sqrt(np.mean([m.variance for m in maps], axis=0))
+    assert abs(np.median(told / scatter) - 1) < 0.2
+
+
+def test_a_map_comes_back_from_its_file(cluster, tmp_path, rng):
+    first, second = shells_of_crystal([cluster], 0.25, np.array([0.31]))
+    (second,) = second
+    written = correlate(counted_shell(first, 1e4, rng, 3), [counted_shell(second, 1e4, rng, 3)], DELTA, bin_deg=1.0)
+    write_map(tmp_path / "map.h5", written, {})
+    read = read_map(tmp_path / "map.h5")
+    for name in ("q1_inv_nm", "q2_inv_nm", "delta_deg", "ccf", "coverage", "radial_profile", "variance", "bin_deg"):
+        assert np.array_equal(getattr(read, name), getattr(written, name)), name
+    seen = counted(intensity_on_grid(cluster, 0.4, 16), 1e4, rng)
+    write_intensity(tmp_path / "seen.h5", seen, {})
+    assert np.array_equal(read_intensity(tmp_path / "seen.h5").variance, seen.variance)
 
 
 def maxima(row: np.ndarray) -> np.ndarray:
@@ -234,5 +327,23 @@ def test_bad_input_is_refused(cluster):
         correlate(first, [nothing], DELTA)
     with pytest.raises(SamplingError, match="must be positive"):
         correlate(first, [ShellIntensity(0.2, -second.intensity)], DELTA)
+    holes = np.where(second.intensity > np.median(second.intensity), np.nan, second.intensity)
+    with pytest.raises(InputError, match=r"q = 0\.2 nm⁻¹: the intensity is not finite"):
+        ShellIntensity(0.2, holes)
+    with pytest.raises(InputError, match="negative"):
+        counted_shell(ShellIntensity(0.2, -second.intensity), 100, np.random.default_rng(1))
+    with pytest.raises(InputError, match="photons"):
+        counted_shell(second, 0, np.random.default_rng(1))
+    noisy = [counted_shell(second, 1e4, np.random.default_rng(1), n) for n in (2, 3)]
+    with pytest.raises(InputError, match="samples of noise"):
+        correlate(noisy[0], noisy[1:], DELTA)
+    for angles, width, says in (([200.0], 0, "0 … 180"), ([], 0, "0 … 180"), ([50.0], -1, "bins"), ([5.0], 91, "bins")):
+        with pytest.raises(InputError, match=says):
+            correlate(first, [second], np.array(angles), bin_deg=width)
+    with pytest.raises(InputError, match="no shell"):
+        correlate_all([], DELTA)
+    volume = intensity_on_grid(cluster, 0.5, 8)
+    with pytest.raises(InputError, match="variance"):
+        IntensityVolume(volume.intensity, volume.q_axes_inv_nm, variance=-volume.intensity)
     with pytest.raises(InputError, match="bcc"):
         expected_peaks("bcc", 16.0, (0.4, 0.9))

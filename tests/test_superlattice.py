@@ -9,7 +9,9 @@ from scipy.spatial.transform import Rotation
 from simsc.build.close_packed import close_packed
 from simsc.core.cell import Cell
 from simsc.core.errors import InputError
+from simsc.core.files import read_superlattice, write_superlattice
 from simsc.core.superlattice import Superlattice
+from simsc.md.trajectory import Trajectory
 
 entries = hnp.arrays(np.float64, (3, 3), elements=st.floats(-1, 1))
 points = hnp.arrays(np.float64, (5, 3), elements=st.floats(-50, 50))
@@ -63,6 +65,45 @@ def test_largest_ball_touches_the_cell_and_nothing_more():
     assert abs(ball.n - expected) < 0.1 * expected
 
 
+def test_orientations_go_where_their_nps_go(tmp_path):
+    crystal = close_packed("ABC", 6.0, (3, 2), radius_nm=2.0)
+    crystal = crystal.with_orientations(Rotation.random(crystal.n, rng=1))
+    replica = crystal.replicate((2, 1, 2))
+    assert np.array_equal(replica.orientations, np.tile(crystal.orientations, (4, 1)))
+    ball = replica.largest_ball()
+    moved = ball.positions_nm + replica.cell.vectors_nm.sum(axis=0) / 2
+    difference = replica.cell.fractional(moved[:, None] - replica.positions_nm)
+    source = np.linalg.norm(difference - np.round(difference), axis=-1).argmin(axis=1)
+    assert np.array_equal(ball.orientations, replica.orientations[source])
+    assert np.array_equal(ball.with_radii(1.0).in_free_space().orientations, ball.orientations)
+    write_superlattice(tmp_path / "s.h5", ball, {})
+    again = read_superlattice(tmp_path / "s.h5")
+    assert np.array_equal(again.orientations, ball.orientations)
+    turn = Rotation.random(rng=2)
+    turned = crystal.rotated(turn)
+    before, after = Rotation.from_quat(crystal.orientations), Rotation.from_quat(turned.orientations)
+    assert np.allclose(after.apply([1.0, 2, 3]), turn.apply(before.apply([1.0, 2, 3])))
+    assert np.allclose(turned.cell.fractional(turned.positions_nm), crystal.cell.fractional(crystal.positions_nm))
+    assert np.allclose(Superlattice(np.eye(3)).rotated(turn).orientations, turn.as_quat())
+
+
+def test_frames_of_a_trajectory_take_their_start():
+    start, moved = Rotation.random(3, rng=1), Rotation.random(3, rng=2)
+    trajectory = Trajectory(
+        np.zeros((1, 3, 3)),
+        moved.as_quat()[None],
+        np.eye(3)[None] * 5,
+        np.ones(3),
+        np.zeros(1, int),
+        {},
+        np.zeros(1),
+        (),
+    )
+    assert trajectory.superlattice(0).orientations is None
+    found = Rotation.from_quat(trajectory.superlattice(0, start).orientations)
+    assert np.allclose(found.as_matrix(), moved.as_matrix() @ start.as_matrix())
+
+
 @pytest.mark.parametrize("stacking", ["AB", "ABC", PAPER, "ABACBC"])
 def test_close_packed_has_twelve_neighbours_at_d(stacking):
     """ASE's neighbour list is right in thin cells (it counts images one by one)."""
@@ -102,6 +143,9 @@ def test_impossible_stackings_are_refused(stacking, says):
         lambda: Superlattice(np.zeros((2, 3)), radii_nm=np.array([1.0, -1.0])),
         lambda: Cell(np.zeros((3, 3))),
         lambda: Cell(-np.eye(3)),
+        lambda: Superlattice(np.zeros((2, 3)), orientations=np.zeros((2, 4))),
+        lambda: Superlattice(np.zeros((2, 3)), orientations=np.eye(4)[:3]),
+        lambda: Superlattice(np.zeros((2, 3)), orientations=[0.0, 0.0, 0.0, np.nan]),
         lambda: Superlattice(np.zeros((1, 3))).replicate((1, 1, 1)),
         lambda: Superlattice(np.zeros((1, 3)), cell=Cell(np.eye(3), np.array([True, True, False]))).replicate(
             (1, 1, 2)

@@ -16,6 +16,8 @@ class CorrelationMap:
         ccf: (n_q2, n_delta) correlation, dimensionless; NaN where nothing was measured.
         coverage: (n_q2, n_delta) fraction of all pairs of directions that were measured, 0 to 1.
         radial_profile: (n_q2,) mean measured intensity on each second sphere.
+        variance: (n_q2, n_delta) variance of `ccf` from the noise of the intensity; None where that is unknown.
+        bin_deg: width of the bins around `delta_deg`, degrees, over which `ccf` is averaged; 0 for values at points.
     """
 
     q1_inv_nm: float
@@ -24,3 +26,31 @@ class CorrelationMap:
     ccf: np.ndarray
     coverage: np.ndarray
     radial_profile: np.ndarray
+    variance: np.ndarray | None = None
+    bin_deg: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class CorrelationVolume:
+    """Cross-correlation of the intensity on every sphere with that on every other.
+
+    Args:
+        q_inv_nm: (n_q,) momentum transfers of the spheres, nm⁻¹.
+        delta_deg: (n_delta,) angles, degrees.
+        ccf: (n_q, n_q, n_delta) correlation, dimensionless, alike under exchange of its first two axes; NaN where
+            nothing was measured.
+        coverage: (n_q, n_q, n_delta) fraction of all pairs of directions that were measured, 0 to 1.
+        radial_profile: (n_q,) mean measured intensity on each sphere.
+    """
+
+    q_inv_nm: np.ndarray
+    delta_deg: np.ndarray
+    ccf: np.ndarray
+    coverage: np.ndarray
+    radial_profile: np.ndarray
+
+    def slice(self, k: int) -> CorrelationMap:
+        """Return the map with the k-th sphere as the first one."""
+        return CorrelationMap(
+            float(self.q_inv_nm[k]), self.q_inv_nm, self.delta_deg, self.ccf[k], self.coverage[k], self.radial_profile
+        )

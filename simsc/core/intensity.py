@@ -17,15 +17,19 @@ class IntensityVolume:
         measured: (nx, ny, nz) bool, what was measured; None if all was. Never zero-filled.
         diameter_nm: largest distance within the scatterer, nm, which limits how fast the intensity can vary;
             None if unknown, as for experiments.
+        variance: (nx, ny, nz) variance of each intensity, as from counting; None if there is no noise, or it is
+            unknown.
 
     Raises:
-        InputError: for axes that do not fit, intensity that is not finite where measured, or nothing measured.
+        InputError: for axes that do not fit, intensity or variance that is not finite where measured, a negative
+            variance, or nothing measured.
     """
 
     intensity: np.ndarray
     q_axes_inv_nm: tuple[np.ndarray, np.ndarray, np.ndarray]
     measured: np.ndarray | None = None
     diameter_nm: float | None = None
+    variance: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         shape = tuple(len(axis) for axis in self.q_axes_inv_nm)
@@ -42,6 +46,12 @@ class IntensityVolume:
             raise InputError("the mask leaves no measured intensity")
         if not np.isfinite(values).all():
             raise InputError("the intensity is not finite everywhere where it was measured; give a mask")
+        if self.variance is not None:
+            if self.variance.shape != shape:
+                raise InputError(f"the variance has shape {self.variance.shape}, the intensity {shape}")
+            variance = self.variance if self.measured is None else self.variance[self.measured]
+            if not (np.isfinite(variance).all() and (variance >= 0).all()):
+                raise InputError("the variance of a measured intensity must be a number that is not negative")
 
     @property
     def q_max_inv_nm(self) -> float:
@@ -60,11 +70,28 @@ class ShellIntensity:
         q_inv_nm: momentum transfer |q|, nm⁻¹.
         intensity: (n_theta, n_phi) intensity; what was not measured is not looked at.
         measured: (n_theta, n_phi) bool; None if all was measured.
+        noise: (n_samples, n_theta, n_phi) what noise might have added to the intensity: independent samples with the
+            covariance of the data, so that errors can be followed through what is computed. None without noise.
+
+    Raises:
+        InputError: for arrays that do not fit together, or intensity that is not finite where it was measured.
     """
 
     q_inv_nm: float
     intensity: np.ndarray
     measured: np.ndarray | None = None
+    noise: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        where = f"the shell at q = {self.q_inv_nm:g} nm⁻¹"
+        if self.intensity.ndim != 2:
+            raise InputError(f"{where} needs intensity of shape (n_theta, n_phi), got {self.intensity.shape}")
+        if self.measured is not None and self.measured.shape != self.intensity.shape:
+            raise InputError(f"{where}: the mask has shape {self.measured.shape}, intensity {self.intensity.shape}")
+        if self.noise is not None and (self.noise.ndim != 3 or self.noise.shape[1:] != self.intensity.shape):
+            raise InputError(f"{where}: noise of shape {self.noise.shape} does not fit {self.intensity.shape}")
+        if not np.isfinite(self.intensity if self.measured is None else self.intensity[self.measured]).all():
+            raise InputError(f"{where}: the intensity is not finite everywhere where it was measured; give a mask")
 
 
 def shell_grid(n_theta: int, n_phi: int) -> tuple[np.ndarray, np.ndarray]:

@@ -1,9 +1,10 @@
-"""The superlattice: centres, radii and cell of nanoparticles; what all parts of simsc exchange."""
+"""The superlattice: centres, radii, orientations and cell of nanoparticles; what all parts of simsc exchange."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from simsc.core.cell import Cell
 from simsc.core.errors import InputError
@@ -17,6 +18,8 @@ class Superlattice:
         positions_nm: (N, 3) NP centres, nm.
         radii_nm: (N,) core radii, nm, or a single number for all; None where unknown.
         cell: the periodic cell, or None for free space.
+        orientations: (N, 4) unit quaternions, scalar last, or a single one for all: the rotation from the frame of the
+            body to that of the superlattice. None where all NPs stand as their shapes are defined, or shape is unknown.
 
     Raises:
         InputError: if arrays do not fit together or hold numbers that are not finite.
@@ -29,6 +32,7 @@ class Superlattice:
     positions_nm: np.ndarray
     radii_nm: np.ndarray | None = None
     cell: Cell | None = None
+    orientations: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         positions = np.array(self.positions_nm, dtype=np.float64)
@@ -45,6 +49,16 @@ class Superlattice:
                 raise InputError("core radii must be positive numbers (nm)")
             radii.setflags(write=False)
             object.__setattr__(self, "radii_nm", radii)
+        if self.orientations is not None:
+            given = np.asarray(self.orientations, dtype=np.float64)
+            if given.shape not in ((4,), (len(positions), 4)):
+                raise InputError(f"orientations need shape (N, 4) with N = {len(positions)}, got {given.shape}")
+            lengths = np.linalg.norm(given, axis=-1, keepdims=True)
+            if not (np.abs(lengths - 1) < 1e-6).all():
+                raise InputError("orientations must be unit quaternions (x, y, z, w)")
+            orientations = np.array(np.broadcast_to(given / lengths, (len(positions), 4)))
+            orientations.setflags(write=False)
+            object.__setattr__(self, "orientations", orientations)
 
     @property
     def n(self) -> int:
@@ -54,6 +68,17 @@ class Superlattice:
     def with_radii(self, radii_nm: np.ndarray | float) -> "Superlattice":
         """Return the same NPs with other core radii, (N,) or one number, nm."""
         return replace(self, radii_nm=np.asarray(radii_nm))
+
+    def with_orientations(self, rotations: Rotation) -> "Superlattice":
+        """Return the same NPs with other orientations, N rotations from the frame of the body or one for all."""
+        return replace(self, orientations=rotations.as_quat())
+
+    def rotated(self, rotation: Rotation) -> "Superlattice":
+        """Return the superlattice turned as a whole about the origin: centres, cell and NPs."""
+        turn = rotation.as_matrix().T
+        cell = None if self.cell is None else Cell(self.cell.vectors_nm @ turn, self.cell.periodic)
+        stood = Rotation.identity(self.n) if self.orientations is None else Rotation.from_quat(self.orientations)
+        return Superlattice(self.positions_nm @ turn, self.radii_nm, cell, (rotation * stood).as_quat())
 
     def replicate(self, counts: Sequence[int]) -> "Superlattice":
         """Repeat the cell along a, b and c; copy k holds NPs k·N … (k+1)·N − 1 in the order of the original.
@@ -74,9 +99,9 @@ class Superlattice:
         offsets = shifts @ self.cell.vectors_nm
         positions = (offsets[:, None, :] + self.positions_nm).reshape(-1, 3)
         radii = None if self.radii_nm is None else np.tile(self.radii_nm, len(shifts))
-        return Superlattice(
-            positions, radii, Cell(self.cell.vectors_nm * np.array(counts)[:, None], self.cell.periodic)
-        )
+        orientations = None if self.orientations is None else np.tile(self.orientations, (len(shifts), 1))
+        cell = Cell(self.cell.vectors_nm * np.array(counts)[:, None], self.cell.periodic)
+        return Superlattice(positions, radii, cell, orientations)
 
     def in_free_space(self) -> "Superlattice":
         """Return the same NPs as a finite crystal: without a cell."""
@@ -97,9 +122,25 @@ class Superlattice:
         # Half-open, so that an NP on the surface and its periodic image are not both kept.
         inside = np.linalg.norm(positions - centre, axis=1) < self.cell.perpendicular_widths_nm.min() / 2 - 1e-9
         radii = None if self.radii_nm is None else self.radii_nm[inside]
-        return Superlattice(positions[inside] - centre, radii)
+        orientations = None if self.orientations is None else self.orientations[inside]
+        return Superlattice(positions[inside] - centre, radii, orientations=orientations)
 
     @property
     def diameter_nm(self) -> float:
         """Diameter in nm of a ball about the mean centre that holds all NP centres (no cell is looked at)."""
         return 2 * float(np.linalg.norm(self.positions_nm - self.positions_nm.mean(axis=0), axis=1).max())
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """A superlattice at a time.
+
+    Args:
+        superlattice: NPs.
+        time_ns: time, ns; NaN where unknown.
+        phase: name of the phase of a protocol; empty where there is none.
+    """
+
+    superlattice: Superlattice
+    time_ns: float = float("nan")
+    phase: str = ""

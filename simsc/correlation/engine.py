@@ -9,16 +9,18 @@ normalised so that C(q, q, 0) = ⟨Ĩ²⟩ (eqs 1 and 2 of Lapkin et al., ACS Na
 
     C = ⟨M Ĩ(q1) M Ĩ(q2)⟩ / ⟨M M⟩,
 
-both correlations over the same pairs of directions; ⟨M M⟩ is the coverage.
+both correlations over the same pairs of directions; ⟨M M⟩ is the coverage. Noise of the intensity is followed through
+by samples of it, which go the same way as the intensity.
 """
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 import ducc0
 import numpy as np
 
-from simsc.core.correlation_map import CorrelationMap
-from simsc.core.errors import SamplingError
+from simsc.core.correlation_map import CorrelationMap, CorrelationVolume
+from simsc.core.errors import InputError, SamplingError
 from simsc.core.intensity import ShellIntensity, shell_grid
 
 _SMALLEST_COVERAGE = 1e-3
@@ -30,6 +32,7 @@ def correlate(
     delta_deg: np.ndarray,
     threads: int = 0,
     on_shell: Callable[[], None] = lambda: None,
+    bin_deg: float = 0.0,
 ) -> CorrelationMap:
     """Correlate one shell with many.
 
@@ -39,37 +42,30 @@ def correlate(
         delta_deg: (n_delta,) angles Δ, degrees, 0 to 180.
         threads: of the harmonic transforms; 0 takes all cores.
         on_shell: called after each second shell, for progress.
+        bin_deg: width of bins around the angles, degrees, over whose pairs of directions is averaged; 0 (default) for
+            values at the angles themselves.
 
     Returns:
-        The map with its coverage.
+        The map with its coverage; with the variance of its values if the shells come with samples of their noise.
+        These tell a standard deviation to a part 1 / √(2 (n_samples − 1)).
 
     Raises:
         SamplingError: if a shell holds no measured intensity, or its mean is not positive.
+        InputError: for angles or bins out of range, or numbers of samples that differ.
     """
-    one, weight_one, _ = _contrast(first)
-    harmonics: dict[tuple[str, int], np.ndarray] = {}
-    cosines = np.cos(np.radians(delta_deg))
-    legendre = np.polynomial.legendre.legvander(cosines, first.intensity.shape[0] - 1)
-    q2, rows, coverages, profile = [], [], [], []
+    one = _spectrum(first, first.intensity.shape[0] - 1, threads)
+    polynomials = _polynomials(delta_deg, bin_deg, one.lmax)
+    q2, rows, coverages, variances, profile = [], [], [], [], []
     for shell in second:
-        two, weight_two, mean = _contrast(shell)
-        lmax = min(first.intensity.shape[0], shell.intensity.shape[0]) - 1
-        polynomials = legendre[:, : lmax + 1]
-        row = polynomials @ _cross(_cached(harmonics, "contrast", one, lmax, threads), _harmonics(two, lmax, threads))
-        coverage = np.ones_like(row)
-        if weight_one is not None or weight_two is not None:
-            mask_one = np.ones_like(one) if weight_one is None else weight_one
-            mask_two = np.ones_like(two) if weight_two is None else weight_two
-            coverage = polynomials @ _cross(
-                _cached(harmonics, "mask", mask_one, lmax, threads), _harmonics(mask_two, lmax, threads)
-            )
-            coverage = np.clip(coverage, 0.0, 1.0)
-            row = np.where(coverage > _SMALLEST_COVERAGE, row / np.maximum(coverage, _SMALLEST_COVERAGE), np.nan)
+        two = _spectrum(shell, min(one.lmax, shell.intensity.shape[0] - 1), threads)
+        row, coverage, variance = _row(one, two, polynomials)
         q2.append(shell.q_inv_nm)
         rows.append(row)
         coverages.append(coverage)
-        profile.append(mean)
+        variances.append(variance)
+        profile.append(two.mean)
         on_shell()
+    known = [variance for variance in variances if variance is not None]
     return CorrelationMap(
         first.q_inv_nm,
         np.array(q2),
@@ -77,35 +73,136 @@ def correlate(
         np.array(rows),
         np.array(coverages),
         np.array(profile),
+        np.array(known) if known and len(known) == len(variances) else None,
+        bin_deg,
     )
 
 
-def _contrast(shell: ShellIntensity) -> tuple[np.ndarray, np.ndarray | None, float]:
-    """Return M·Ĩ, M (None if all was measured) and ⟨I⟩."""
+def correlate_all(
+    shells: Iterable[ShellIntensity],
+    delta_deg: np.ndarray,
+    threads: int = 0,
+    on_shell: Callable[[], None] = lambda: None,
+    bin_deg: float = 0.0,
+) -> CorrelationVolume:
+    """Correlate every shell with every other: the whole volume C(q1, q2, Δ).
+
+    Each shell is transformed once; two of them meet in the degrees that both resolve.
+
+    Args:
+        shells: intensities, each on a grid with more rings than the band limit of its sphere (`every_shell_of_crystal`,
+            `every_shell_of_volume`).
+        delta_deg: (n_delta,) angles Δ, degrees, 0 to 180.
+        threads: of the harmonic transforms; 0 takes all cores.
+        on_shell: called after each shell, for progress.
+        bin_deg: width of bins, as in `correlate`.
+
+    Raises:
+        SamplingError: if a shell holds no measured intensity, or its mean is not positive.
+        InputError: for angles or bins out of range.
+    """
+    q, spectra = [], []
+    for shell in shells:
+        q.append(shell.q_inv_nm)
+        spectra.append(_spectrum(shell, shell.intensity.shape[0] - 1, threads))
+        on_shell()
+    if not spectra:
+        raise InputError("there is no shell to correlate")
+    n = len(spectra)
+    polynomials = _polynomials(delta_deg, bin_deg, max(spectrum.lmax for spectrum in spectra))
+    ccf = np.empty((n, n, len(delta_deg)))
+    coverage = np.empty_like(ccf)
+    for i, one in enumerate(spectra):
+        for j in range(i, n):
+            ccf[i, j], coverage[i, j], _ = _row(one, spectra[j], polynomials)
+            ccf[j, i], coverage[j, i] = ccf[i, j], coverage[i, j]
+    profile = np.array([spectrum.mean for spectrum in spectra])
+    return CorrelationVolume(np.array(q), np.array(delta_deg, dtype=float), ccf, coverage, profile)
+
+
+@dataclass(frozen=True, eq=False)
+class _Spectrum:
+    """Harmonics of one shell: of M·Ĩ, of M (None if all was measured), and of M·Ĩ with each sample of noise."""
+
+    lmax: int
+    contrast: np.ndarray
+    mask: np.ndarray | None
+    noisy: list[np.ndarray]
+    mean: float
+
+    def cut(self, lmax: int) -> "_Spectrum":
+        """Return the same up to a smaller degree."""
+        if lmax == self.lmax:
+            return self
+        # Ordered by m, then l: of each m ≤ lmax the first lmax − m + 1 coefficients.
+        begins = [m * (self.lmax + 1) - m * (m - 1) // 2 for m in range(lmax + 1)]
+        kept = np.concatenate([np.arange(begin, begin + lmax + 1 - m) for m, begin in enumerate(begins)])
+        mask = None if self.mask is None else self.mask[kept]
+        return _Spectrum(lmax, self.contrast[kept], mask, [noisy[kept] for noisy in self.noisy], self.mean)
+
+
+def _spectrum(shell: ShellIntensity, lmax: int, threads: int) -> _Spectrum:
     n_theta, n_phi = shell.intensity.shape
-    ring_weights = shell_grid(n_theta, 1)[1][:, None]
-    if shell.measured is None:
-        mean = float((ring_weights * shell.intensity).sum() / n_phi)
-    else:
-        covered = float((ring_weights * shell.measured).sum() / n_phi)
-        if covered <= 0:
-            raise SamplingError(f"no intensity was measured on the sphere q = {shell.q_inv_nm:g} nm⁻¹")
-        mean = float((ring_weights * np.where(shell.measured, shell.intensity, 0.0)).sum() / n_phi / covered)
+    weights = shell_grid(n_theta, 1)[1][:, None] / n_phi
+    measured = np.ones(shell.intensity.shape, dtype=bool) if shell.measured is None else shell.measured
+    covered = float((weights * measured).sum())
+    if covered <= 0:
+        raise SamplingError(f"no intensity was measured on the sphere q = {shell.q_inv_nm:g} nm⁻¹")
+    intensity = np.where(measured, shell.intensity, 0.0)
+    mean = float((weights * intensity).sum()) / covered
     if not mean > 0:
         raise SamplingError(f"the mean intensity at q = {shell.q_inv_nm:g} nm⁻¹ is {mean:g}: it must be positive")
-    contrast = shell.intensity / mean - 1
-    if shell.measured is None:
-        return contrast, None, mean
-    return np.where(shell.measured, contrast, 0.0), shell.measured.astype(np.float64), mean
+    contrast = _harmonics(np.where(measured, intensity / mean - 1, 0.0), lmax, threads)
+    mask = None if measured.all() else _harmonics(measured.astype(np.float64), lmax, threads)
+    noisy = []
+    for sample in () if shell.noise is None else shell.noise:
+        disturbed = np.where(measured, intensity + sample, 0.0)
+        own_mean = float((weights * disturbed).sum()) / covered
+        noisy.append(_harmonics(np.where(measured, disturbed / own_mean - 1, 0.0), lmax, threads))
+    return _Spectrum(lmax, contrast, mask, noisy, mean)
 
 
-def _cached(
-    store: dict[tuple[str, int], np.ndarray], name: str, values: np.ndarray, lmax: int, threads: int
-) -> np.ndarray:
-    """Return the harmonics of the first shell, computed once for each band limit."""
-    if (name, lmax) not in store:
-        store[name, lmax] = _harmonics(values, lmax, threads)
-    return store[name, lmax]
+def _row(one: _Spectrum, two: _Spectrum, polynomials: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Return C(Δ) of two shells, its coverage, and its variance if their noise is known."""
+    lmax = min(one.lmax, two.lmax)
+    one, two, legendre = one.cut(lmax), two.cut(lmax), polynomials[:, : lmax + 1]
+    coverage = np.ones(len(legendre))
+    if one.mask is not None or two.mask is not None:
+        everywhere = np.zeros_like(one.contrast)
+        everywhere[0] = np.sqrt(4 * np.pi)
+        masks = (everywhere if spectrum.mask is None else spectrum.mask for spectrum in (one, two))
+        coverage = np.clip(legendre @ _cross(*masks), 0.0, 1.0)
+
+    def ratio(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        values = legendre @ _cross(first, second) / np.maximum(coverage, _SMALLEST_COVERAGE)
+        return np.where(coverage > _SMALLEST_COVERAGE, values, np.nan)
+
+    row = ratio(one.contrast, two.contrast)
+    samples = max(len(one.noisy), len(two.noisy))
+    if samples < 2:
+        return row, coverage, None
+    if len(one.noisy) not in (0, samples) or len(two.noisy) not in (0, samples):
+        raise InputError(f"shells have {len(one.noisy)} and {len(two.noisy)} samples of noise; they need as many")
+    firsts, seconds = ([*(s.noisy or [s.contrast] * samples)] for s in (one, two))
+    disturbed = [ratio(first, second) for first, second in zip(firsts, seconds, strict=True)]
+    return row, coverage, np.var(disturbed, axis=0, ddof=1)
+
+
+def _polynomials(delta_deg: np.ndarray, bin_deg: float, lmax: int) -> np.ndarray:
+    """Return P_l(cos Δ), (n_delta, lmax + 1), or their means over bins of solid angle."""
+    angles = np.asarray(delta_deg, dtype=float)
+    if angles.ndim != 1 or len(angles) == 0 or not ((angles >= 0) & (angles <= 180)).all():
+        raise InputError("angles Δ must lie in 0 … 180 degrees")
+    if not 0 <= bin_deg <= 90:
+        raise InputError(f"bins of Δ must be 0 … 90 degrees wide, got {bin_deg:g}")
+    if bin_deg == 0:
+        return np.polynomial.legendre.legvander(np.cos(np.radians(angles)), lmax)
+    edges = np.cos(np.radians([np.maximum(angles - bin_deg / 2, 0), np.minimum(angles + bin_deg / 2, 180)]))
+    # ∫ P_l dx = (P_{l+1} − P_{l−1}) / (2l + 1), with P_{−1} = 1.
+    values = np.polynomial.legendre.legvander(edges.ravel(), lmax + 1).reshape(2, len(angles), -1)
+    before = np.concatenate([np.ones((2, len(angles), 1)), values[:, :, :lmax]], axis=2)
+    integrals = (values[:, :, 1:] - before) / (2 * np.arange(lmax + 1) + 1)
+    return (integrals[0] - integrals[1]) / (edges[0] - edges[1])[:, None]
 
 
 def _harmonics(values: np.ndarray, lmax: int, threads: int) -> np.ndarray:

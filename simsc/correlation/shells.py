@@ -1,13 +1,14 @@
 """Shells for a correlation: how finely each has to be sampled, from a finite crystal or from an intensity volume."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from simsc.core.errors import InputError, SamplingError
 from simsc.core.intensity import IntensityVolume, ShellIntensity, band_limit, shell_grid
 from simsc.core.superlattice import Superlattice
-from simsc.scattering.amplitude import intensity_on_shells
+from simsc.scattering.amplitude import SPHERE, Form, extent_nm, intensity_on_shells
+from simsc.scattering.atoms import Atoms
 
 _SPLINE_ORDER = 5
 _BRIGHT = 1.3
@@ -15,25 +16,59 @@ _COARSEST = 0.7  # of the Nyquist step π / D: errors of the map of an fcc ball 
 
 
 def shells_of_crystal(
-    frames: list[Superlattice],
+    frames: Sequence[Superlattice | Atoms],
     q1_inv_nm: float,
     q2_inv_nm: np.ndarray,
     tolerance: float = 1e-8,
     threads: int = 0,
+    *,
+    form: Form = SPHERE,
+    sigma_nm: float = 0.0,
+    resolution_inv_nm: float = 0.0,
+    weights: Sequence[float] | None = None,
 ) -> tuple[ShellIntensity, Iterator[ShellIntensity]]:
     """Return the first shell and an iterator over the second shells of a finite crystal, without interpolation.
 
     Args:
-        frames: NPs with radii; the intensity is averaged over the frames.
+        frames: NPs with radii, or atoms; the intensity is averaged over the frames.
         q1_inv_nm: momentum transfer of the first shell, nm⁻¹.
         q2_inv_nm: (n_q2,) momentum transfers of the second shells, nm⁻¹.
         tolerance: accuracy of the amplitude relative to the forward direction. Default 1e-8.
         threads: of the transforms; 0 takes all cores.
+        form: what the NPs are. Default spheres.
+        sigma_nm: standard deviation of independent thermal displacements along each axis, nm.
+        resolution_inv_nm: standard deviation of a Gaussian resolution, nm⁻¹.
+        weights: of the frames in the sum; default 1 / their number.
+    """
+    diameter = max(extent_nm(frame, form) for frame in frames)
+    grids = _grids(diameter, q1_inv_nm, q2_inv_nm)
+    shells = intensity_on_shells(
+        frames,
+        np.array([q1_inv_nm, *q2_inv_nm]),
+        grids,
+        tolerance,
+        threads,
+        form=form,
+        sigma_nm=sigma_nm,
+        resolution_inv_nm=resolution_inv_nm,
+        weights=weights,
+    )
+    return next(shells), shells
+
+
+def every_shell_of_crystal(
+    frames: list[Superlattice], q_inv_nm: np.ndarray, tolerance: float = 1e-8, threads: int = 0
+) -> Iterator[ShellIntensity]:
+    """Return shells of a finite crystal, each fine enough to be correlated with every other.
+
+    Args:
+        frames: NPs with radii; the intensity is averaged over the frames.
+        q_inv_nm: (n_q,) momentum transfers, nm⁻¹.
+        tolerance: accuracy of the amplitude relative to the forward direction. Default 1e-8.
+        threads: of the transforms; 0 takes all cores.
     """
     diameter = max(frame.diameter_nm for frame in frames)
-    grids = _grids(diameter, q1_inv_nm, q2_inv_nm)
-    shells = intensity_on_shells(frames, np.array([q1_inv_nm, *q2_inv_nm]), grids, tolerance, threads)
-    return next(shells), shells
+    return intensity_on_shells(frames, np.asarray(q_inv_nm), _own_grids(diameter, q_inv_nm), tolerance, threads)
 
 
 def first_bright_peak(frames: list[Superlattice], near_inv_nm: float, threads: int = 0) -> float | None:
@@ -63,7 +98,7 @@ def first_bright_peak(frames: list[Superlattice], near_inv_nm: float, threads: i
 
 
 def shells_of_volume(
-    volume: IntensityVolume, q1_inv_nm: float, q2_inv_nm: np.ndarray
+    volume: IntensityVolume, q1_inv_nm: float, q2_inv_nm: np.ndarray, noise_samples: int = 16, seed: int = 0
 ) -> tuple[ShellIntensity, Iterator[ShellIntensity]]:
     """Return the first shell and an iterator over the second shells, interpolated from a Cartesian grid.
 
@@ -73,10 +108,42 @@ def shells_of_volume(
         volume: simulated or measured intensity.
         q1_inv_nm: momentum transfer of the first shell, nm⁻¹.
         q2_inv_nm: (n_q2,) momentum transfers of the second shells, nm⁻¹.
+        noise_samples: samples of the noise on each shell, where the volume has a variance. Voxels have independent
+            noise; neighbouring points of a shell share voxels, and so do the samples. Default 16.
+        seed: of the samples.
 
     Raises:
         SamplingError: if the grid is too coarse for the size of the crystal, so that interpolation would invent
             intensity, or if a shell lies outside the grid.
+    """
+    grids = _grids(_resolved_diameter_nm(volume), q1_inv_nm, q2_inv_nm)
+    shells = _shells_of_volume(volume, np.array([q1_inv_nm, *q2_inv_nm]), grids, noise_samples, seed)
+    return next(shells), shells
+
+
+def every_shell_of_volume(
+    volume: IntensityVolume, q_inv_nm: np.ndarray, noise_samples: int = 16, seed: int = 0
+) -> Iterator[ShellIntensity]:
+    """Return shells of an intensity volume, each fine enough to be correlated with every other.
+
+    Args:
+        volume: simulated or measured intensity.
+        q_inv_nm: (n_q,) momentum transfers, nm⁻¹.
+        noise_samples: samples of the noise on each shell, as in `shells_of_volume`.
+        seed: of the samples.
+
+    Raises:
+        SamplingError: as `shells_of_volume`.
+    """
+    grids = _own_grids(_resolved_diameter_nm(volume), q_inv_nm)
+    return _shells_of_volume(volume, np.asarray(q_inv_nm), grids, noise_samples, seed)
+
+
+def _resolved_diameter_nm(volume: IntensityVolume) -> float:
+    """Return the size of the scatterer, nm, that the grid resolves.
+
+    Raises:
+        SamplingError: if the grid is too coarse for the size of the crystal.
     """
     step = max(float(axis[1] - axis[0]) for axis in volume.q_axes_inv_nm)
     if (needed := points_needed(volume)) > max(volume.intensity.shape):
@@ -85,19 +152,28 @@ def shells_of_volume(
             f"use at least --grid {needed}, or correlate the structure itself"
         )
     # Without a known size the grid itself limits what can be resolved: half a period a step.
-    diameter = volume.diameter_nm if volume.diameter_nm is not None else np.pi / step
-    grids = _grids(diameter, q1_inv_nm, q2_inv_nm)
+    return volume.diameter_nm if volume.diameter_nm is not None else float(np.pi / step)
+
+
+def _shells_of_volume(
+    volume: IntensityVolume, q_inv_nm: np.ndarray, grids: list[tuple[int, int]], noise_samples: int, seed: int
+) -> Iterator[ShellIntensity]:
     values = volume.intensity
     if volume.measured is not None:
         values = np.where(volume.measured, values, values[volume.measured].mean())
     from scipy import ndimage  # slow to load, and shells of crystals do without
 
-    coefficients = ndimage.spline_filter(values, order=_SPLINE_ORDER)
-    shells = (
-        _interpolate(volume, coefficients, float(q), grid)
-        for q, grid in zip([q1_inv_nm, *q2_inv_nm], grids, strict=True)
-    )
-    return next(shells), shells
+    splines = [ndimage.spline_filter(values, order=_SPLINE_ORDER)]
+    if volume.variance is not None:
+        rng = np.random.default_rng(seed)
+        deviation = np.sqrt(
+            volume.variance if volume.measured is None else np.where(volume.measured, volume.variance, 0)
+        )
+        for _ in range(noise_samples):
+            noise = (deviation * rng.normal(size=deviation.shape)).astype(np.float32)
+            splines.append(ndimage.spline_filter(noise, order=_SPLINE_ORDER, output=np.float32))
+    for q, grid in zip(q_inv_nm, grids, strict=True):
+        yield _interpolate(volume, splines, float(q), grid)
 
 
 def points_needed(volume: IntensityVolume) -> int:
@@ -121,8 +197,16 @@ def _grids(diameter_nm: float, q1_inv_nm: float, q2_inv_nm: np.ndarray) -> list[
     return [(total // 2 + 1, 2 * (total // 2 + 1)) for total in totals]
 
 
+def _own_grids(diameter_nm: float, q_inv_nm: np.ndarray) -> list[tuple[int, int]]:
+    """Return (n_theta, n_phi) of shells that each resolve all degrees of their own."""
+    if not np.min(q_inv_nm) > 0:
+        raise InputError("momentum transfers of a correlation must be positive (nm⁻¹)")
+    limits = [band_limit(float(q) * diameter_nm) for q in q_inv_nm]
+    return [(limit + 1, 2 * (limit + 1)) for limit in limits]
+
+
 def _interpolate(
-    volume: IntensityVolume, coefficients: np.ndarray, q_inv_nm: float, grid: tuple[int, int]
+    volume: IntensityVolume, splines: list[np.ndarray], q_inv_nm: float, grid: tuple[int, int]
 ) -> ShellIntensity:
     from scipy import ndimage
 
@@ -139,5 +223,8 @@ def _interpolate(
         measured = inside & (support > 1 - 1e-5)
     if not measured.any():
         raise SamplingError(f"no intensity was measured at q = {q_inv_nm:g} nm⁻¹; the grid ends at {-origin.max():g}")
-    intensity = ndimage.map_coordinates(coefficients, index, order=_SPLINE_ORDER, mode="nearest", prefilter=False)
-    return ShellIntensity(q_inv_nm, intensity, None if measured.all() else measured)
+    intensity, *noise = (
+        ndimage.map_coordinates(spline, index, order=_SPLINE_ORDER, mode="nearest", prefilter=False)
+        for spline in splines
+    )
+    return ShellIntensity(q_inv_nm, intensity, None if measured.all() else measured, np.array(noise) if noise else None)

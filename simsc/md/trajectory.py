@@ -70,9 +70,16 @@ class Trajectory:
         """The phase of each frame, (F,), as an index into `phase_names`."""
         return self.series_phase[self.rows]
 
-    def superlattice(self, frame: int) -> Superlattice:
-        """Return one frame as a periodic superlattice (negative numbers count from the end)."""
-        return Superlattice(self.positions_nm[frame], self.radii_nm, Cell(self.cells_nm[frame]))
+    def superlattice(self, frame: int, start: Rotation | None = None) -> Superlattice:
+        """Return one frame as a periodic superlattice.
+
+        Args:
+            frame: its number; negative numbers count from the end.
+            start: how the NPs stood in the data file, from the frames of their bodies, N rotations or one for all;
+                without it the superlattice has no orientations, as a trajectory knows only how they have turned since.
+        """
+        orientations = None if start is None else (self.rotations(frame) * start).as_quat()
+        return Superlattice(self.positions_nm[frame], self.radii_nm, Cell(self.cells_nm[frame]), orientations)
 
     def rotations(self, frame: int) -> Rotation:
         """Return the N rotations that turn the NPs of one frame from how they stood in the data file."""

@@ -8,6 +8,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from simsc.core.errors import InputError
+from simsc.core.units import nm_from_angstrom
+from simsc.scattering.atoms import Atoms
 
 
 def read_universe(folder: Path | str) -> Any:
@@ -55,6 +57,24 @@ def read_universe(folder: Path | str) -> Any:
     if snapshots := sorted(folder.glob("snapshot_*.dcd")):
         _load_snapshots(universe, snapshots)
     return universe
+
+
+def scattering_atoms(group: Any) -> Atoms:
+    """Return atoms as `simsc.scattering` takes them, at the positions of the current frame.
+
+    Args:
+        group: an `MDAnalysis.AtomGroup` or `Universe` with elements, as `read_universe` gives of all-atom systems, or a
+            part of it, such as `universe.select_atoms("resname CORE")`. Each element scatters as a neutral atom.
+
+    Raises:
+        InputError: if there are no elements, as in coarse-grained systems.
+    """
+    atoms = group.atoms
+    if not hasattr(atoms, "elements"):
+        raise InputError(
+            "only all-atom systems have elements that X-rays see; scatter the NPs of the trajectory instead"
+        )
+    return Atoms(nm_from_angstrom(atoms.positions), atoms.elements)
 
 
 def _load_snapshots(universe: Any, snapshots: list[Path]) -> None:

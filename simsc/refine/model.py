@@ -98,7 +98,7 @@ def prepare(correlation: CorrelationMap, radius_nm: float | None = None, radius_
             f"the map at q1 = {correlation.q1_inv_nm:g} nm⁻¹ has {usable.sum()} usable points between "
             f"{CLEAR_OF_SELF_DEG:g} and {180 - CLEAR_OF_SELF_DEG:g} degrees: too few to refine"
         )
-    variance = getattr(correlation, "variance", None)
+    variance = correlation.variance
     if variance is None:
         # Photon noise: Ĩ has a variance of 1 / ⟨I⟩; and there are sin Δ as many pairs of directions.
         precision = coverage * np.sin(angle) / np.maximum(profile, 1e-12)[:, None]

@@ -11,11 +11,15 @@ analysis; OVITO gets thin cells replicated, for its own search misses neighbours
 
 import argparse
 import csv
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from scipy.spatial.transform import Rotation
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from ovito_labels import Label, ovito_methods
 
 from simsc.build.close_packed import close_packed
 from simsc.classify.labels import label_paper, label_thermal
@@ -30,7 +34,6 @@ SIGMAS = (0.02, 0.05, 0.08, 0.10, 0.12)
 STRAIN = 0.01
 FRAMES = 10
 PAPER, HEALED = "ABCABCABABAB", "ABCABCACBACB"
-Label = Callable[[Superlattice], np.ndarray]
 
 
 def random_hcp(rng: np.random.Generator, n: int) -> str:
@@ -76,34 +79,10 @@ def methods() -> dict[str, Label]:
         "simsc paper": lambda x: label_paper(x).labels,
     }
     try:
-        from ovito.modifiers import CommonNeighborAnalysisModifier as Cna
-        from ovito.modifiers import PolyhedralTemplateMatchingModifier as Ptm
+        return found | ovito_methods()
     except ImportError:
-        print("OVITO is not installed: simsc alone")
+        print("OVITO cannot be loaded: simsc alone")
         return found
-    return found | {
-        "OVITO PTM, RMSD ≤ 0.1": lambda x: by_ovito(x, Ptm(rmsd_cutoff=0.1)),
-        "OVITO PTM": lambda x: by_ovito(x, Ptm(rmsd_cutoff=0.0)),
-        "OVITO adaptive CNA": lambda x: by_ovito(x, Cna(mode=Cna.Mode.AdaptiveCutoff)),
-    }
-
-
-def by_ovito(superlattice: Superlattice, modifier: object) -> np.ndarray:
-    """Return OVITO's labels of a periodic superlattice."""
-    from ovito.data import DataCollection
-
-    assert superlattice.cell is not None
-    cell, rotation = superlattice.cell.upper_triangular()
-    copies = np.maximum(np.ceil(5.0 / cell.perpendicular_widths_nm), 1).astype(int)
-    replica = Superlattice(cell.wrap(superlattice.positions_nm @ rotation), cell=cell).replicate(copies.tolist())
-    assert replica.cell is not None
-    data = DataCollection()
-    data.create_particles(count=replica.n).create_property("Position", data=replica.positions_nm)
-    matrix = np.column_stack([replica.cell.vectors_nm.T, np.zeros(3)])
-    data.create_cell(matrix, (True, True, True))
-    data.apply(modifier)
-    types = {1: "fcc", 2: "hcp", 3: "bcc", 4: "icosahedral"}
-    return np.array([types.get(int(k), "other") for k in data.particles.structure_types[: superlattice.n]])
 
 
 def labels(seeds: int) -> list[dict[str, str]]:

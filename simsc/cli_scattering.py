@@ -1,0 +1,236 @@
+"""The commands `simsc scatter` and `simsc correlate`: intensity of structures, and correlation maps of either."""
+
+from pathlib import Path
+
+import click
+import numpy as np
+
+from simsc.build.finite_crystal import with_normal_radii
+from simsc.classify.neighbours import nearest_distance_nm
+from simsc.cli_options import LENGTH_UNIT, OUTPUT, PATH, RADIUS, RADIUS_STD, SEED, example, origin
+from simsc.console import StageProgress
+from simsc.core.errors import InputError
+from simsc.core.files import is_intensity, read_intensity, read_superlattice, write_intensity, write_map
+from simsc.core.superlattice import Superlattice
+from simsc.correlation.engine import correlate as correlate_shells
+from simsc.correlation.shells import points_needed, shells_of_crystal, shells_of_volume
+from simsc.doctor import available_cores
+from simsc.scattering.amplitude import SPHERE, Form, intensity_on_grid
+from simsc.scattering.atoms import Atoms
+from simsc.scattering.counting import counted
+from simsc.scattering.form_factor import CoreShell
+from simsc.scattering.polyhedron import POLYHEDRA
+
+_POOR_COVERAGE = 0.5
+_FORM = click.option(
+    "--form", "shape", type=click.Choice(["sphere", *POLYHEDRA]), default="sphere", show_default=True,
+    help="Shape of the cores; polyhedra have the volume of the sphere, and the orientations of the file.",
+)  # fmt: skip
+_SHELL = click.option(
+    "--shell", type=float, nargs=2, metavar="NM CONTRAST", help="Thickness of a shell around spheres, nm, and its "
+    "contrast relative to that of the core.",
+)  # fmt: skip
+_SIGMA = click.option(
+    "--sigma", "sigma_nm", type=float, default=0.0, show_default=True,
+    help="Independent thermal displacements along each axis, standard deviation, nm (Debye–Waller).",
+)  # fmt: skip
+_RESOLUTION = click.option(
+    "--resolution", "resolution_inv_nm", type=float, default=0.0, show_default=True,
+    help="Gaussian resolution, standard deviation, nm⁻¹.",
+)  # fmt: skip
+
+
+@click.command(
+    epilog=example(
+        "simsc scatter ball.xyz --radius 7.4 --radius-std 0.8 --q-max 0.9 -o intensity.h5",
+        "simsc scatter lattice.h5 --form truncated_cuboctahedron --sigma 0.3 --resolution 0.002 -o intensity.h5",
+        "simsc scatter all_atom_run/anneal --q-max 3 -o intensity.h5",
+    )
+)
+@click.argument("file", type=PATH)
+@RADIUS
+@RADIUS_STD
+@_FORM
+@_SHELL
+@_SIGMA
+@_RESOLUTION
+@click.option("--q-max", "q_max_inv_nm", type=float, default=0.9, show_default=True, help="Grid from −q to q, nm⁻¹.")
+@click.option("--grid", type=click.IntRange(min=4, max=2048), default=256, show_default=True, help="Points an axis.")
+@click.option("--photons", type=float, help="Count so many photons in all, under Poisson statistics.")
+@SEED
+@LENGTH_UNIT
+@OUTPUT
+def scatter(
+    file: Path,
+    radius_nm: float | None,
+    radius_std_nm: float,
+    shape: str,
+    shell: tuple[float, float] | None,
+    sigma_nm: float,
+    resolution_inv_nm: float,
+    q_max_inv_nm: float,
+    grid: int,
+    photons: float | None,
+    seed: int,
+    length_unit: str | None,
+    output: Path,
+) -> None:
+    """Compute the 3D scattered intensity of the NPs in FILE, taken as one finite crystal.
+
+    FILE may also be the folder of an all-atom run (anneal/): then all atoms of its last frame scatter, in vacuum.
+    """
+    scatterer: Superlattice | Atoms
+    form = _form(shape, shell)
+    if file.is_dir():
+        if radius_nm is not None or radius_std_nm or form != SPHERE:
+            raise InputError(f"{file}: its atoms scatter; --radius, --radius-std, --form and --shell are for NPs")
+        scatterer, what = _last_atoms(file), "atoms"
+    else:
+        _check_distinct(file, output)
+        superlattice = _with_radii(read_superlattice(file, length_unit), radius_nm, radius_std_nm, seed, file)
+        scatterer, what = superlattice, "NPs"
+    volume = intensity_on_grid(
+        scatterer,
+        q_max_inv_nm,
+        grid,
+        threads=available_cores(),
+        form=form,
+        sigma_nm=sigma_nm,
+        resolution_inv_nm=resolution_inv_nm,
+    )
+    if photons is not None:
+        volume = counted(volume, photons, np.random.default_rng([seed, 1]))
+    write_intensity(output, volume, origin())
+    click.echo(f"{output}: {grid}³ points up to q = {q_max_inv_nm:g} nm⁻¹, {scatterer.n} {what}")
+    if isinstance(scatterer, Superlattice) and scatterer.cell is not None and scatterer.cell.periodic.any():
+        click.echo("simsc: note: the periodic cell was taken as a finite crystal, without its images", err=True)
+    if (needed := points_needed(volume)) > grid:
+        click.echo(f"simsc: note: {output} is too coarse for simsc correlate; use --grid {needed}", err=True)
+
+
+@click.command(epilog=example("simsc correlate intensity.h5 --q1 0.481 --q2 0.4:0.9:0.005 -o map.h5"))
+@click.argument("file", type=PATH)
+@click.option("--q1", "q1_inv_nm", type=float, required=True, help="Momentum transfer of the first sphere, nm⁻¹.")
+@click.option("--q2", default="0.4:0.9:0.005", show_default=True, help="first:last:step of the second, nm⁻¹.")
+@click.option("--n-delta", type=click.IntRange(min=2), default=721, show_default=True, help="Angles from 0° to 180°.")
+@click.option(
+    "--bin", "bin_deg", type=float, default=0.0, show_default=True, help="Average over bins so wide, degrees."
+)
+@RADIUS
+@RADIUS_STD
+@_FORM
+@_SHELL
+@_SIGMA
+@_RESOLUTION
+@SEED
+@LENGTH_UNIT
+@OUTPUT
+def correlate(
+    file: Path,
+    q1_inv_nm: float,
+    q2: str,
+    n_delta: int,
+    bin_deg: float,
+    radius_nm: float | None,
+    radius_std_nm: float,
+    shape: str,
+    shell: tuple[float, float] | None,
+    sigma_nm: float,
+    resolution_inv_nm: float,
+    seed: int,
+    length_unit: str | None,
+    output: Path,
+) -> None:
+    """Compute the correlation map C(q1, q2, Δ) of FILE: an intensity volume, or a structure (exact, no grid).
+
+    Of an intensity with a variance, such as counts, the values of the map have one too.
+    """
+    _check_distinct(file, output)
+    q2_inv_nm, form = _q2_axis(q2), _form(shape, shell)
+    if is_intensity(file):
+        if radius_nm is not None or radius_std_nm or form != SPHERE or sigma_nm or resolution_inv_nm:
+            raise InputError(
+                f"{file}: is an intensity; --radius, --radius-std, --form, --shell, --sigma and --resolution are for "
+                "structures"
+            )
+        first, second = shells_of_volume(read_intensity(file), q1_inv_nm, q2_inv_nm)
+    else:
+        superlattice = _with_radii(read_superlattice(file, length_unit), radius_nm, radius_std_nm, seed, file)
+        first, second = shells_of_crystal(
+            [superlattice],
+            q1_inv_nm,
+            q2_inv_nm,
+            threads=available_cores(),
+            form=form,
+            sigma_nm=sigma_nm,
+            resolution_inv_nm=resolution_inv_nm,
+        )
+    with StageProgress() as progress:
+        done = 0
+
+        def on_shell() -> None:
+            nonlocal done
+            done += 1
+            progress("correlate", done / len(q2_inv_nm), f"q2 {done} of {len(q2_inv_nm)}")
+
+        angles = np.linspace(0, 180, n_delta)
+        result = correlate_shells(first, second, angles, available_cores(), on_shell, bin_deg)
+    write_map(output, result, origin())
+    click.echo(f"{output}: {len(q2_inv_nm)} × {n_delta} values, smallest coverage {result.coverage.min():.3f}")
+    if result.coverage.min() < _POOR_COVERAGE:
+        poor = q2_inv_nm[result.coverage.min(axis=1) < _POOR_COVERAGE]
+        click.echo(
+            f"simsc: note: from q2 = {poor.min():g} to {poor.max():g} nm⁻¹ less than half of the pairs were measured",
+            err=True,
+        )
+
+
+def _with_radii(
+    superlattice: Superlattice, radius_nm: float | None, radius_std_nm: float, seed: int, file: Path
+) -> Superlattice:
+    if radius_nm is None:
+        if superlattice.radii_nm is None:
+            raise InputError(f"{file}: has no core radii; give --radius (nm)")
+        if radius_std_nm:
+            raise InputError("--radius-std needs --radius")
+        return superlattice
+    sized = with_normal_radii(superlattice, radius_nm, radius_std_nm, np.random.default_rng(seed))
+    if (distance := nearest_distance_nm(superlattice)) < 2 * radius_nm:
+        raise InputError(
+            f"{file}: cores of diameter {2 * radius_nm:g} nm overlap at a distance of {distance:.4g} nm; "
+            "check --radius (nm) and --length-unit"
+        )
+    return sized
+
+
+def _form(shape: str, shell: tuple[float, float] | None) -> Form:
+    if shell is not None:
+        if shape != "sphere":
+            raise InputError(f"--shell is for spheres, not for --form {shape}")
+        return CoreShell(shell[0], 1.0, shell[1])
+    return SPHERE if shape == "sphere" else POLYHEDRA[shape]()
+
+
+def _last_atoms(folder: Path) -> Atoms:
+    from simsc.models.universe import read_universe, scattering_atoms  # MDAnalysis takes a second to load
+
+    universe = read_universe(folder)
+    universe.trajectory[-1]
+    return scattering_atoms(universe)
+
+
+def _check_distinct(file: Path, output: Path) -> None:
+    if output.exists() and file.exists() and output.samefile(file):
+        raise InputError(f"{output}: is the input; give another name with -o")
+
+
+def _q2_axis(text: str) -> np.ndarray:
+    try:
+        first, last, step = (float(part) for part in text.split(":"))
+    except ValueError:
+        raise InputError(
+            f"--q2 {text!r}: needs first:last:step, three numbers in nm⁻¹, such as 0.4:0.9:0.005"
+        ) from None
+    if not (0 < first <= last < np.inf and step > 0 and (last - first) / step < 100_000):
+        raise InputError(f"--q2 {text!r}: needs 0 < first ≤ last and a positive step")
+    return np.arange(int((last - first) / step + 1e-6) + 1) * step + first
