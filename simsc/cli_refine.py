@@ -9,6 +9,7 @@ import numpy as np
 
 from simsc.cli_options import PATH, example
 from simsc.core.cell import Cell
+from simsc.core.errors import InputError
 from simsc.core.files import read_map
 from simsc.refine.cell import METHODS, CellFit, refine_cell
 from simsc.refine.spacing import STRUCTURES, Structure, refine_spacing
@@ -77,6 +78,8 @@ def cell(
 ) -> None:
     """Refine the primitive cell of a crystal from one MAP or several, such as with different q1."""
     start = None if reference is None else Cell.from_parameters(*reference)
+    if sorted(order) != ["a", "b", "c"]:
+        raise InputError(f"--order: is one of a, b and c each, such as cab, got {order!r}")
     read = [read_map(path) for path in maps]
     fit = refine_cell(read, method, start, radius_nm, radius_std_nm, starts, seed)
     cells = {

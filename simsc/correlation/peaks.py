@@ -146,6 +146,26 @@ def expected_peaks_of_cell(
     return _peaks(g1, g, hkl, _friedel_pair, q2_range_inv_nm)
 
 
+def firsts_of_shell(cell: Cell, q1_inv_nm: float, half_width_inv_nm: float) -> list[tuple[int, int, int]]:
+    """List the reflections that a sphere q1 of some thickness cuts, one of each Friedel pair, by distance from it.
+
+    The map at q1 is the sum of the peaks that `expected_peaks_of_cell` gives for each of them.
+
+    Args:
+        cell: with one NP.
+        q1_inv_nm: radius of the sphere, nm⁻¹.
+        half_width_inv_nm: largest distance of |g1| from it, nm⁻¹, such as the width of Bragg peaks.
+
+    Example:
+        >>> firsts_of_shell(Cell.from_parameters(16.8, 17.0, 17.8, 58.7, 60.8, 68.5), 0.435, 0.005)
+        [(1, 0, 0), (0, 1, 0)]
+    """
+    g, hkl, _ = cell_reflections(cell, _ONE_NP, q1_inv_nm + half_width_inv_nm)
+    distance = np.abs(np.linalg.norm(g, axis=1) - q1_inv_nm)
+    nearest = [hkl[k] for k in np.argsort(distance, kind="stable") if distance[k] <= half_width_inv_nm]
+    return [(int(h), int(k), int(m)) for h, k, m in nearest if next(i for i in (h, k, m) if i) > 0]
+
+
 def _peaks(
     g1: np.ndarray,
     g: np.ndarray,
