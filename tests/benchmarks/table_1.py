@@ -8,7 +8,7 @@ computed on spheres. Photons are counted: so many on the brightest sphere, other
 With `--mask` only what an EIGER X 4M sees 5 m behind the sample at 10 keV is measured (|q_z| ≤ 0.823, horizontally up
 to 0.786 nm⁻¹) in a rotation of 180 degrees about z. There are maps at three q1 that are 111 reflections; the mean CCF
 takes the one at 100. The cell is fitted without knowing it, except for the mean CCF, which starts from the true one.
-With `--refits` the fit at 100 is corrected for its bias in simulations of what it found (`simsc.refine.uncertainty`).
+With `--refits` the fit at 100 gets its standard errors from simulations of what it found (`simsc.refine.uncertainty`).
 """
 
 import argparse
@@ -98,21 +98,23 @@ def row(fit: CellFit, truth: Cell, facts: dict[str, object]) -> dict[str, object
     return result
 
 
-def unbiased(fit: CellFit, q1_inv_nm: float, arguments: argparse.Namespace) -> CellFit:
-    """Return a fit less the bias of refits of simulations, with their spread as standard errors."""
+def with_refits(fit: CellFit, q1_inv_nm: float, arguments: argparse.Namespace) -> CellFit:
+    """Return a fit with standard errors from refits of simulations: their scatter and their bias together.
+
+    Sizes vary, since fringes of flat faces reach other peaks, with phases that change from one size to the next.
+    """
 
     def simulate(rng: np.random.Generator) -> list[CorrelationMap]:
-        _, perfect = perfect_shells(fit.cell, arguments.size, rng)
+        _, perfect = perfect_shells(fit.cell, arguments.size * (1 + 0.03 * rng.normal()), rng)
         return maps(counted(perfect, arguments.counts, arguments.mask, rng), [q1_inv_nm])
 
     def refine(several: Sequence[CorrelationMap]) -> CellFit:
         return refine_cell(several, "forward", fit.cell, RADIUS_NM, RADIUS_STD_NM, starts=1)
 
     spread = bootstrap(fit, simulate, refine, arguments.refits)
-    # Of the measurement itself, and of the mean of the refits.
-    variance = spread.standard_errors**2 * (1 + 1 / arguments.refits)
-    cell = Cell.from_parameters(*(fit.parameters - spread.bias))
-    return replace(fit, cell=cell, covariance=np.diag(variance), method=f"forward, one q1, {arguments.refits} refits")
+    return replace(
+        fit, covariance=np.diag(spread.total_errors**2), method=f"forward at one q1 with {arguments.refits} refits"
+    )
 
 
 def main() -> None:
@@ -138,12 +140,13 @@ def main() -> None:
             fits = [
                 refine_cell(several, radius_nm=RADIUS_NM, radius_std_nm=RADIUS_STD_NM),
                 replace(
-                    refine_cell(several[0], radius_nm=RADIUS_NM, radius_std_nm=RADIUS_STD_NM), method="forward, one q1"
+                    refine_cell(several[0], radius_nm=RADIUS_NM, radius_std_nm=RADIUS_STD_NM),
+                    method="forward at one q1",
                 ),
                 refine_cell(several[0], method="mean", reference=truth),
             ]
             if arguments.refits:
-                fits.append(unbiased(fits[1], g1, arguments))
+                fits.append(with_refits(fits[1], g1, arguments))
             rows = [row(fit, truth, facts) for fit in fits]
             for one in rows:
                 print({key: one[key] for key in FIELDS if not key.startswith("sigma")}, flush=True)
