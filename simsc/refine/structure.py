@@ -135,7 +135,7 @@ def rank_structures(
                 rng = np.random.default_rng([seed, k, number, draw])
                 crystal = candidate.draw(d_nn_nm, diameter_nm, rng)
                 crystal = with_displacements(crystal, displacement * d_nn_nm, rng)
-                crystal = with_normal_radii(_turned(crystal, rng), radius_nm, radius_std_nm, rng)
+                crystal = with_normal_radii(crystal.rotated(Rotation.random(rng=rng)), radius_nm, radius_std_nm, rng)
                 maps.append(data.of_crystal(crystal, mask, threads))
             options.append((_fitted(data, np.array(maps)), d_nn_nm, candidate.name))
         fits.append(max(options, key=lambda option: option[0].log_likelihood))
@@ -351,10 +351,6 @@ def _wins(by_block: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     counts = rng.multinomial(n, np.full(n, 1 / n), size=_RESAMPLES)
     best = (by_block @ counts.T).argmax(axis=0)
     return np.bincount(best, minlength=len(by_block)) / _RESAMPLES
-
-
-def _turned(crystal: Superlattice, rng: np.random.Generator) -> Superlattice:
-    return Superlattice(crystal.positions_nm @ Rotation.random(rng=rng).as_matrix(), crystal.radii_nm)
 
 
 def _masked(shell: ShellIntensity, mask: Mask) -> ShellIntensity:
