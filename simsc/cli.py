@@ -23,6 +23,7 @@ from simsc.classify.labels import METHODS
 from simsc.classify.neighbours import nearest_distance_nm
 from simsc.classify.stacking import stacking_sequence
 from simsc.classify.steinhardt import IDEAL, bond_order
+from simsc.cli_refine import refine
 from simsc.console import StageProgress, StopRequest
 from simsc.core.errors import InputError, ResourceError, SimscError, SimscWarning, StoppedEarly
 from simsc.core.files import (
@@ -423,6 +424,9 @@ def correlate_command(
             f"simsc: note: from q2 = {poor.min():g} to {poor.max():g} nm⁻¹ less than half of the pairs were measured",
             err=True,
         )
+
+
+cli.add_command(refine)
 
 
 @cli.command(

@@ -60,6 +60,42 @@ def close_packed(
     return Superlattice(cell.wrap(positions * d_nn_nm), radii, cell)
 
 
+def close_packed_ball(
+    stacking: str, d_nn_nm: float, diameter_nm: float, radius_nm: float | None = None
+) -> Superlattice:
+    """Cut a ball out of close-packed layers with any stacking, as a finite crystal; layers lie across z.
+
+    Args:
+        stacking: one letter A, B or C a layer, from z < 0 upwards; neighbouring layers differ.
+        d_nn_nm: nearest-neighbour distance, nm.
+        diameter_nm: of the ball, about the middle of the stacking, nm; where it is thicker than the stacking, the
+            crystal ends with the stacking.
+        radius_nm: core radius of every NP, nm; None leaves it open.
+
+    Returns:
+        The ball, ordered by layer.
+
+    Raises:
+        InputError: as `close_packed`, or for a ball of less than d_nn.
+
+    Example:
+        >>> close_packed_ball("ABCABCABC", 1.0, 6.0).n
+        154
+    """
+    # A sequence that ends with its first letter closes with one more layer, which is left out again.
+    closing = next(letter for letter in "ABC" if letter not in (stacking[:1], stacking[-1:]))
+    if not (np.isfinite(diameter_nm) and diameter_nm >= d_nn_nm):
+        raise InputError(f"a ball needs a diameter of at least d_nn (nm), got {diameter_nm:g}")
+    across = int(np.ceil(diameter_nm / d_nn_nm)) + 2
+    lateral = (across, int(np.ceil(across / np.sqrt(3))) + 1)
+    block = close_packed(stacking + closing, d_nn_nm, lateral, radius_nm)
+    assert block.cell is not None
+    middle = np.array([*(block.cell.vectors_nm.diagonal()[:2] / 2), (len(stacking) - 1) / 2 * LAYER_SPACING * d_nn_nm])
+    positions = block.positions_nm[: -2 * lateral[0] * lateral[1]] - middle
+    inside = np.linalg.norm(positions, axis=1) < diameter_nm / 2
+    return Superlattice(positions[inside], None if radius_nm is None else np.asarray(radius_nm))
+
+
 def check_stacking(stacking: str) -> None:
     """Raise an `InputError` unless the string is a close-packed, periodically closed stacking of A, B and C."""
     wrong = sorted(set(stacking) - set("ABC"))

@@ -1,0 +1,1 @@
+"""Parameters of structures, with their uncertainties, from scattering."""
