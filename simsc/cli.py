@@ -11,30 +11,35 @@ import sys
 import warnings
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NoReturn, TextIO, get_args
+from typing import NoReturn, TextIO, get_args
 
 import click
 import numpy as np
 
 import simsc
-from simsc.build.close_packed import close_packed
 from simsc.build.finite_crystal import with_normal_radii
 from simsc.classify.labels import METHODS
 from simsc.classify.neighbours import nearest_distance_nm
 from simsc.classify.stacking import stacking_sequence
 from simsc.classify.steinhardt import IDEAL, bond_order
+from simsc.cli_build import build
+from simsc.cli_options import OUTPUT as _OUTPUT
+from simsc.cli_options import PATH as _PATH
+from simsc.cli_options import RADIUS as _RADIUS
+from simsc.cli_options import RADIUS_STD as _RADIUS_STD
+from simsc.cli_options import SEED as _SEED
+from simsc.cli_options import example as _example
+from simsc.cli_options import origin as _origin
 from simsc.cli_refine import refine
 from simsc.console import StageProgress, StopRequest
 from simsc.core.errors import InputError, ResourceError, SimscError, SimscWarning, StoppedEarly
 from simsc.core.files import (
     is_intensity,
-    provenance,
     read_intensity,
     read_superlattice,
     write_error,
     write_intensity,
     write_map,
-    write_superlattice,
     write_text,
 )
 from simsc.core.superlattice import Superlattice
@@ -51,17 +56,6 @@ _LENGTH_UNIT = click.option(
     "--length-unit", type=click.Choice(list(NM_PER_UNIT)), default="A", show_default=True,
     help="Unit of positions in files that are not simsc's own.",
 )  # fmt: skip
-_PATH = click.Path(path_type=Path)
-_OUTPUT = click.option("-o", "--output", type=_PATH, required=True, help="HDF5 file to write.")
-_RADIUS = click.option("--radius", "radius_nm", type=float, help="Core radius, nm; the default is the file's own.")
-_RADIUS_STD = click.option(
-    "--radius-std", "radius_std_nm", type=float, default=0.0, show_default=True, help="Its standard deviation, nm."
-)
-_SEED = click.option("--seed", type=int, default=1, show_default=True, help="Of the random radii.")
-
-
-def _example(*lines: str) -> str:
-    return "\b\nExample:\n" + "\n".join(f"  {line}" for line in lines)
 
 
 @click.group(
@@ -293,24 +287,8 @@ def doctor(as_json: bool) -> None:
         raise ResourceError(f"not in order: {', '.join(failed)}")
 
 
-@cli.group()
-def build() -> None:
-    """Build a superlattice."""
-
-
-@build.command("close-packed", epilog=_example("simsc build close-packed ABCABCABABAB --d-nn 6.2 -o lattice.h5"))
-@click.argument("stacking")
-@click.option("--d-nn", "d_nn_nm", type=float, required=True, help="Nearest-neighbour distance, nm.")
-@click.option("--lateral", type=int, nargs=2, default=(1, 1), show_default=True, help="Repeats of the 2-NP layer.")
-@_RADIUS
-@_OUTPUT
-def build_close_packed(
-    stacking: str, d_nn_nm: float, lateral: tuple[int, int], radius_nm: float | None, output: Path
-) -> None:
-    """Build periodic close-packed layers: one letter A, B or C for each layer of STACKING."""
-    superlattice = close_packed(stacking, d_nn_nm, lateral, radius_nm)
-    write_superlattice(output, superlattice, _origin())
-    click.echo(f"{output}: {superlattice.n} NPs")
+cli.add_command(build)
+cli.add_command(refine)
 
 
 @cli.command(epilog=_example("simsc classify lattice.h5 --json", "simsc classify centres.xyz --length-unit nm"))
@@ -424,9 +402,6 @@ def correlate_command(
             f"simsc: note: from q2 = {poor.min():g} to {poor.max():g} nm⁻¹ less than half of the pairs were measured",
             err=True,
         )
-
-
-cli.add_command(refine)
 
 
 @cli.command(
@@ -564,7 +539,3 @@ def _q2_axis(text: str) -> np.ndarray:
     if not (0 < first <= last < np.inf and step > 0 and (last - first) / step < 100_000):
         raise InputError(f"--q2 {text!r}: needs 0 < first ≤ last and a positive step")
     return np.arange(int((last - first) / step + 1e-6) + 1) * step + first
-
-
-def _origin() -> dict[str, Any]:
-    return provenance(command="simsc " + shlex.join(sys.argv[1:]))

@@ -9,6 +9,7 @@ import numpy as np
 
 from simsc.build.finite_crystal import with_normal_radii
 from simsc.classify.stacking import layer_frame, stacking_sequence
+from simsc.cli_options import PATH, RADIUS, RADIUS_STD, example
 from simsc.core.errors import InputError
 from simsc.core.files import is_intensity, is_map, read_intensity, read_map, read_superlattice
 from simsc.core.units import NM_PER_UNIT
@@ -26,7 +27,6 @@ from simsc.scattering.rods import layers_of_volume, rod_profile, rod_profile_of_
 
 _ROD_POINTS = 201
 _LARGEST_L = 3.2
-_PATH = click.Path(path_type=Path)
 
 
 @click.group()
@@ -36,15 +36,16 @@ def refine() -> None:
 
 @refine.command(
     "stacking",
-    epilog="\b\nExample:\n"
-    "  simsc refine stacking ball.xyz --radius 7.4 --radius-std 0.8\n"
-    "  simsc refine stacking map.h5 --d-nn 15.9 --diameter 260 --radius 7.4 --radius-std 0.8 --json",
+    epilog=example(
+        "simsc refine stacking ball.xyz --radius 7.4 --radius-std 0.8",
+        "simsc refine stacking map.h5 --d-nn 15.9 --diameter 260 --radius 7.4 --radius-std 0.8 --json",
+    ),
 )
-@click.argument("file", type=_PATH)
+@click.argument("file", type=PATH)
 @click.option("--d-nn", "d_nn_nm", type=float, help="Nearest-neighbour distance, nm; needed for an intensity volume.")
 @click.option("--diameter", "diameter_nm", type=float, help="Of the crystal, nm; the default is that of a structure.")
-@click.option("--radius", "radius_nm", type=float, help="Core radius, nm, for the form factor.")
-@click.option("--radius-std", "radius_std_nm", type=float, default=0.0, show_default=True, help="Its spread, nm.")
+@RADIUS
+@RADIUS_STD
 @click.option("--process", type=click.Choice(get_args(Process)), default="growth", show_default=True)
 @click.option("--bootstrap", type=click.IntRange(min=0), default=200, show_default=True, help="Refits for errors.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Of random radii and of the bootstrap.")

@@ -1,4 +1,6 @@
-"""Close-packed superlattices with any stacking of hexagonal layers."""
+"""Close-packed superlattices with any stacking of hexagonal layers, and stackings with faults."""
+
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -37,12 +39,9 @@ def close_packed(
         24
     """
     check_stacking(stacking)
-    if not (np.isfinite(d_nn_nm) and d_nn_nm > 0):
-        raise InputError(f"the nearest-neighbour distance must be a positive number (nm), got {d_nn_nm}")
+    check_distance(d_nn_nm, radius_nm)
     if min(lateral) < 1:
         raise InputError(f"lateral repeats must be ≥ 1, got {tuple(lateral)}")
-    if radius_nm is not None and 2 * radius_nm >= d_nn_nm:
-        raise InputError(f"cores of diameter {2 * radius_nm:g} nm overlap at a distance of {d_nn_nm:g} nm")
     rectangle = np.array([[0.0, 0.0], [0.5, np.sqrt(3) / 2]])
     repeats = np.stack(np.meshgrid(np.arange(lateral[0]), np.arange(lateral[1]), indexing="ij"), axis=-1)
     layer = (repeats.reshape(-1, 1, 2) * [1.0, np.sqrt(3)] + rectangle).reshape(-1, 2)
@@ -60,49 +59,77 @@ def close_packed(
     return Superlattice(cell.wrap(positions * d_nn_nm), radii, cell)
 
 
-def close_packed_ball(
-    stacking: str, d_nn_nm: float, diameter_nm: float, radius_nm: float | None = None
-) -> Superlattice:
-    """Cut a ball out of close-packed layers with any stacking, as a finite crystal; layers lie across z.
+def random_stacking(n_layers: int, alpha: float, rng: np.random.Generator) -> str:
+    """Draw a random hexagonal close packing: each layer is fcc-like with the same probability, whatever the others are.
+
+    Steps between layers are a Markov chain of first order (Wilson, Proc. R. Soc. A 180 (1942) 277,
+    DOI 10.1098/rspa.1942.0040): a layer is fcc-like if the step after it has the sense of the step before it. The
+    correlation of steps k layers apart is (2α − 1)^k.
 
     Args:
-        stacking: one letter A, B or C a layer, from z < 0 upwards; neighbouring layers differ.
-        d_nn_nm: nearest-neighbour distance, nm.
-        diameter_nm: of the ball, about the middle of the stacking, nm; where it is thicker than the stacking, the
-            crystal ends with the stacking.
-        radius_nm: core radius of every NP, nm; None leaves it open.
-
-    Returns:
-        The ball, ordered by layer.
+        n_layers: number of layers, ≥ 2; the last and the first are ends, and need not close a period.
+        alpha: probability that a layer is fcc-like: 1 fcc, 0 hcp, 0.5 random. Each sense begins with probability ½.
+        rng: source of the steps.
 
     Raises:
-        InputError: as `close_packed`, or for a ball of less than d_nn.
+        InputError: for fewer than two layers, or an alpha outside 0 … 1.
 
     Example:
-        >>> close_packed_ball("ABCABCABC", 1.0, 6.0).n
-        154
+        >>> random_stacking(9, 1.0, np.random.default_rng(1)) in ("ABCABCABC", "ACBACBACB")
+        True
     """
-    # A sequence that ends with its first letter closes with one more layer, which is left out again.
-    closing = next(letter for letter in "ABC" if letter not in (stacking[:1], stacking[-1:]))
-    if not (np.isfinite(diameter_nm) and diameter_nm >= d_nn_nm):
-        raise InputError(f"a ball needs a diameter of at least d_nn (nm), got {diameter_nm:g}")
-    across = int(np.ceil(diameter_nm / d_nn_nm)) + 2
-    lateral = (across, int(np.ceil(across / np.sqrt(3))) + 1)
-    block = close_packed(stacking + closing, d_nn_nm, lateral, radius_nm)
-    assert block.cell is not None
-    middle = np.array([*(block.cell.vectors_nm.diagonal()[:2] / 2), (len(stacking) - 1) / 2 * LAYER_SPACING * d_nn_nm])
-    positions = block.positions_nm[: -2 * lateral[0] * lateral[1]] - middle
-    inside = np.linalg.norm(positions, axis=1) < diameter_nm / 2
-    return Superlattice(positions[inside], None if radius_nm is None else np.asarray(radius_nm))
+    if n_layers < 2:
+        raise InputError(f"a stacking needs at least two layers, got {n_layers}")
+    if not 0 <= alpha <= 1:
+        raise InputError(f"the probability α of fcc-like layers must lie in 0 … 1, got {alpha:g}")
+    turns = np.where(rng.random(n_layers - 2) < alpha, 1, -1)
+    return _lettered(np.cumprod(np.concatenate([[rng.choice([-1, 1])], turns])))
 
 
-def check_stacking(stacking: str) -> None:
-    """Raise an `InputError` unless the string is a close-packed, periodically closed stacking of A, B and C."""
+def twinned_stacking(n_layers: int, twin_layers: Iterable[int]) -> str:
+    """Return fcc with twin planes: the sense of the stacking, ABC or ACB, turns at some layers.
+
+    Args:
+        n_layers: number of layers, ≥ 2.
+        twin_layers: numbers of the layers, from 0, that are twin planes: hcp-like, between fcc and its mirror image.
+
+    Raises:
+        InputError: for fewer than two layers, or a twin plane that is not an inner layer or is named twice.
+
+    Example:
+        >>> twinned_stacking(7, [3])
+        'ABCACBA'
+    """
+    if n_layers < 2:
+        raise InputError(f"a stacking needs at least two layers, got {n_layers}")
+    twins = sorted(twin_layers)
+    if len(set(twins)) < len(twins) or any(not 0 < twin < n_layers - 1 for twin in twins):
+        raise InputError(f"twin planes must be different inner layers, 1 … {n_layers - 2} of {n_layers}, got {twins}")
+    turns = np.ones(n_layers - 1, dtype=int)
+    turns[twins] = -1
+    return _lettered(np.cumprod(turns))
+
+
+def check_stacking(stacking: str, periodic: bool = True) -> None:
+    """Raise an `InputError` unless a string is a close-packed stacking of A, B and C, and closes if it is to repeat."""
     wrong = sorted(set(stacking) - set("ABC"))
     if wrong or len(stacking) < 2:
         raise InputError(f"stacking {stacking!r}: at least two letters out of A, B and C are needed, one a layer")
-    for k, letter in enumerate(stacking):
+    for k in range(len(stacking) if periodic else len(stacking) - 1):
         following = (k + 1) % len(stacking)
-        if letter == stacking[following]:
+        if stacking[k] == stacking[following]:
             where = f"layers {k + 1} and {following + 1}" + (" (the stacking repeats)" if following == 0 else "")
-            raise InputError(f"stacking {stacking!r}: {where} are both {letter}; neighbouring layers must differ")
+            raise InputError(f"stacking {stacking!r}: {where} are both {stacking[k]}; neighbouring layers must differ")
+
+
+def check_distance(d_nn_nm: float, radius_nm: float | None = None) -> None:
+    """Raise an `InputError` unless the nearest-neighbour distance is a length, with room for cores of a radius."""
+    if not (np.isfinite(d_nn_nm) and d_nn_nm > 0):
+        raise InputError(f"the nearest-neighbour distance must be a positive number (nm), got {d_nn_nm}")
+    if radius_nm is not None and 2 * radius_nm >= d_nn_nm:
+        raise InputError(f"cores of diameter {2 * radius_nm:g} nm overlap at a distance of {d_nn_nm:g} nm")
+
+
+def _lettered(steps: np.ndarray) -> str:
+    """Return the letters of layers, the first of them A, from the steps +1 or −1 between them."""
+    return "".join("ABC"[k] for k in np.concatenate([[0], np.cumsum(steps)]) % 3)

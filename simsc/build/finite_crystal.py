@@ -52,8 +52,7 @@ def with_normal_radii(
         InputError: for a mean that is not positive, or a deviation that is negative or above a quarter of the mean,
             where a normal distribution would reach radii at and below 0.
     """
-    if not (np.isfinite(radius_nm) and radius_nm > 0):
-        raise InputError(f"the core radius must be a positive number (nm), got {radius_nm:g}")
+    _check_radius(radius_nm)
     if not 0 <= radius_std_nm <= radius_nm / 4:
         raise InputError(
             f"the standard deviation of the core radius must lie in 0 … radius / 4 (nm), got {radius_std_nm:g}"
@@ -61,3 +60,42 @@ def with_normal_radii(
     # 4 standard deviations at most: keeps every radius positive and changes the distribution by less than 1e-4.
     deviations = np.clip(rng.normal(size=superlattice.n), -3.9, 3.9)
     return superlattice.with_radii(radius_nm + radius_std_nm * deviations)
+
+
+def with_lognormal_radii(
+    superlattice: Superlattice, radius_nm: float, radius_std_nm: float, rng: np.random.Generator
+) -> Superlattice:
+    """Give each NP a core radius from a lognormal distribution.
+
+    Args:
+        superlattice: NPs.
+        radius_nm: mean core radius (not its median), nm.
+        radius_std_nm: standard deviation, nm; 0 for equal radii.
+        rng: source of the radii.
+
+    Raises:
+        InputError: for a mean that is not positive, or a deviation that is negative or above the mean.
+
+    Example:
+        >>> one = Superlattice(np.zeros((100_000, 3)))
+        >>> radii = with_lognormal_radii(one, 7.4, 0.8, np.random.default_rng(1)).radii_nm
+        >>> print(f"{radii.mean():.1f} {radii.std():.1f}")
+        7.4 0.8
+    """
+    _check_radius(radius_nm)
+    if not 0 <= radius_std_nm <= radius_nm:
+        raise InputError(
+            f"the standard deviation of the core radius must lie in 0 … radius (nm), got {radius_std_nm:g}"
+        )
+    variance = np.log1p((radius_std_nm / radius_nm) ** 2)
+    return superlattice.with_radii(
+        radius_nm * np.exp(np.sqrt(variance) * rng.normal(size=superlattice.n) - variance / 2)
+    )
+
+
+RADIUS_DISTRIBUTIONS = {"normal": with_normal_radii, "lognormal": with_lognormal_radii}
+
+
+def _check_radius(radius_nm: float) -> None:
+    if not (np.isfinite(radius_nm) and radius_nm > 0):
+        raise InputError(f"the core radius must be a positive number (nm), got {radius_nm:g}")

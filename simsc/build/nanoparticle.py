@@ -26,6 +26,8 @@ SHAPES: dict[str, dict[str, float]] = {
     "truncated_cuboctahedron": {"100": 1.0, "111": 1.0, "110": 1.03},
     "octahedron": {"111": 1.0},
     "cube": {"100": 1.0},
+    "cuboctahedron": {"100": 1.0, "111": 2 / 3**0.5},
+    "truncated_octahedron": {"100": 2 / 3**0.5, "111": 1.0},
     "sphere": {},
 }
 # Wyckoff positions of space group 227 (setting 2) that a carve can be centred on.
@@ -148,8 +150,8 @@ def carve(
         raise InputError(f"the core diameter must lie between 0 and 30 nm, got {diameter_nm}")
     if anion not in crystal.symbols:
         raise InputError(f"the crystal {crystal.symbols} holds no anion {anion}")
-    normals, distances, area = _shape(crystal, shape, angstrom_from_nm(diameter_nm))
-    reach = _circumradius(normals, distances)
+    normals, distances, area = facets_of_shape(crystal, shape, angstrom_from_nm(diameter_nm))
+    reach = circumradius(normals, distances)
     origin = centre_fractions(centre) @ crystal.cell.array
     positions, kinds = _fill(crystal, origin, reach + BOND_CUTOFF_ANGSTROM)
     ideal = _ideal_coordination(crystal, anion)[kinds]
@@ -177,11 +179,26 @@ def carve(
     )
 
 
-def _shape(crystal: Atoms, shape: str | Mapping[str, float], diameter: float) -> tuple[np.ndarray, np.ndarray, float]:
-    """Return the normals (f, 3) and distances (f,) in Å of all facets, none for a sphere, and the area in Å²."""
+def facets_of_shape(
+    crystal: Atoms, shape: str | Mapping[str, float], diameter: float
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Return the facets of a shape that has the volume of a sphere.
+
+    Args:
+        crystal: whose symmetry tells which facets are equivalent.
+        shape: as for `carve`.
+        diameter: of the sphere, in any unit.
+
+    Returns:
+        Normals (f, 3) and distances (f,) from the centre of all facets, no normals and the radius for a sphere; and
+        the area of the surface; in the unit of the diameter.
+
+    Raises:
+        InputError: for an unknown shape or facet, or facets that enclose nothing.
+    """
     if isinstance(shape, str):
         if shape not in SHAPES:
-            raise InputError(f"core shape {shape!r} is not known; available: {', '.join(SHAPES)}, or facet energies")
+            raise InputError(f"shape {shape!r} is not known; available: {', '.join(SHAPES)}, or facet energies")
         shape = SHAPES[shape]
         if not shape:
             return np.empty((0, 3)), np.array([diameter / 2]), np.pi * diameter**2
@@ -241,7 +258,8 @@ def _equivalent_normals(crystal: Atoms, miller: tuple[int, int, int]) -> np.ndar
     return normals / np.linalg.norm(normals, axis=1, keepdims=True)
 
 
-def _circumradius(normals: np.ndarray, distances: np.ndarray) -> float:
+def circumradius(normals: np.ndarray, distances: np.ndarray) -> float:
+    """Return the distance of the farthest corner from the centre, of facets as `facets_of_shape` returns them."""
     if not len(normals):
         return float(distances[0])
     corners = HalfspaceIntersection(np.column_stack([normals, -distances]), np.zeros(3)).intersections

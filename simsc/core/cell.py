@@ -45,6 +45,52 @@ class Cell:
         """Return a fully periodic cell with edges (nm) along x, y and z."""
         return cls(np.diag([x_nm, y_nm, z_nm]))
 
+    @classmethod
+    def from_parameters(
+        cls, a_nm: float, b_nm: float, c_nm: float, alpha_deg: float, beta_deg: float, gamma_deg: float
+    ) -> "Cell":
+        """Return a fully periodic cell of given edges and angles, a along x and b in the xy plane.
+
+        Args:
+            a_nm: length of the first edge, nm.
+            b_nm: of the second.
+            c_nm: of the third.
+            alpha_deg: angle between b and c, degrees.
+            beta_deg: between a and c.
+            gamma_deg: between a and b.
+
+        Raises:
+            InputError: for lengths that are not positive, or angles that no cell has.
+
+        Example:
+            >>> Cell.from_parameters(16.8, 17.0, 17.8, 58.7, 60.8, 68.5).parameters.round(1).tolist()
+            [16.8, 17.0, 17.8, 58.7, 60.8, 68.5]
+        """
+        lengths, angles = np.array([a_nm, b_nm, c_nm]), np.array([alpha_deg, beta_deg, gamma_deg])
+        if not (np.isfinite(lengths).all() and (lengths > 0).all()):
+            raise InputError(f"the edges a, b, c of a cell must be positive numbers (nm), got {lengths.tolist()}")
+        if not ((angles > 0) & (angles < 180)).all():
+            raise InputError(f"the angles α, β, γ of a cell must lie between 0 and 180 degrees, got {angles.tolist()}")
+        cos_a, cos_b, cos_g = np.cos(np.radians(angles))
+        sin_g = np.sqrt(1 - cos_g**2)
+        y = (cos_a - cos_b * cos_g) / sin_g
+        z2 = 1 - cos_b**2 - y**2
+        if not z2 > 1e-9:
+            raise InputError(
+                f"no cell has the angles α, β, γ = {', '.join(f'{angle:g}' for angle in angles)} degrees: each must be "
+                "less than the sum of the other two, and all together less than 360"
+            )
+        return cls(lengths[:, None] * np.array([[1, 0, 0], [cos_g, sin_g, 0], [cos_b, y, np.sqrt(z2)]]))
+
+    @property
+    def parameters(self) -> np.ndarray:
+        """(6,) edges a, b, c, nm, and angles α, β, γ, degrees."""
+        lengths = np.linalg.norm(self.vectors_nm, axis=1)
+        a, b, c = self.vectors_nm / lengths[:, None]
+        # By sine and cosine: the arc cosine alone loses half of the digits of small angles.
+        angles = [np.arctan2(np.linalg.norm(np.cross(u, v)), u @ v) for u, v in ((b, c), (a, c), (a, b))]
+        return np.concatenate([lengths, np.degrees(angles)])
+
     @property
     def volume_nm3(self) -> float:
         """Volume in nm³."""

@@ -1,1 +1,1 @@
-"""Parameters of structures, with their uncertainties, from scattering."""
+"""Refinement: unit cell, nearest-neighbour distance and stacking disorder from scattering, with uncertainties."""

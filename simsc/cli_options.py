@@ -1,0 +1,28 @@
+"""What several commands have in common: options, examples, and where a file came from."""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from simsc.core.files import provenance
+
+PATH = click.Path(path_type=Path)
+OUTPUT = click.option("-o", "--output", type=PATH, required=True, help="HDF5 file to write.")
+RADIUS = click.option("--radius", "radius_nm", type=float, help="Core radius, nm; the default is the file's own.")
+RADIUS_STD = click.option(
+    "--radius-std", "radius_std_nm", type=float, default=0.0, show_default=True, help="Its standard deviation, nm."
+)
+SEED = click.option("--seed", type=int, default=1, show_default=True, help="Of the random radii.")
+
+
+def example(*lines: str) -> str:
+    """Return the end of a command's help: lines to copy."""
+    return "\b\nExample:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+def origin(**facts: Any) -> dict[str, Any]:
+    """Return the provenance of a file that this command writes."""
+    return provenance(command="simsc " + shlex.join(sys.argv[1:]), **facts)
