@@ -24,7 +24,7 @@ _PRIOR = 0.5  # standard deviation of a Q_m that nothing is known of: between âˆ
 _FEWEST_PAIRS = 0.15  # weight, relative to W_0, below which Q_m are not used for the process
 _COPIES = 2000
 _ROUNDS = 3
-_FLOOR = 0.01  # least standard deviation of a Q_m: a model of discs is not exact
+_FLOOR = 0.01  # least standard deviation of a Q_m, as measured on simulated balls
 _DISC = 9.0  # over the diameter: the first zero of a ball's transform, 2 Â· 4.49
 
 
@@ -80,7 +80,7 @@ class StackingFit:
         formal_errors: their standard errors from the curvature of the fit.
         bootstrap_errors: their standard deviations over refits of simulated crystals of this size: what one such
             crystal can tell. None without a bootstrap.
-        bootstrap_bias: mean of these refits minus the fit.
+        bootstrap_bias: mean of these refits minus the parameters that were simulated.
         chi_squared: of the fit of the chain, per degree of freedom.
         correlations: the pair correlations that it rests on.
     """
@@ -151,12 +151,12 @@ def correlations_of_rod(profile: RodProfile, diameter_nm: float) -> PairCorrelat
     jacobian = np.zeros((len(values), len(solution)))
     jacobian[2:, 2:] = np.eye(len(values) - 2) / solution[0]
     jacobian[2:, 0] = -values[2:] / solution[0]
-    return PairCorrelations(values, with_floor(jacobian @ covariance @ jacobian.T), diameter_nm, d, rms, "rod")
+    return PairCorrelations(values, with_floor(jacobian @ covariance @ jacobian.T, _FLOOR), diameter_nm, d, rms, "rod")
 
 
-def with_floor(covariance: np.ndarray) -> np.ndarray:
-    """Add to a covariance (n, n) the error of Q_2 and higher that discs in place of layers of NPs leave."""
-    return covariance + np.diag(np.where(np.arange(len(covariance)) < 2, 0.0, _FLOOR**2))
+def with_floor(covariance: np.ndarray, floor: float) -> np.ndarray:
+    """Add to a covariance (n, n) an error of Q_2 and higher, of the model itself: discs in place of layers of NPs."""
+    return covariance + np.diag(np.where(np.arange(len(covariance)) < 2, 0.0, floor**2))
 
 
 def _bounded(design: np.ndarray, data: np.ndarray, independent: float) -> tuple[np.ndarray, np.ndarray, float]:
@@ -217,17 +217,18 @@ def fit_stacking(
     start = float(np.clip(correlations.fcc_fraction[0], 0.05, 0.95))
     parameters = np.array([start, *([] if process == "growth" else [start if process == "jagodzinski" else 0.02])])
     for _ in range(_ROUNDS):
-        sample = _sample(_model(process, parameters), sizes, _COPIES, rng)[:, used]
+        sample = _sample(_model(process, _chancy(process, parameters, len(sizes))), sizes, _COPIES, rng)[:, used]
         root = np.linalg.inv(np.linalg.cholesky(measured + np.cov(sample.T)))
         parameters, formal, chi_squared = _fit_process(process, correlations.values[used], root, parameters)
     names = _NAMES[process]
     errors = bias = None
     if bootstrap:
-        drawn = _sample(_model(process, parameters), sizes, bootstrap, rng)[:, used]
+        simulated = _chancy(process, parameters, len(sizes))
+        drawn = _sample(_model(process, simulated), sizes, bootstrap, rng)[:, used]
         drawn = drawn + rng.multivariate_normal(np.zeros(n - 2), measured, bootstrap)
         refits = np.array([_fit_process(process, values, root, parameters)[0] for values in drawn])
         errors = dict(zip(names, refits.std(axis=0, ddof=1).tolist(), strict=True))
-        bias = dict(zip(names, (refits.mean(axis=0) - parameters).tolist(), strict=True))
+        bias = dict(zip(names, (refits.mean(axis=0) - simulated).tolist(), strict=True))
     return StackingFit(
         *correlations.fcc_fraction,
         process,
@@ -254,6 +255,18 @@ def _model(process: Process, parameters: np.ndarray) -> StackingModel:
     if process == "growth":
         return StackingModel(first)
     return StackingModel(first, more[0]) if process == "jagodzinski" else StackingModel(first, None, more[0])
+
+
+def _chancy(process: Process, parameters: np.ndarray, layers: int) -> np.ndarray:
+    """Return the parameters to simulate crystals with: those of the fit, but never without chance.
+
+    A crystal of n layers of one kind does not tell that there is no other: Laplace's rule of succession, 1 / (n + 2).
+    """
+    least = 1 / (layers + 2)
+    inside = np.clip(parameters, least, 1 - least)
+    if process == "deformation":
+        inside[1] = min(parameters[1], 0.5)
+    return inside
 
 
 def _sample(model: StackingModel, sizes: np.ndarray, copies: int, rng: np.random.Generator) -> np.ndarray:

@@ -17,12 +17,13 @@ it there but by such a model. q1's own form factor and mean are part of a. If th
 P(q2) / ⟨I⟩(q2) is taken from the model itself: P cancels, provided that equal NPs scatter, without background.
 """
 
+import warnings
 from collections.abc import Callable
 
 import numpy as np
 
 from simsc.core.correlation_map import CorrelationMap
-from simsc.core.errors import InputError
+from simsc.core.errors import InputError, SimscWarning
 from simsc.core.intensity import band_limit
 from simsc.refine.stacking_disorder import PairCorrelations, with_floor
 from simsc.scattering.layer_disorder import pair_weights
@@ -31,6 +32,9 @@ _SMALLEST_DELTA_DEG = 15.0  # below, the map is about q1 with itself
 _LEAST_COVERAGE = 0.02
 _WIDEST = 40.0  # over the diameter: distance from a rod beyond which its tails are left out
 _TABLE = 600
+_FLOOR = 0.02  # least standard deviation of a Q_m, as measured on simulated balls
+_WIDEST_BIN_DEG = 1.5  # of angles; peaks of a ball of twenty layers are 3° wide
+_POOR_COVERAGE = 0.5
 _RELATIVE = 0.1  # error of the model relative to the map
 _PRIOR = 0.5
 _SCALE_PRIOR = 10.0
@@ -74,13 +78,23 @@ def correlations_of_map(
         )
     if form_factor is not None and (form_factor.shape != q2.shape or not (form_factor >= 0).all()):
         raise InputError(f"the form factor needs one number ≥ 0 for each of {len(q2)} q2, got {form_factor.shape}")
-    patterns = _Patterns(correlation.q1_inv_nm, q2, diameter_nm, d)
+    if correlation.bin_deg > _WIDEST_BIN_DEG:
+        raise InputError(f"the map's bins of {correlation.bin_deg:g}° smear its arcs; use {_WIDEST_BIN_DEG:g}° or less")
     data = correlation.ccf[:, angles]
-    usable = np.isfinite(data) & (correlation.coverage[:, angles] > _LEAST_COVERAGE)
+    coverage = correlation.coverage[:, angles]
+    usable = np.isfinite(data) & (coverage > _LEAST_COVERAGE)
+    if (poor := (coverage < _POOR_COVERAGE).mean()) > 0:
+        warnings.warn(
+            f"{100 * poor:.0f} % of the map rest on less than half of the pairs of directions: what the rest of the "
+            "sphere holds is not known, and the fit takes both for alike",
+            SimscWarning,
+            stacklevel=2,
+        )
+    variance = np.zeros(data.shape) if correlation.variance is None else correlation.variance[:, angles]
+    patterns = _Patterns(correlation.q1_inv_nm, q2, diameter_nm, d)
     ratio = np.ones(len(q2)) if form_factor is None else form_factor / correlation.radial_profile
-    return _fit(
-        patterns, np.where(usable, data, 0.0), usable, ratio, correlation.delta_deg[angles], form_factor is None
-    )
+    data, variance = np.where(usable, data, 0.0), np.where(usable, variance, 0.0)
+    return _fit(patterns, data, variance, usable, ratio, correlation.delta_deg[angles], form_factor is None)
 
 
 class _Patterns:
@@ -187,13 +201,19 @@ def _legendre(cosines: np.ndarray, orders: np.ndarray, degrees: np.ndarray) -> n
 
 
 def _fit(
-    patterns: _Patterns, data: np.ndarray, usable: np.ndarray, ratio: np.ndarray, delta_deg: np.ndarray, cancels: bool
+    patterns: _Patterns,
+    data: np.ndarray,
+    variance: np.ndarray,
+    usable: np.ndarray,
+    ratio: np.ndarray,
+    delta_deg: np.ndarray,
+    cancels: bool,
 ) -> PairCorrelations:
     """Fit scale, Re Q_2 … and Im Q_1 … by Gauss and Newton's method with Levenberg's damping."""
     n = patterns.n
     polynomials = np.polynomial.legendre.legvander(np.cos(np.radians(delta_deg)), int(patterns.degrees[-1]))
     polynomials = polynomials[:, patterns.degrees[1:]]
-    sigma = 0.02 * np.sqrt((data**2).mean()) + _RELATIVE * np.abs(data)
+    sigma = np.sqrt((0.02 * np.sqrt((data**2).mean()) + _RELATIVE * np.abs(data)) ** 2 + variance)
     weight = np.where(usable, 1 / sigma, 0.0)
     prior = np.concatenate([[1 / _SCALE_PRIOR], np.full(2 * n - 3, 1 / _PRIOR)])
 
@@ -222,16 +242,16 @@ def _fit(
         unknown = _start(n, sense)
         value = model(unknown)[0]
         unknown[0] = np.log(max(float((value * data * weight**2).sum() / ((value * weight) ** 2).sum()), 1e-3))
-        variance = 1.0
+        scatter = 1.0
         for _ in range(3):
             unknown, normal, misfit = _descend(
-                model, unknown, data, weight, prior * np.sqrt(variance * count / independent)
+                model, unknown, data, weight, prior * np.sqrt(scatter * count / independent)
             )
-            variance = (misfit**2).sum() / count * independent / max(independent - len(unknown), 1)
-        fits.append(((misfit**2).sum(), unknown, normal, variance))
-    cost, unknown, normal, variance = min(fits, key=lambda fit: fit[0])
+            scatter = (misfit**2).sum() / count * independent / max(independent - len(unknown), 1)
+        fits.append(((misfit**2).sum(), unknown, normal, scatter))
+    cost, unknown, normal, scatter = min(fits, key=lambda fit: fit[0])
     covariance = np.zeros((n, n))
-    covariance[2:, 2:] = np.linalg.inv(normal)[1 : n - 1, 1 : n - 1] * variance * count / independent
+    covariance[2:, 2:] = np.linalg.inv(normal)[1 : n - 1, 1 : n - 1] * scatter * count / independent
     values = np.concatenate([[1.0, -0.5], unknown[1 : n - 1]])
     rms = float(np.sqrt(cost / ((data * weight) ** 2).sum()))
     if rms > _WORST:
@@ -239,7 +259,7 @@ def _fit(
             f"no stacking fits the map (residual {100 * rms:.0f} %): "
             + ("give the core radius and its spread" if cancels else "check d_nn, the diameter and the core radius")
         )
-    return PairCorrelations(values, with_floor(covariance), patterns.diameter_nm, patterns.d_nn_nm, rms, "map")
+    return PairCorrelations(values, with_floor(covariance, _FLOOR), patterns.diameter_nm, patterns.d_nn_nm, rms, "map")
 
 
 def _start(n: int, sense: float) -> np.ndarray:
