@@ -25,6 +25,8 @@ _FEWEST_PAIRS = 0.15  # weight, relative to W_0, below which Q_m are not used fo
 _COPIES = 2000
 _ROUNDS = 3
 _FLOOR = 0.01  # least standard deviation of a Q_m, as measured on simulated balls
+_WORST = {"rod": 0.35, "map": 0.5}  # relative residual; true models reach 0.1 and 0.2, a wrong axis 0.47 and 0.7
+_BEYOND = 0.1  # what a fraction may lie outside of 0 … 1
 _DISC = 9.0  # over the diameter: the first zero of a ball's transform, 2 · 4.49
 
 
@@ -46,11 +48,15 @@ class PairCorrelations:
     diameter_nm: float
     d_nn_nm: float
     residual: float
-    source: str
+    source: Literal["rod", "map"]
 
     @property
     def fcc_fraction(self) -> tuple[float, float]:
-        """Realised fraction of fcc-like layers, weighted by their size, and its standard error."""
+        """Realised fraction of fcc-like layers, and its standard error.
+
+        Layers are weighted by the overlap of the two layers around them: those at the ends of a ball count less than
+        by their NPs.
+        """
         return float(2 / 3 * (1 - self.values[2])), float(2 / 3 * np.sqrt(self.covariance[2, 2]))
 
     @property
@@ -72,7 +78,7 @@ class StackingFit:
     """The stacking of a crystal, and the process that made it.
 
     Args:
-        realised_fcc: fraction of fcc-like layers in this crystal, weighted by their size.
+        realised_fcc: fraction of fcc-like layers in this crystal, weighted by the overlap of those around them.
         realised_fcc_error: its standard error, of the measurement alone.
         process: kind of Markov chain: "growth", "jagodzinski" or "deformation".
         model: the fitted chain; its `fcc_fraction` is what many such crystals would have on average.
@@ -151,7 +157,25 @@ def correlations_of_rod(profile: RodProfile, diameter_nm: float) -> PairCorrelat
     jacobian = np.zeros((len(values), len(solution)))
     jacobian[2:, 2:] = np.eye(len(values) - 2) / solution[0]
     jacobian[2:, 0] = -values[2:] / solution[0]
-    return PairCorrelations(values, with_floor(jacobian @ covariance @ jacobian.T, _FLOOR), diameter_nm, d, rms, "rod")
+    covariance = with_floor(jacobian @ covariance @ jacobian.T, _FLOOR)
+    return checked(
+        PairCorrelations(values, covariance, diameter_nm, d, rms, "rod"), "d_nn, the diameter and the radius"
+    )
+
+
+def checked(correlations: PairCorrelations, advice: str) -> PairCorrelations:
+    """Return the correlations if they can be those of close-packed layers.
+
+    Raises:
+        InputError: if the data were not fitted, or by fractions out of 0 … 1.
+    """
+    for fraction, _ in (correlations.fcc_fraction, correlations.fcc_pairs):
+        if correlations.residual > _WORST[correlations.source] or not -_BEYOND < fraction < 1 + _BEYOND:
+            raise InputError(
+                f"no close-packed stacking of one axis fits the {correlations.source} (residual "
+                f"{100 * correlations.residual:.0f} %, fcc fraction {correlations.fcc_fraction[0]:.2f}): check {advice}"
+            )
+    return correlations
 
 
 def with_floor(covariance: np.ndarray, floor: float) -> np.ndarray:
@@ -217,14 +241,14 @@ def fit_stacking(
     start = float(np.clip(correlations.fcc_fraction[0], 0.05, 0.95))
     parameters = np.array([start, *([] if process == "growth" else [start if process == "jagodzinski" else 0.02])])
     for _ in range(_ROUNDS):
-        sample = _sample(_model(process, _chancy(process, parameters, len(sizes))), sizes, _COPIES, rng)[:, used]
+        sample = _sample(_model(process, _chancy(process, parameters, len(sizes))), sizes, _COPIES, n, rng)
         root = np.linalg.inv(np.linalg.cholesky(measured + np.cov(sample.T)))
         parameters, formal, chi_squared = _fit_process(process, correlations.values[used], root, parameters)
     names = _NAMES[process]
     errors = bias = None
     if bootstrap:
         simulated = _chancy(process, parameters, len(sizes))
-        drawn = _sample(_model(process, simulated), sizes, bootstrap, rng)[:, used]
+        drawn = _sample(_model(process, simulated), sizes, bootstrap, n, rng)
         drawn = drawn + rng.multivariate_normal(np.zeros(n - 2), measured, bootstrap)
         refits = np.array([_fit_process(process, values, root, parameters)[0] for values in drawn])
         errors = dict(zip(names, refits.std(axis=0, ddof=1).tolist(), strict=True))
@@ -269,9 +293,9 @@ def _chancy(process: Process, parameters: np.ndarray, layers: int) -> np.ndarray
     return inside
 
 
-def _sample(model: StackingModel, sizes: np.ndarray, copies: int, rng: np.random.Generator) -> np.ndarray:
-    """Return Re Q_m (copies, n) of simulated crystals."""
-    return pair_correlations_of(model.steps(len(sizes) - 1, rng, copies), sizes).real
+def _sample(model: StackingModel, sizes: np.ndarray, copies: int, largest: int, rng: np.random.Generator) -> np.ndarray:
+    """Return Re Q_2 … (copies, largest − 2) of simulated crystals."""
+    return pair_correlations_of(model.steps(len(sizes) - 1, rng, copies), sizes, largest - 1).real[:, 2:]
 
 
 def _fit_process(

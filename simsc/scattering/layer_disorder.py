@@ -122,16 +122,19 @@ class StackingModel:
         return np.where(cubic, share, 1 - share) / 2, transition * phase
 
 
-def pair_correlations_of(steps: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+def pair_correlations_of(
+    steps: np.ndarray, weights: np.ndarray | None = None, largest: int | None = None
+) -> np.ndarray:
     """Return the pair correlations Q_0 … Q_n of given stackings.
 
     Args:
         steps: (…, n) ±1 from each layer to the next.
         weights: (n + 1,) size of each of the layers; None: all equal. Pairs count by the smaller of the two, which is
             their overlap where layers are concentric.
+        largest: number of layers apart up to which correlations are wanted; None: n.
 
     Returns:
-        (…, n + 1) complex correlations; that of the two outermost layers comes last.
+        (…, largest + 1) complex correlations.
 
     Example:
         >>> pair_correlations_of(np.array([1, -1, 1])).real.round(2).tolist()
@@ -143,7 +146,7 @@ def pair_correlations_of(steps: np.ndarray, weights: np.ndarray | None = None) -
     n = phase.shape[-1]
     sizes = np.ones(n) if weights is None else np.asarray(weights, dtype=float)
     values = []
-    for m in range(n):
+    for m in range(n if largest is None else min(n, largest + 1)):
         pairs = np.minimum(sizes[: n - m], sizes[m:])
         values.append((phase[..., m:] * phase[..., : n - m].conj() * pairs).sum(axis=-1) / pairs.sum())
     return np.stack(values, axis=-1)

@@ -30,7 +30,7 @@ from simsc.correlation.shells import shells_of_crystal
 from simsc.refine.stacking_disorder import ball_diameter, correlations_of_rod, default_disc, fit_stacking
 from simsc.refine.stacking_map import correlations_of_map
 from simsc.scattering.counting import counted_shell
-from simsc.scattering.layer_disorder import StackingModel
+from simsc.scattering.layer_disorder import StackingModel, pair_correlations_of
 from simsc.scattering.rods import RodProfile, rod_profile, sphere_statistics
 
 RESULT = Path(__file__).with_suffix(".csv")
@@ -45,8 +45,12 @@ ARC = (0.85, 1.15)  # heights l on the central arc, where hcp has a peak and fcc
 SEED = 20251107
 
 
-def supraparticle(alpha: float, rng: np.random.Generator) -> tuple[Superlattice, float]:
-    """Return a ball, and the fraction of the NPs with a layer on either side that are fcc-like."""
+def supraparticle(alpha: float, rng: np.random.Generator) -> tuple[Superlattice, float, float]:
+    """Return a ball and two fractions of what is fcc-like in it.
+
+    Of layers weighted by the overlap of those below and above, which is what scattering tells; and of NPs with a layer
+    on either side.
+    """
     n = int(rng.integers(*NUMBERS, endpoint=True))
     layers = layers_of_ball(D_NN, n=n)
     steps = StackingModel(alpha).steps(layers - 1, rng)[0]
@@ -55,7 +59,10 @@ def supraparticle(alpha: float, rng: np.random.Generator) -> tuple[Superlattice,
     kinds = np.array(list(layer_kinds(lettered(steps), periodic=False)))[place + layers // 2]
     inner = (place > place.min()) & (place < place.max())
     turned = Superlattice(built.positions_nm @ Rotation.random(random_state=rng).as_matrix().T, built.radii_nm)
-    return turned, float((kinds[inner] == "c").mean())
+    low, high = place.min(), place.max()
+    between = steps[low + layers // 2 : high + layers // 2]
+    overlap = 2 / 3 * (1 - pair_correlations_of(between, np.bincount(place - low))[2].real)
+    return turned, float(overlap), float((kinds[inner] == "c").mean())
 
 
 def counted_map(
@@ -96,7 +103,7 @@ def measure(seeds: int, photons: float) -> Iterator[dict[str, str]]:
     for state, alpha in ALPHA.items():
         for seed in range(seeds):
             rng = np.random.default_rng([SEED, seed, int(100 * alpha)])
-            crystal, true = supraparticle(alpha, rng)
+            crystal, true, of_nps = supraparticle(alpha, rng)
             layers = layer_frame(crystal)
             assert layers is not None
             diameter = ball_diameter(crystal.n, D_NN)
@@ -112,7 +119,13 @@ def measure(seeds: int, photons: float) -> Iterator[dict[str, str]]:
                 "rod, photons": correlations_of_rod(counted_rod(rod, clean.radial_profile, photons, rng), diameter),
                 "map, photons": correlations_of_map(noisy, diameter, D_NN, form),
             }
-            row = {"state": state, "seed": str(seed), "n": str(crystal.n), "true fcc": f"{true:.3f}"}
+            row = {
+                "state": state,
+                "seed": str(seed),
+                "n": str(crystal.n),
+                "true fcc": f"{true:.3f}",
+                "of NPs": f"{of_nps:.3f}",
+            }
             for name, correlations in found.items():
                 row[name], row[f"{name}, error"] = (f"{value:.3f}" for value in correlations.fcc_fraction)
             fit = fit_stacking(found["map"], seed=seed)
