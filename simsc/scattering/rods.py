@@ -59,12 +59,7 @@ class LayerFrame:
         """Return where all rods (n, 3) equivalent to hk, by the six-fold axis and mirrors, cross l = 0, nm⁻¹."""
         a = 4 * np.pi / (np.sqrt(3) * self.d_nn_nm) * self.in_plane
         b = 0.5 * a + np.sqrt(3) / 2 * np.cross(self.axis, a)
-        found = set()
-        for h, k in (hk, hk[::-1]):
-            for _ in range(6):
-                found.add((h, k))
-                h, k = -k, h + k
-        return np.array([h * a + k * b for h, k in sorted(found)])
+        return np.array([h * a + k * b for h, k in equivalent_rods(hk)])
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,6 +115,21 @@ class RodProfile:
         form_factor = form_factor * np.exp(-((self.q_inv_nm * displacement_nm) ** 2))
         # Measured intensities have no absolute scale, so that a constant background has to stand for this.
         return replace(self, form_factor=form_factor, incoherent=np.zeros_like(form_factor))
+
+
+def equivalent_rods(hk: tuple[int, int]) -> list[tuple[int, int]]:
+    """Return the indices of all rods equivalent to hk by the six-fold axis and the mirrors of the layers.
+
+    Example:
+        >>> len(equivalent_rods((1, 0))), len(equivalent_rods((2, 1)))
+        (6, 12)
+    """
+    found = set()
+    for h, k in (hk, hk[::-1]):
+        for _ in range(6):
+            found.add((h, k))
+            h, k = -k, h + k
+    return sorted(found)
 
 
 def sphere_statistics(q_inv_nm: np.ndarray, radius_nm: float, radius_std_nm: float) -> tuple[np.ndarray, np.ndarray]:
@@ -191,12 +201,14 @@ def rod_profile_of_volume(
 ) -> RodProfile:
     """Interpolate the intensity along a rod in a volume; what was not measured is left out of the averages.
 
-    A quintic spline. A rod counts at a height only where its whole disc was measured.
+    A quintic spline. A rod counts at a height only where its whole disc was measured. Rods of crystals with more layers
+    of one sense than of the other come in two kinds, with h − k = 3n + 1 and 3n − 1, the one at l like the other at −l:
+    both have the same weight in the average, however many of each were measured.
 
     Args:
         volume: simulated or measured intensity.
         layers: axis and net of the layers, such as `layers_of_volume` finds.
-        l_hcp: (n,) heights in units of c* of hcp.
+        l_hcp: (n,) heights in units of c* of hcp; those of the other sign serve too, by Friedel's law.
         hk: indices of the rod. Default (1, 0).
         disc_inv_nm: radius of a disc about each rod to average over, nm⁻¹. Default 0.
 
@@ -205,14 +217,17 @@ def rod_profile_of_volume(
     """
     step = max(float(axis[1] - axis[0]) for axis in volume.q_axes_inv_nm)
     size = volume.diameter_nm if volume.diameter_nm is not None else np.pi / step
-    points, weights = _points(layers, l_hcp, hk, disc_inv_nm, size)
+    l_hcp = np.asarray(l_hcp, dtype=float)
+    points, weights = _points(layers, np.concatenate([l_hcp, -l_hcp]), hk, disc_inv_nm, size)
     intensity, measured = _Spline(volume)(points)
-    values = np.where(measured.all(axis=-1), intensity @ weights, np.nan)
-    count = np.isfinite(values).sum(axis=0)
-    if not count.any():
+    above, below = np.split(np.where(measured.all(axis=-1), intensity @ weights, np.nan), 2, axis=1)
+    kind = np.array([(h - k) % 3 for h, k in equivalent_rods(hk)])
+    one = np.concatenate([above[kind <= 1], below[kind != 1]])
+    other = np.concatenate([above[kind == 2], below[kind == 1]]) if kind.any() else one
+    mean = (_mean(one) + _mean(other)) / 2
+    if not np.isfinite(mean).any():
         raise SamplingError(f"no rod {hk[0]}{hk[1]}l was measured; the volume reaches {volume.q_max_inv_nm:.3g} nm⁻¹")
-    mean = np.where(count > 0, np.nansum(values, axis=0) / np.maximum(count, 1), np.nan)
-    return RodProfile(hk, np.asarray(l_hcp, dtype=float), mean, _spread(values), layers, disc_inv_nm)
+    return RodProfile(hk, l_hcp, mean, _spread(np.concatenate([above, below])), layers, disc_inv_nm)
 
 
 def layers_of_volume(volume: IntensityVolume, d_nn_nm: float) -> LayerFrame:
@@ -337,9 +352,14 @@ def _disc(layers: LayerFrame, disc_inv_nm: float, size_nm: float) -> tuple[np.nd
     return points, np.repeat(shares * radius / disc_inv_nm / m, m)
 
 
+def _mean(values: np.ndarray) -> np.ndarray:
+    """Return the mean (n,) over rods (rods, n) that are not NaN; NaN where all are."""
+    count = np.isfinite(values).sum(axis=0)
+    return np.where(count > 0, np.nansum(values, axis=0) / np.maximum(count, 1), np.nan)
+
+
 def _spread(values: np.ndarray) -> np.ndarray:
     """Return the standard deviation (n,) among rods (rods, n) that are not NaN."""
     count = np.isfinite(values).sum(axis=0)
-    mean = np.nansum(values, axis=0) / np.maximum(count, 1)
-    squares = np.nansum((values - mean) ** 2, axis=0) / np.maximum(count - 1, 1)
+    squares = np.nansum((values - _mean(values)) ** 2, axis=0) / np.maximum(count - 1, 1)
     return np.where(count > 1, np.sqrt(squares), np.nan)
