@@ -18,18 +18,10 @@ import numpy as np
 
 import simsc
 from simsc.build.finite_crystal import with_normal_radii
-from simsc.classify.labels import METHODS
 from simsc.classify.neighbours import nearest_distance_nm
-from simsc.classify.stacking import stacking_sequence
-from simsc.classify.steinhardt import IDEAL, bond_order
 from simsc.cli_build import build
-from simsc.cli_options import OUTPUT as _OUTPUT
-from simsc.cli_options import PATH as _PATH
-from simsc.cli_options import RADIUS as _RADIUS
-from simsc.cli_options import RADIUS_STD as _RADIUS_STD
-from simsc.cli_options import SEED as _SEED
-from simsc.cli_options import example as _example
-from simsc.cli_options import origin as _origin
+from simsc.cli_classify import classify
+from simsc.cli_options import LENGTH_UNIT, OUTPUT, PATH, RADIUS, RADIUS_STD, SEED, example, origin
 from simsc.cli_refine import refine
 from simsc.console import StageProgress, StopRequest
 from simsc.core.errors import InputError, ResourceError, SimscError, SimscWarning, StoppedEarly
@@ -43,7 +35,6 @@ from simsc.core.files import (
     write_text,
 )
 from simsc.core.superlattice import Superlattice
-from simsc.core.units import NM_PER_UNIT
 from simsc.correlation.engine import correlate
 from simsc.correlation.shells import points_needed, shells_of_crystal, shells_of_volume
 from simsc.doctor import available_cores, run_checks
@@ -52,23 +43,19 @@ from simsc.scattering.amplitude import intensity_on_grid
 from simsc.study.schema import Study, preset_names, preset_text, read_study
 
 _POOR_COVERAGE = 0.5
-_LENGTH_UNIT = click.option(
-    "--length-unit", type=click.Choice(list(NM_PER_UNIT)), default="A", show_default=True,
-    help="Unit of positions in files that are not simsc's own.",
-)  # fmt: skip
 
 
 @click.group(
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog=_example("simsc new study.toml", "simsc run study.toml"),
+    epilog=example("simsc new study.toml", "simsc run study.toml"),
 )
 @click.version_option(simsc.__version__, prog_name="simsc")
 def cli() -> None:
     """Build, anneal, classify and scatter supercrystals of ligand-capped nanoparticles."""
 
 
-@cli.command(epilog=_example("simsc new --preset preview study.toml"))
-@click.argument("file", type=_PATH)
+@cli.command(epilog=example("simsc new --preset preview study.toml"))
+@click.argument("file", type=PATH)
 @click.option("--preset", default="preview", show_default=True, help="One of: " + ", ".join(preset_names()) + ".")
 def new(file: Path, preset: str) -> None:
     """Write a commented study FILE to start from."""
@@ -80,10 +67,10 @@ def new(file: Path, preset: str) -> None:
 
 
 @cli.command(
-    epilog=_example("simsc run study.toml --out my_run", "mpiexec -n 4 python -m mpi4py -m simsc run study.toml")
+    epilog=example("simsc run study.toml --out my_run", "mpiexec -n 4 python -m mpi4py -m simsc run study.toml")
 )
-@click.argument("study", type=_PATH)
-@click.option("--out", type=_PATH, help="Run folder; the default is STUDY without its ending, plus _run.")
+@click.argument("study", type=PATH)
+@click.option("--out", type=PATH, help="Run folder; the default is STUDY without its ending, plus _run.")
 @click.option("--threads", type=click.IntRange(min=1), help="Threads of each process; the default shares the cores.")
 @click.option(
     "--max-hours", type=click.FloatRange(min=0), help="Stop at the last checkpoint before this, h, with exit status 85."
@@ -174,10 +161,10 @@ def _run_all_replicas(
 
 
 @cli.command(
-    epilog=_example("simsc submit study.toml --ranks 64 --nodes 2 --time 24:00:00", "simsc submit study.toml --dry-run")
+    epilog=example("simsc submit study.toml --ranks 64 --nodes 2 --time 24:00:00", "simsc submit study.toml --dry-run")
 )
-@click.argument("study", type=_PATH)
-@click.option("--out", type=_PATH, help="Run folder; the default is STUDY without its ending, plus _run.")
+@click.argument("study", type=PATH)
+@click.option("--out", type=PATH, help="Run folder; the default is STUDY without its ending, plus _run.")
 @click.option("--ranks", type=click.IntRange(min=1), default=1, show_default=True, help="MPI ranks of the run.")
 @click.option("--nodes", type=click.IntRange(min=1), help="Nodes; by default Slurm decides.")
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Threads of each rank.")
@@ -189,7 +176,7 @@ def _run_all_replicas(
 @click.option("--memory", default="", help="Memory a node, such as 16G; the default is the site's.")
 @click.option("--analysis-threads", type=click.IntRange(min=1), default=4, show_default=True)
 @click.option("--analysis-time", default="4:00:00", show_default=True, help="Time limit of the follow-up job.")
-@click.option("--site", type=_PATH, help="Profile of the cluster; default: $SIMSC_SITE, ~/.config/simsc/site.toml.")
+@click.option("--site", type=PATH, help="Profile of the cluster; default: $SIMSC_SITE, ~/.config/simsc/site.toml.")
 @click.option("--rewrite", is_flag=True, help="Write batch files anew that were edited.")
 @click.option("--dry-run", is_flag=True, help="Write the batch files, and submit nothing.")
 def submit(
@@ -234,8 +221,8 @@ def submit(
     click.echo(f"look on with: simsc status {shlex.quote(str(folder))}")
 
 
-@cli.command(epilog=_example("simsc status study_run", "watch -n 60 simsc status study_run"))
-@click.argument("folder", metavar="RUN", type=_PATH)
+@cli.command(epilog=example("simsc status study_run", "watch -n 60 simsc status study_run"))
+@click.argument("folder", metavar="RUN", type=PATH)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def status(folder: Path, as_json: bool) -> None:
     """Tell how far a RUN is, from its files: while it goes, after it was stopped, on any machine that sees them."""
@@ -252,8 +239,8 @@ def status(folder: Path, as_json: bool) -> None:
         click.echo(json.dumps(asdict(state), indent=1, default=str) if as_json else run_text(state))
 
 
-@cli.command(epilog=_example("simsc report study_run"))
-@click.argument("folder", metavar="RUN", type=_PATH)
+@cli.command(epilog=example("simsc report study_run"))
+@click.argument("folder", metavar="RUN", type=PATH)
 def report(folder: Path) -> None:
     """Write the report of a finished RUN anew, or the table and report of its replicas, finished or not."""
     from simsc.report.page import write_report
@@ -270,7 +257,7 @@ def report(folder: Path) -> None:
     click.echo(f"report: {(folder / REPORT).resolve()}")
 
 
-@cli.command(epilog=_example("simsc doctor"))
+@cli.command(epilog=example("simsc doctor"))
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def doctor(as_json: bool) -> None:
     """Check LAMMPS, MPI, freud, disk and memory, and say how to mend what is wrong."""
@@ -291,47 +278,18 @@ cli.add_command(build)
 cli.add_command(refine)
 
 
-@cli.command(epilog=_example("simsc classify lattice.h5 --json", "simsc classify centres.xyz --length-unit nm"))
-@click.argument("file", type=_PATH)
-@click.option("--method", type=click.Choice(list(METHODS)), default="thermal", show_default=True, help="How to label.")
-@click.option("--d-nn", "d_nn_nm", type=float, help="Nearest-neighbour distance, nm; estimated by default.")
-@_LENGTH_UNIT
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def classify(file: Path, method: str, d_nn_nm: float | None, length_unit: str, as_json: bool) -> None:
-    """Label each NP of FILE as fcc, hcp or neither, and read the stacking sequence."""
-    superlattice = read_superlattice(file, length_unit)
-    order = bond_order(superlattice, d_nn_nm)
-    labels = METHODS[method](superlattice, d_nn_nm)
-    stacking = stacking_sequence(superlattice, d_nn_nm)
-    sequence = None if stacking is None else stacking.sequence
-    if as_json:
-        result = {
-            "n": superlattice.n,
-            "counts": labels.counts,
-            "labels": labels.labels.tolist(),
-            "probabilities": [None if np.isnan(p) else round(float(p), 4) for p in labels.probability],
-            "sequence": sequence,
-        }
-        click.echo(json.dumps(result))
-        return
-    click.echo(f"{superlattice.n} NPs, d_NN {order.d_nn_nm:.4g} nm")
-    for name, count in labels.counts.items():
-        if count or name in IDEAL:
-            click.echo(f"{name:>11}: {count}")
-    click.echo(f"sequence: {sequence or 'no close-packed layers found'}")
-    if sequence is None and method == "paper":
-        click.echo("simsc: note: these labels know fcc and hcp only; without layers they may mean nothing", err=True)
+cli.add_command(classify)
 
 
-@cli.command(epilog=_example("simsc scatter ball.xyz --radius 7.4 --radius-std 0.8 --q-max 0.9 -o intensity.h5"))
-@click.argument("file", type=_PATH)
-@_RADIUS
-@_RADIUS_STD
+@cli.command(epilog=example("simsc scatter ball.xyz --radius 7.4 --radius-std 0.8 --q-max 0.9 -o intensity.h5"))
+@click.argument("file", type=PATH)
+@RADIUS
+@RADIUS_STD
 @click.option("--q-max", "q_max_inv_nm", type=float, default=0.9, show_default=True, help="Grid from −q to q, nm⁻¹.")
 @click.option("--grid", type=click.IntRange(min=4, max=2048), default=256, show_default=True, help="Points an axis.")
-@_SEED
-@_LENGTH_UNIT
-@_OUTPUT
+@SEED
+@LENGTH_UNIT
+@OUTPUT
 def scatter(
     file: Path,
     radius_nm: float | None,
@@ -339,14 +297,14 @@ def scatter(
     q_max_inv_nm: float,
     grid: int,
     seed: int,
-    length_unit: str,
+    length_unit: str | None,
     output: Path,
 ) -> None:
     """Compute the 3D scattered intensity of the NPs in FILE, taken as one finite crystal of spheres."""
     _check_distinct(file, output)
     superlattice = _with_radii(read_superlattice(file, length_unit), radius_nm, radius_std_nm, seed, file)
     volume = intensity_on_grid(superlattice, q_max_inv_nm, grid, threads=available_cores())
-    write_intensity(output, volume, _origin())
+    write_intensity(output, volume, origin())
     click.echo(f"{output}: {grid}³ points up to q = {q_max_inv_nm:g} nm⁻¹, {superlattice.n} NPs")
     if superlattice.cell is not None and superlattice.cell.periodic.any():
         click.echo("simsc: note: the periodic cell was taken as a finite crystal, without its images", err=True)
@@ -354,16 +312,16 @@ def scatter(
         click.echo(f"simsc: note: {output} is too coarse for simsc correlate; use --grid {needed}", err=True)
 
 
-@cli.command("correlate", epilog=_example("simsc correlate intensity.h5 --q1 0.481 --q2 0.4:0.9:0.005 -o map.h5"))
-@click.argument("file", type=_PATH)
+@cli.command("correlate", epilog=example("simsc correlate intensity.h5 --q1 0.481 --q2 0.4:0.9:0.005 -o map.h5"))
+@click.argument("file", type=PATH)
 @click.option("--q1", "q1_inv_nm", type=float, required=True, help="Momentum transfer of the first sphere, nm⁻¹.")
 @click.option("--q2", default="0.4:0.9:0.005", show_default=True, help="first:last:step of the second, nm⁻¹.")
 @click.option("--n-delta", type=click.IntRange(min=2), default=721, show_default=True, help="Angles from 0° to 180°.")
-@_RADIUS
-@_RADIUS_STD
-@_SEED
-@_LENGTH_UNIT
-@_OUTPUT
+@RADIUS
+@RADIUS_STD
+@SEED
+@LENGTH_UNIT
+@OUTPUT
 def correlate_command(
     file: Path,
     q1_inv_nm: float,
@@ -372,7 +330,7 @@ def correlate_command(
     radius_nm: float | None,
     radius_std_nm: float,
     seed: int,
-    length_unit: str,
+    length_unit: str | None,
     output: Path,
 ) -> None:
     """Compute the correlation map C(q1, q2, Δ) of FILE: an intensity volume, or a structure (exact, no grid)."""
@@ -394,7 +352,7 @@ def correlate_command(
             progress("correlate", done / len(q2_inv_nm), f"q2 {done} of {len(q2_inv_nm)}")
 
         result = correlate(first, second, np.linspace(0, 180, n_delta), threads=available_cores(), on_shell=on_shell)
-    write_map(output, result, _origin())
+    write_map(output, result, origin())
     click.echo(f"{output}: {len(q2_inv_nm)} × {n_delta} values, smallest coverage {result.coverage.min():.3f}")
     if result.coverage.min() < _POOR_COVERAGE:
         poor = q2_inv_nm[result.coverage.min(axis=1) < _POOR_COVERAGE]
@@ -406,7 +364,7 @@ def correlate_command(
 
 @cli.command(
     "parameterise",
-    epilog=_example(
+    epilog=example(
         "simsc parameterise 'CCCCCCCCCCCCCCCCCC(=O)[O-]' --name stearate --charges am1bcc --out stearate.json",
         "simsc parameterise oleate.mol2 --name oleate --force-field gaff2 --out oleate.json",
     ),
@@ -416,8 +374,8 @@ def correlate_command(
 @click.option("--charges", help="resp (RHF/6-31G*, the default) or am1bcc (quick); a mol2 file keeps its own.")
 @click.option("--force-field", default="gaff", show_default=True, help="gaff or gaff2.")
 @click.option("--conformers", default=4, show_default=True, help="How many RESP fits together.")
-@click.option("--work", type=_PATH, help="Folder where RESP keeps what is finished, to go on from after a stop.")
-@click.option("-o", "--out", "output", type=_PATH, required=True, help="Ligand file (JSON) to write.")
+@click.option("--work", type=PATH, help="Folder where RESP keeps what is finished, to go on from after a stop.")
+@click.option("-o", "--out", "output", type=PATH, required=True, help="Ligand file (JSON) to write.")
 def parameterise_command(
     molecule: str, name: str, charges: str | None, force_field: str, conformers: int, work: Path | None, output: Path
 ) -> None:

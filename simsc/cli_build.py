@@ -28,6 +28,7 @@ _D_NN = click.option("--d-nn", "d_nn_nm", type=float, required=True, help="Neare
 _NUMBER = click.option("-n", "--number", "n", type=int, help="Exactly so many NPs, instead of a size.")
 _CUT = click.option("--diameter", "diameter_nm", type=float, help="Keep the ball of this diameter, nm.")
 _RELAX = click.option("--relax", is_flag=True, help="Even out the strained distances.")
+_HARDNESS = click.option("--hardness", type=float, help="Of contacts when compressed, over stretched.  [default: 4]")
 
 
 @click.group()
@@ -176,6 +177,7 @@ def build_ball(
 @click.option("--layers", type=int, default=0, show_default=True, help="Anti-Mackay layers around it, up to ORDER.")
 @_CUT
 @_RELAX
+@_HARDNESS
 @_written
 def build_icosahedron(
     order: int,
@@ -183,11 +185,12 @@ def build_icosahedron(
     layers: int,
     diameter_nm: float | None,
     relax: bool,
+    hardness: float | None,
     radius_nm: float | None,
     rng: np.random.Generator,
 ) -> Built:
     """Build a Mackay icosahedron of ORDER shells, with anti-Mackay layers around it."""
-    return _relaxed(icosahedral(order, d_nn_nm, layers, _radius(diameter_nm), radius_nm), d_nn_nm, relax)
+    return _relaxed(icosahedral(order, d_nn_nm, layers, _radius(diameter_nm), radius_nm), d_nn_nm, relax, hardness)
 
 
 @build.command("decahedron", epilog=example("simsc build decahedron 4 6 --notch 2 --d-nn 16 --relax -o marks.h5"))
@@ -197,6 +200,7 @@ def build_icosahedron(
 @click.option("--notch", type=int, default=0, show_default=True, help="Depth of the notches of Marks.")
 @_CUT
 @_RELAX
+@_HARDNESS
 @_written
 def build_decahedron(
     across: int,
@@ -205,11 +209,14 @@ def build_decahedron(
     notch: int,
     diameter_nm: float | None,
     relax: bool,
+    hardness: float | None,
     radius_nm: float | None,
     rng: np.random.Generator,
 ) -> Built:
     """Build a decahedron with ACROSS and ALONG NPs at edges of {100} facets, normal and parallel to its axis."""
-    return _relaxed(decahedral(across, along, d_nn_nm, notch, _radius(diameter_nm), radius_nm), d_nn_nm, relax)
+    return _relaxed(
+        decahedral(across, along, d_nn_nm, notch, _radius(diameter_nm), radius_nm), d_nn_nm, relax, hardness
+    )
 
 
 @build.command(
@@ -250,10 +257,12 @@ def build_pillar(
     return built, {}
 
 
-def _relaxed(superlattice: Superlattice, d_nn_nm: float, relax: bool) -> Built:
+def _relaxed(superlattice: Superlattice, d_nn_nm: float, relax: bool, hardness: float | None) -> Built:
     if not relax:
+        if hardness is not None:
+            raise InputError("--hardness needs --relax")
         return superlattice, {}
-    result = relax_contacts(superlattice, d_nn_nm)
+    result = relax_contacts(superlattice, d_nn_nm, 4.0 if hardness is None else hardness)
     if not result.converged:
         click.echo(f"simsc: note: forces do not balance yet after {result.steps} steps", err=True)
     spread = [100 * distances.std() / d_nn_nm for distances in (result.before_nm, result.after_nm)]

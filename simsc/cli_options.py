@@ -8,8 +8,13 @@ from typing import Any
 import click
 
 from simsc.core.files import provenance
+from simsc.core.units import NM_PER_UNIT
 
 PATH = click.Path(path_type=Path)
+LENGTH_UNIT = click.option(
+    "--length-unit", type=click.Choice(list(NM_PER_UNIT)),
+    help="Unit of positions in files that are not simsc's own; the default is what the file tells, else A.",
+)  # fmt: skip
 OUTPUT = click.option("-o", "--output", type=PATH, required=True, help="HDF5 file to write.")
 RADIUS = click.option("--radius", "radius_nm", type=float, help="Core radius, nm; the default is the file's own.")
 RADIUS_STD = click.option(

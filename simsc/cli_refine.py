@@ -9,10 +9,9 @@ import numpy as np
 
 from simsc.build.finite_crystal import with_normal_radii
 from simsc.classify.stacking import layer_frame, stacking_sequence
-from simsc.cli_options import PATH, RADIUS, RADIUS_STD, example
+from simsc.cli_options import LENGTH_UNIT, PATH, RADIUS, RADIUS_STD, example
 from simsc.core.errors import InputError
 from simsc.core.files import is_intensity, is_map, read_intensity, read_map, read_superlattice
-from simsc.core.units import NM_PER_UNIT
 from simsc.refine.stacking_disorder import (
     PairCorrelations,
     Process,
@@ -49,10 +48,7 @@ def refine() -> None:
 @click.option("--process", type=click.Choice(get_args(Process)), default="growth", show_default=True)
 @click.option("--bootstrap", type=click.IntRange(min=0), default=200, show_default=True, help="Refits for errors.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Of random radii and of the bootstrap.")
-@click.option(
-    "--length-unit", type=click.Choice(list(NM_PER_UNIT)), default="A", show_default=True,
-    help="Unit of positions in files that are not simsc's own.",
-)  # fmt: skip
+@LENGTH_UNIT
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def stacking(
     file: Path,
@@ -63,7 +59,7 @@ def stacking(
     process: Process,
     bootstrap: int,
     seed: int,
-    length_unit: str,
+    length_unit: str | None,
     as_json: bool,
 ) -> None:
     """Fit the stacking disorder of FILE: a structure or an intensity volume (rods 10l), or a correlation map (arcs)."""
@@ -121,7 +117,7 @@ def _of_structure(
     radius_nm: float | None,
     radius_std_nm: float,
     seed: int,
-    length_unit: str,
+    length_unit: str | None,
 ) -> tuple[PairCorrelations, str]:
     superlattice = read_superlattice(file, length_unit)
     if superlattice.cell is not None and superlattice.cell.periodic.any():

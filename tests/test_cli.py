@@ -26,7 +26,9 @@ def simsc(tmp_path):
 
 
 def test_every_command_has_help_with_an_example(simsc):
-    commands = [[name] for name in cli.commands] + [["build", "close-packed"], ["refine", "stacking"]]
+    commands = [[name] for name in cli.commands] + [
+        [group, name] for group in ("build", "refine") for name in cli.commands[group].commands
+    ]
     for command in commands:
         result = simsc(*command, "--help")
         assert result.returncode == 0
@@ -118,6 +120,10 @@ def test_doctor(simsc):
 def bad_files(tmp_path):
     write_superlattice(tmp_path / "l.h5", close_packed("ABC", 6.2), provenance())
     (tmp_path / "text.xyz").write_text("no structure")
+    (tmp_path / "text.dcd").write_text("no structure")
+    frames = [Atoms(f"Au{n}", 100 * np.random.default_rng(n).random((n, 3))) for n in (13, 14)]
+    ase.io.write(tmp_path / "a.xyz", frames[0])
+    ase.io.write(tmp_path / "two.xyz", frames)
     (tmp_path / "broken.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100))
     (tmp_path / "exists.toml").write_text("")
     (tmp_path / "locked").mkdir(mode=0o500)
@@ -138,6 +144,15 @@ BAD = [
     ("classify l.h5 --d-nn -1", "must be positive"),
     ("classify l.h5 --method best", "'best' is not one of"),
     ("classify l.h5 --frob", "No such option"),
+    ("classify l.h5 --frames 1", "l.h5 has 1 frame, 0 to 0"),
+    ("classify l.h5 --select all", "l.h5: is simsc's own"),
+    ("classify locked", "locked: is no run folder, or its annealing has no frame yet"),
+    ("classify a.xyz --topology missing.gro", "missing.gro: no such file"),
+    ("classify a.xyz --select type", "--select 'type'"),
+    ("classify a.xyz --select all --centres molecule", "has no molecule numbers"),
+    ("classify text.dcd --topology a.xyz", "text.dcd: MDAnalysis"),
+    ("classify two.xyz -o nowhere/x", "cannot be written"),
+    ("classify two.xyz --jobs 2 --dask tcp://localhost:1", "--jobs: is for this machine"),
     ("frobnicate", "No such command"),
     ("build close-packed ABBA --d-nn 6.2 -o x.h5", "both B"),
     ("build close-packed ABC --d-nn zero -o x.h5", "'zero' is not a valid float"),
@@ -155,6 +170,8 @@ BAD = [
     ("scatter l.h5 --radius 7.4 -o i.h5", "overlap at a distance of 6.2 nm; check --radius (nm) and --length-unit"),
     ("correlate l.h5 --radius 7.4 --q1 0.4 -o m.h5", "overlap"),
     ("build close-packed ABC --d-nn 6.2 --radius 5 -o x.h5", "overlap"),
+    ("build ball fcc --twin 9 --d-nn 16 -n 99 -o x.h5", "ends 4 layers from its centre"),
+    ("build pillar --cell 16 16 16 60 60 130 -n 9 -o x.h5", "no cell has the angles"),
 ]
 
 

@@ -19,6 +19,7 @@ from simsc.build.nanoparticle_file import read_nanoparticle, write_nanoparticle
 from simsc.build.restack import cubic_fcc, fcc_orientation, primitive_fcc
 from simsc.build.surface import hydroxylate
 from simsc.core.errors import InputError
+from simsc.core.structure_files import Reading, StructureFile
 from simsc.forcefield.ligand import load_ligand
 from simsc.forcefield.magnetite import load_magnetite
 from simsc.md.parallel import world
@@ -225,6 +226,19 @@ def test_positions_come_back_from_a_data_file(small, tmp_path):
     centre = np.average(core, axis=0, weights=masses)
     for k in range(4):
         assert np.allclose(apart[k].positions_angstrom, turned[k].apply(small.positions_angstrom - centre), atol=1e-5)
+
+
+def test_nps_of_all_atoms_are_read_from_a_data_file(small, tmp_path):
+    """Molecules of cores come first; their centres of mass lie near the sites, and atoms cross the boundaries."""
+    lattice, turned = cubic_fcc(6.0), Rotation.random(4, rng=np.random.default_rng(1))
+    (tmp_path / "s.data").write_text(dress_all_atom(lattice, [small], turned, load_magnetite()).data)
+    file = StructureFile(tmp_path / "s.data", Reading(selection="resid 1:4", centres="molecule"))
+    found = next(file.frames([0])).superlattice
+    assert np.allclose(found.cell.vectors_nm, lattice.cell.vectors_nm)
+    masses = [load_magnetite().species[kind].mass_g_per_mol for kind in small.core_kinds]
+    off_nm = turned.apply(np.average(small.core_positions_angstrom, axis=0, weights=masses)) / 10
+    moved = lattice.cell.fractional(found.positions_nm - lattice.positions_nm - off_nm)
+    assert np.abs(moved - np.rint(moved)).max() < 1e-7
 
 
 @pytest.mark.parametrize("damage", ["", "2 atoms\n\nAtoms # full\n\n1 1 1 0 0 0 0\n", "Atoms # full\n\n"])

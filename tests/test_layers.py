@@ -10,12 +10,12 @@ LAYERS = [
     ["forcefield"],
     ["build", "scattering"],
     ["classify", "correlation", "models"],
-    ["refine", "md"],
+    ["md", "refine"],
     ["study"],
     ["report", "hpc"],
     ["doctor", "console"],
     ["cli_options"],
-    ["cli_build", "cli_refine"],
+    ["cli_build", "cli_classify", "cli_refine"],
     ["cli"],
 ]
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}

@@ -34,7 +34,7 @@ SEED = 20251217
 HERE = Path(__file__).parent
 SHELLS = Shells((1.0, 1.35, 1.7, 2.05), 0.35, tuple(range(1, 11)), (4, 6))
 LARGEST_SIGMA = 0.16
-STRAIN = 0.03  # standard deviation of each component; Table 1 of the paper has cells up to 11 % from close packing
+STRAIN = 0.012  # standard deviation of each component; of larger strains `environments` leaves as much
 HIDDEN = (128, 64)
 Sample = tuple[Superlattice, np.ndarray]
 

@@ -30,6 +30,8 @@ def pillar(
 ) -> Superlattice:
     """Cut a rectangular pillar out of a crystal with one NP a primitive cell, in free space.
 
+    Takes about 150 bytes of memory an NP: 10⁶ NPs fit anywhere, and take less than a second or two.
+
     Args:
         cell: of the crystal, such as `Cell.from_parameters(16.8, 17.0, 17.8, 58.7, 60.8, 68.5)`.
         size_nm: width (x), depth (y) and height (z) of the block that holds the NP centres, nm; NPs on its faces belong

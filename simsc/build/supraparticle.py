@@ -21,6 +21,7 @@ STACKINGS = {"fcc": "ABC", "hcp": "AB"}
 
 _LARGEST_ORDER = 200  # 2·10⁸ NPs with all its layers
 _LARGEST_N = 200_000_000
+_HOLE = np.sqrt(0.5)  # distance from an octahedral hole to the NPs around it, in units of d_NN
 _SAME = 1e-6  # distance, in units of d_NN, of shells of sites that are one
 _ON_THE_RIM = 1 + 1e-9  # NPs whose centres lie on a surface belong to the crystal
 
@@ -35,6 +36,8 @@ def ball(
     radius_nm: float | None = None,
 ) -> Superlattice:
     """Build a close-packed supraparticle of any stacking, in free space: a ball, or a polyhedron of fcc.
+
+    Takes about 150 bytes of memory an NP: 10⁶ NPs fit anywhere, and take less than a second or two.
 
     Args:
         stacking: "fcc", "hcp", or one letter A, B or C a layer along z. Its middle layer (number L // 2 of L) lies at
@@ -67,17 +70,10 @@ def ball(
     letters = STACKINGS.get(stacking, stacking)
     check_stacking(letters, periodic=False)
     polyhedron = _Polyhedron(shape, letters)
-    size = _size(d_nn_nm, diameter_nm, n)
-    if n is None:
-        sites, sizes = _within(polyhedron, letters, _centre(centre, letters, d_nn_nm), size * _ON_THE_RIM)
-        if len(sites) == 0:
-            raise InputError(f"a supraparticle of {diameter_nm:g} nm holds no NP; choose a larger one")
-    else:
-        while True:
-            sites, sizes = _within(polyhedron, letters, _centre(centre, letters, d_nn_nm), size)
-            if len(sites) >= n:
-                break
-            size *= 1.1
+    size = _size(d_nn_nm, diameter_nm, n, polyhedron)
+    sites, sizes = _within(polyhedron, letters, _centre(centre, letters, d_nn_nm), size * _ON_THE_RIM)
+    if len(sites) == 0:
+        raise InputError(f"a supraparticle of {diameter_nm:g} nm holds no NP; choose a larger one")
     shells = np.round(np.column_stack([sizes, np.linalg.norm(sites, axis=1), sites[:, ::-1]]) / _SAME).astype(np.int64)
     chosen = np.lexsort(shells.T[::-1])[:n]
     return Superlattice(sites[chosen] * d_nn_nm, None if radius_nm is None else np.asarray(radius_nm))
@@ -99,8 +95,9 @@ def layers_of_ball(
         29
     """
     check_distance(d_nn_nm)
-    size = _size(d_nn_nm, diameter_nm, n) * _Polyhedron(shape, "ABC").circumradius
-    return 2 * int(np.ceil(size / LAYER_SPACING) + 1) + 1
+    polyhedron = _Polyhedron(shape, "ABC")
+    reach = _size(d_nn_nm, diameter_nm, n, polyhedron) * polyhedron.circumradius
+    return 2 * int(np.ceil(reach / LAYER_SPACING) + 1) + 1
 
 
 def icosahedral(
@@ -202,12 +199,10 @@ class _Polyhedron:
 
         from simsc.build.nanoparticle import circumradius, facets_of_shape
 
-        if len({(b - a) % 3 for a, b in zip(map(ord, letters[:-1]), map(ord, letters[1:]), strict=True)}) > 1:
-            raise InputError(f"stacking {letters!r}: facets are those of a cubic crystal; only fcc can have them")
         cubic, self.distances, _ = facets_of_shape(
             crystal("X", [(0, 0, 0)], spacegroup=225, cellpar=[1] * 3 + [90] * 3), shape, 2.0
         )
-        self.normals = fcc_orientation("ABC" if (ord(letters[1]) - ord(letters[0])) % 3 == 1 else "ACB").apply(cubic)
+        self.normals = fcc_orientation("ABC" if _step(letters[0], letters[1]) == 1 else "ACB").apply(cubic)
         self.circumradius = circumradius(self.normals, self.distances)
 
     def sizes(self, points: np.ndarray) -> np.ndarray:
@@ -220,8 +215,8 @@ class _Polyhedron:
         return largest
 
 
-def _size(d_nn_nm: float, diameter_nm: float | None, n: int | None) -> float:
-    """Return the radius of the sphere of the same volume, in units of d_NN: as asked for, or such as to hold n NPs."""
+def _size(d_nn_nm: float, diameter_nm: float | None, n: int | None, polyhedron: _Polyhedron) -> float:
+    """Return the size of a polyhedron, in units of d_NN: that asked for, or one that certainly holds n NPs."""
     if (diameter_nm is None) == (n is None):
         raise InputError("a supraparticle needs either a diameter (nm) or a number of NPs")
     if diameter_nm is not None:
@@ -234,7 +229,9 @@ def _size(d_nn_nm: float, diameter_nm: float | None, n: int | None) -> float:
         if n < 1:
             raise InputError(f"a supraparticle needs at least 1 NP, got {n}")
         expected = float(n)
-        size = (3 * n / (4 * np.pi * np.sqrt(2))) ** (1 / 3) + 0.5  # in most cases enough, else more is tried
+        # An inner polyhedron of the volume of n NPs, and no site whose Voronoi cell reaches into it lies farther out
+        # than the radius of the largest hole.
+        size = (3 * n / (4 * np.pi * np.sqrt(2))) ** (1 / 3) + _HOLE / polyhedron.distances.min()
     if expected > _LARGEST_N:
         raise InputError(f"a supraparticle of about {expected:.2g} NPs is more than {_LARGEST_N:.0e}; choose less")
     return size
@@ -245,7 +242,7 @@ def _centre(centre: str | tuple[float, float, float], letters: str, d_nn_nm: flo
     middle = len(letters) // 2
     if isinstance(centre, str):
         own, above = letters[middle], letters[(middle + 1) % len(letters)]
-        step = ("ABC".index(above) - "ABC".index(own)) % 3
+        step = _step(own, above)
         # Lateral places of the sites above and of the third kind, over which there are octahedral holes.
         holes = {
             "site": (0, 0.0),
@@ -274,10 +271,13 @@ def _within(polyhedron: _Polyhedron, letters: str, centre: np.ndarray, size: flo
         except InputError:
             raise InputError(
                 f"a stacking of {len(letters)} layers, which cannot repeat, is too short: "
-                f"{2 * max(-layers[0], layers[-1] + 1) + 1} are needed (see layers_of_ball)"
+                f"{2 * max(-layers[0], layers[-1]) + 1} are needed (see layers_of_ball)"
             ) from None
     kinds = np.array(["ABC".index(letter) for letter in letters])
-    shifts = (kinds[(layers + middle) % len(letters)] - kinds[middle]) / np.sqrt(3)
+    used = kinds[(layers + middle) % len(letters)]
+    if len(polyhedron.normals) and (np.diff(used) % 3 != _step(letters[0], letters[1])).any():
+        raise InputError("facets are those of a cubic crystal: only an fcc stacking can have them")
+    shifts = (used - kinds[middle]) / np.sqrt(3)
     # Rows of NPs along x, cut to the sphere around the polyhedron: row (layer k, number j) ends where the sphere does.
     height = layers * LAYER_SPACING - centre[2]
     j = np.arange(-np.ceil((reach + 3) * 2 / np.sqrt(3)), np.ceil((reach + 3) * 2 / np.sqrt(3)) + 1)
@@ -297,3 +297,8 @@ def _within(polyhedron: _Polyhedron, letters: str, centre: np.ndarray, size: flo
     sizes = polyhedron.sizes(sites)
     inside = sizes <= size
     return sites[inside], sizes[inside]
+
+
+def _step(letter: str, following: str) -> int:
+    """Return 1 or 2: how far a layer is shifted against the one below."""
+    return ("ABC".index(following) - "ABC".index(letter)) % 3

@@ -1,21 +1,25 @@
 """Order over a trajectory: frame by frame, on several processes if wished; which NPs change class, and when."""
 
+import contextlib
 import itertools
+import multiprocessing
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Executor, Future
-from dataclasses import dataclass
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from simsc.classify.labels import METHODS, Labels
 from simsc.classify.stacking import Stacking, stacking_sequence
 from simsc.classify.steinhardt import BondOrder, bond_order
 from simsc.core.cell import Cell
 from simsc.core.errors import InputError
-from simsc.core.superlattice import Superlattice
+from simsc.core.superlattice import Frame, Superlattice
 
 _AHEAD = 64  # frames that are being worked on at a time; bounds memory
+_WORTH_PROCESSES = 50_000  # NPs in all frames; a process takes two seconds to start, and 1000 of them one
 _FLOOR = 1e-6  # of a probability, so that no single frame decides
 _LEAST_EVIDENCE = 3.0  # log-likelihood of a change against none, beyond log F for the choice of its frame
 
@@ -35,23 +39,31 @@ class FrameOrder:
     stacking: Stacking | None
 
 
-def frame_order(superlattice: Superlattice, method: str = "thermal") -> FrameOrder:
+def frame_order(superlattice: Superlattice, method: str = "thermal", d_nn_nm: float | None = None) -> FrameOrder:
     """Compute bond order, labels and stacking of one frame.
 
     Args:
         superlattice: NPs, periodic or in free space.
         method: of the labels, a key of `simsc.classify.labels.METHODS`.
+        d_nn_nm: nearest-neighbour distance, nm; None estimates it.
 
     Raises:
         InputError: for an unknown method, fewer than 13 NPs in free space, or NPs at the same place.
     """
     if method not in METHODS:
         raise InputError(f"method {method!r} is not known; available: {', '.join(METHODS)}")
-    return FrameOrder(bond_order(superlattice), METHODS[method](superlattice), stacking_sequence(superlattice))
+    return FrameOrder(
+        bond_order(superlattice, d_nn_nm),
+        METHODS[method](superlattice, d_nn_nm),
+        stacking_sequence(superlattice, d_nn_nm),
+    )
 
 
 def order_over_time(
-    frames: Iterable[Superlattice], method: str = "thermal", executor: Executor | None = None
+    frames: Iterable[Superlattice],
+    method: str = "thermal",
+    executor: Executor | None = None,
+    d_nn_nm: float | None = None,
 ) -> Iterator[FrameOrder]:
     """Compute the order of frames, one after another as they are asked for.
 
@@ -60,19 +72,20 @@ def order_over_time(
         method: of the labels.
         executor: where to compute: a `concurrent.futures` pool of processes, or that of a Dask cluster
             (`distributed.Client(…).get_executor()`); None computes here.
+        d_nn_nm: nearest-neighbour distance, nm; None estimates it in each frame.
 
     Yields:
         The order of each frame, in their sequence. At most 64 frames are under way at a time.
     """
     if executor is None:
-        yield from (frame_order(frame, method) for frame in frames)
+        yield from (frame_order(frame, method, d_nn_nm) for frame in frames)
         return
     waiting: deque[Future[FrameOrder]] = deque()
     iterator = iter(frames)
     try:
         while True:
             for frame in itertools.islice(iterator, _AHEAD - len(waiting)):
-                waiting.append(executor.submit(frame_order, frame, method))
+                waiting.append(executor.submit(frame_order, frame, method, d_nn_nm))
             if not waiting:
                 return
             yield waiting.popleft().result()
@@ -81,37 +94,136 @@ def order_over_time(
             future.cancel()
 
 
-def averaged(positions_nm: np.ndarray, cells_nm: np.ndarray, window: Sequence[int] | np.ndarray) -> Superlattice:
+@dataclass(frozen=True, eq=False)
+class TimedOrder:
+    """The order of a frame at its time.
+
+    Args:
+        order: order.
+        time_ns: time, ns; NaN where unknown.
+        phase: name of the phase; empty where there is none.
+    """
+
+    order: FrameOrder
+    time_ns: float
+    phase: str
+
+
+def timed_order(
+    frames: Iterable[Frame], method: str = "thermal", executor: Executor | None = None, d_nn_nm: float | None = None
+) -> Iterator[TimedOrder]:
+    """Compute the order of frames with times, as `order_over_time` does."""
+    passed: deque[tuple[float, str]] = deque()
+
+    def superlattices() -> Iterator[Superlattice]:
+        for frame in frames:
+            passed.append((frame.time_ns, frame.phase))
+            yield frame.superlattice
+
+    for order in order_over_time(superlattices(), method, executor, d_nn_nm):
+        yield TimedOrder(order, *passed.popleft())
+
+
+def averages(frames: Iterable[Frame], n: int) -> Iterator[Frame]:
+    """Replace each frame by the mean of up to n frames around it that belong to the same phase.
+
+    Args:
+        frames: frames, one after another; a phase is without gaps.
+        n: width; 1 for the frames as they are. Windows at an end of a phase are shifted inwards, not shortened.
+
+    Yields:
+        As many frames, with their own times. At most n are in memory.
+
+    Raises:
+        InputError: as in `averaged`.
+    """
+    if n == 1:
+        yield from frames
+        return
+    for _, of_phase in itertools.groupby(frames, key=lambda frame: frame.phase):
+        window: deque[Frame] = deque(maxlen=n)
+        waiting: deque[Frame] = deque()  # frames of which the window is not yet whole
+        mean: Superlattice | None = None
+        for frame in of_phase:
+            window.append(frame)
+            waiting.append(frame)
+            if len(window) == n:
+                # The first whole window serves the begin of the phase too; each later one serves its middle.
+                mean = averaged([frame.superlattice for frame in window])
+                while len(waiting) >= n - n // 2:
+                    yield replace(waiting.popleft(), superlattice=mean)
+        if waiting:
+            if mean is None:
+                mean = averaged([frame.superlattice for frame in window])
+            yield from (replace(frame, superlattice=mean) for frame in waiting)
+
+
+def averaged(frames: Sequence[Superlattice]) -> Superlattice:
     """Return the mean of some frames: thermal motion averages out, the structure remains.
 
-    Averaged are the places within the cell, and the cell itself, so that a cell that breathes blurs nothing. Cells that
-    differ by a choice of vectors only, as after a flip of a sheared box, are written alike first.
+    Averaged are the places within the cell, and the cell itself, so that a cell that breathes blurs nothing; drift of
+    all NPs together is taken off, and in free space rotation too. Cells that differ by a choice of vectors only, as
+    after a flip of a sheared box, are written alike first. NPs may be wrapped into the cell or not; where one moves by
+    half the cell or more meanwhile, as when a layer slides, its mean place means nothing.
 
     Args:
-        positions_nm: (F, N, 3) unwrapped centres, nm.
-        cells_nm: (F, 3, 3) cell vectors as rows, nm.
-        window: numbers of the frames.
+        frames: the same NPs, in cells with the same periodic directions, or all in free space.
+
+    Raises:
+        InputError: if there is not the same number of NPs, or the cell changes beyond recognition.
     """
-    first = np.linalg.inv(cells_nm[window[0]])
-    cells = {k: np.linalg.solve(np.rint(cells_nm[k] @ first), cells_nm[k]) for k in window}
-    within = np.mean([np.linalg.solve(cells[k].T, positions_nm[k].T).T for k in window], axis=0)
-    cell = Cell(np.mean(list(cells.values()), axis=0))
-    return Superlattice(within @ cell.vectors_nm, cell=cell)
+    first = frames[0]
+    if any(frame.n != first.n for frame in frames):
+        raise InputError(f"frames of {sorted({frame.n for frame in frames})} NPs cannot be averaged")
+    if any((frame.cell is None) != (first.cell is None) for frame in frames):
+        raise InputError("frames with a cell and without one cannot be averaged")
+    if first.cell is None:
+        return _averaged_ball(frames)
+    periodic = first.cell.periodic
+    inverse = np.linalg.inv(first.cell.vectors_nm)
+    cells = []
+    for frame in frames:
+        assert frame.cell is not None
+        choice = np.rint(frame.cell.vectors_nm @ inverse)
+        if round(np.linalg.det(choice)) != 1:
+            raise InputError("the cell changes too much within the frames that are averaged; average over fewer")
+        cells.append(np.linalg.solve(choice, frame.cell.vectors_nm))
+    places = np.array([np.linalg.solve(c.T, f.positions_nm.T).T for c, f in zip(cells, frames, strict=True)])
+    moved = places - places[0]
+    turns = np.exp(2j * np.pi * moved)
+    drift = np.where(periodic, np.angle(turns.mean(axis=1)) / (2 * np.pi), moved.mean(axis=1))
+    moved -= drift[:, None]
+    mean_turn = np.exp(2j * np.pi * moved).mean(axis=0)
+    # Each NP's moves are counted from the middle of where it is, the nearest way round.
+    middle = np.where(periodic, np.angle(mean_turn) / (2 * np.pi), 0.0)
+    moved -= middle + np.rint(moved - middle) * periodic
+    within = places[0] + middle + moved.mean(axis=0)
+    cell = Cell(np.mean(cells, axis=0), periodic)
+    return Superlattice(within @ cell.vectors_nm, first.radii_nm, cell)
 
 
-def windows(phase: np.ndarray, n: int) -> list[np.ndarray]:
-    """Return for each frame the numbers of up to n frames around it that belong to the same phase.
+def _averaged_ball(frames: Sequence[Superlattice]) -> Superlattice:
+    """Return the mean of frames in free space, each moved and turned onto the first."""
+    centred = [frame.positions_nm - frame.positions_nm.mean(axis=0) for frame in frames]
+    turned = [Rotation.align_vectors(centred[0], places)[0].apply(places) for places in centred]
+    return Superlattice(np.mean(turned, axis=0), frames[0].radii_nm)
+
+
+@contextlib.contextmanager
+def processes(workers: int, n_frames: int, n_nps: int | None = None) -> Iterator[Executor | None]:
+    """Give a pool of processes where there is enough work for them; else None.
 
     Args:
-        phase: (F,) number of the phase of each frame; a phase is without gaps.
-        n: width; 1 for the frame alone. Windows at an end of a phase are shifted inwards, not shortened.
+        workers: how many may be used.
+        n_frames: number of frames.
+        n_nps: number of NPs in each; None for processes however little there is to do.
     """
-    found = []
-    for k, own in enumerate(phase):
-        members = np.flatnonzero(phase == own)
-        begin = np.clip(k - n // 2, members[0], max(members[-1] + 1 - n, members[0]))
-        found.append(np.arange(begin, min(begin + n, members[-1] + 1)))
-    return found
+    workers = min(workers, n_frames)
+    if workers < 2 or (n_nps is not None and n_frames * n_nps < _WORTH_PROCESSES):
+        yield None
+        return
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as executor:
+        yield executor
 
 
 def fractions(probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

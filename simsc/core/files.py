@@ -1,4 +1,4 @@
-"""Reading and writing: HDF5 files that are whole or absent, and structures in the formats that ASE knows.
+"""Reading and writing: HDF5 files that are whole or absent, and the last structure of any file.
 
 Superlattices, intensities and maps lie as plain datasets at the root of a file; intensities and maps are linked into
 an NXdata group too, so that silx, NeXpy and h5web plot them.
@@ -7,6 +7,7 @@ an NXdata group too, so that silx, NeXpy and h5web plot them.
 import contextlib
 import datetime
 import errno
+import io
 import json
 import os
 import platform
@@ -17,15 +18,14 @@ from pathlib import Path
 from typing import Any
 
 import h5py
-import numpy as np
 
 import simsc
 from simsc.core.cell import Cell
 from simsc.core.correlation_map import CorrelationMap
 from simsc.core.errors import InputError, ResourceError
 from simsc.core.intensity import IntensityVolume
+from simsc.core.structure_files import last_frame
 from simsc.core.superlattice import Superlattice
-from simsc.core.units import NM_PER_UNIT
 
 SUPERLATTICE = "simsc superlattice 1"
 INTENSITY = "simsc intensity 1"
@@ -196,12 +196,12 @@ def _has_format(path: Path, file_format: str) -> bool:
         return _format(file) == file_format
 
 
-def read_superlattice(path: Path, length_unit: str = "A") -> Superlattice:
-    """Read NP centres from HDF5 of simsc (a superlattice, or the last frame of a trajectory) or by ASE.
+def read_superlattice(path: Path, length_unit: str | None = None) -> Superlattice:
+    """Read NP centres from HDF5 of simsc (a superlattice, or the last frame of a trajectory) or of another program.
 
     Args:
         path: file; every atom in a file of another format counts as one NP centre.
-        length_unit: unit of files of other formats, "A" (default) or "nm".
+        length_unit: unit of files of other formats, "A" or "nm"; None for what they tell, else Å.
 
     Raises:
         InputError: if the file is missing or holds no structure.
@@ -209,7 +209,7 @@ def read_superlattice(path: Path, length_unit: str = "A") -> Superlattice:
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     if not h5py.is_hdf5(path):
-        return _read_by_ase(path, NM_PER_UNIT[length_unit])
+        return last_frame(path, length_unit)
     with open_hdf5(path) as file:
         if _format(file) == SUPERLATTICE:
             cell = Cell(file["cell_nm"][:], file["periodic"][:]) if "cell_nm" in file else None
@@ -220,27 +220,6 @@ def read_superlattice(path: Path, length_unit: str = "A") -> Superlattice:
                 raise InputError(f"{path}: the trajectory has no frame")
             return Superlattice(file["positions_nm"][-1], file["radii_nm"][:], Cell(file["cells_nm"][-1]))
     raise InputError(f"{path}: is HDF5, but neither a superlattice nor a trajectory of simsc")
-
-
-def _read_by_ase(path: Path, nm_per_unit: float) -> Superlattice:
-    import ase
-    import ase.io
-
-    try:
-        # Without the last argument an "@" in a file name would be taken as an index.
-        atoms = ase.io.read(path, index=-1, do_not_split_by_at_sign=True)
-        assert isinstance(atoms, ase.Atoms)
-    except Exception as error:  # ASE's readers raise whatever their parsing met
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise InputError(f"{path}: ASE cannot read it ({reason[:200]})") from None
-    if len(atoms) == 0:
-        raise InputError(f"{path}: holds no atoms")
-    cell = None
-    if atoms.pbc.any():
-        vectors = np.array(atoms.cell) * nm_per_unit
-        # The same lattice, right-handed.
-        cell = Cell(vectors * [[1], [1], [-1 if np.linalg.det(vectors) < 0 else 1]], atoms.pbc)
-    return Superlattice(atoms.positions * nm_per_unit, cell=cell)
 
 
 @contextlib.contextmanager
@@ -260,6 +239,71 @@ def new_hdf5(path: Path, file_format: str, origin: dict[str, Any]) -> Iterator[h
         image = file.id.get_file_image()
     with whole_file(path) as partial:
         partial.write_bytes(image)
+
+
+@contextlib.contextmanager
+def streamed_hdf5(path: Path, file_format: str, origin: dict[str, Any]) -> Iterator[h5py.File]:
+    """Give an empty HDF5 file to fill as `new_hdf5` does, but on disk all the time, for what does not fit in memory.
+
+    Raises:
+        InputError: if the folder does not exist or cannot be written.
+        ResourceError: if the disk is full or fails.
+    """
+    with whole_file(path) as partial, open(partial, "w+b", buffering=0) as raw:
+        patient = _PatientFile(raw)
+        with h5py.File(patient, "w") as file:
+            file.attrs["format"] = file_format
+            file.attrs["provenance"] = json.dumps(origin)
+            try:
+                yield file
+            except Exception as error:
+                # What HDF5 found odd may follow from what was not written.
+                raise patient.error or error from None
+        if patient.error is not None:
+            raise patient.error
+
+
+class _PatientFile(io.RawIOBase):
+    """A file that keeps to itself that its disk is full: HDF5 crashes the process if it cannot write in closing."""
+
+    def __init__(self, file: io.FileIO) -> None:
+        self.file = file
+        self.error: OSError | None = None
+
+    def readinto(self, buffer: Any) -> int:
+        n = self.file.readinto(buffer) or 0
+        buffer[n:] = bytes(len(buffer) - n)  # not yet written, or it could not be
+        return len(buffer)
+
+    def write(self, data: Any) -> int:
+        view = memoryview(data).cast("B")
+        with self._patience():
+            done = 0
+            while done < len(view):
+                done += self.file.write(view[done:])
+        return len(view)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self.file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self.file.tell()
+
+    def truncate(self, size: int | None = None) -> int:
+        with self._patience():
+            return self.file.truncate(size)
+        return size or 0
+
+    def flush(self) -> None:
+        with self._patience():
+            self.file.flush()
+
+    @contextlib.contextmanager
+    def _patience(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self.error = self.error or error
 
 
 @contextlib.contextmanager

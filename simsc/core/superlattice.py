@@ -103,3 +103,18 @@ class Superlattice:
     def diameter_nm(self) -> float:
         """Diameter in nm of a ball about the mean centre that holds all NP centres (no cell is looked at)."""
         return 2 * float(np.linalg.norm(self.positions_nm - self.positions_nm.mean(axis=0), axis=1).max())
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """A superlattice at a time.
+
+    Args:
+        superlattice: NPs.
+        time_ns: time, ns; NaN where unknown.
+        phase: name of the phase of a protocol; empty where there is none.
+    """
+
+    superlattice: Superlattice
+    time_ns: float = float("nan")
+    phase: str = ""

@@ -1,43 +1,26 @@
 """The stages of a study: build, anneal, order, scattering and correlation, each from files to files."""
 
-import contextlib
-import csv
-import json
-import multiprocessing
 import warnings
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from simsc.build.close_packed import close_packed
 from simsc.build.finite_crystal import finite_crystal
-from simsc.classify.over_time import (
-    FrameOrder,
-    averaged,
-    change_frames,
-    fractions,
-    healing_time_ns,
-    order_over_time,
-    transitions,
-    windows,
-)
+from simsc.classify.order_file import write_order
+from simsc.classify.over_time import averages, processes, timed_order
 from simsc.core.errors import SimscWarning
 from simsc.core.files import (
-    new_hdf5,
     provenance,
     read_superlattice,
-    whole_file,
     write_intensity,
     write_map,
     write_superlattice,
     write_text,
 )
 from simsc.core.intensity import IntensityVolume
-from simsc.core.superlattice import Superlattice
+from simsc.core.superlattice import Frame, Superlattice
 from simsc.correlation.engine import correlate
 from simsc.correlation.peaks import layer_momentum_transfer
 from simsc.correlation.shells import first_bright_peak, shells_of_crystal
@@ -51,12 +34,9 @@ from simsc.study.context import Context, Stage
 from simsc.study.schema import Study, q2_values
 
 STATES = ("before", "after")
-ORDER = "simsc order 2"
 # Of the scattered amplitude, relative to the forward direction: for the 5700 NPs of the presets 1e-4 of the weak
 # intensity between Bragg peaks, at half the time of the default.
 _TOLERANCE = 1e-6
-_WORTH_PROCESSES = 50_000  # NPs in all frames; a process takes two seconds to start, and 1000 of them one
-_NEGLIGIBLE = 5e-4  # of an NP that changes class
 
 
 def build_stage(context: Context, out: Path) -> None:
@@ -97,70 +77,23 @@ def anneal_stage(context: Context, out: Path) -> None:
 def order_stage(context: Context, out: Path) -> None:
     """Label every NP in every frame, read the stacking sequence, and tell which NPs changed."""
     trajectory = read_trajectory(context.folder / "anneal" / TRAJECTORY)
-    section = context.study.order
-    near = windows(trajectory.phase, section.average_frames)
-    superlattices = (averaged(trajectory.positions_nm, trajectory.cells_nm, window) for window in near)
-    frames: list[FrameOrder] = []
-    with _processes(context, trajectory) as executor:
-        for frame in order_over_time(superlattices, section.method, executor):
-            frames.append(frame)
-            context.progress("order", len(frames) / len(near), f"frame {len(frames)} of {len(near)}")
-    time_ns, classes = trajectory.thermo["time_ns"], frames[0].labels.classes
-    weights = np.array([frame.labels.weights for frame in frames], dtype="f4")
-    changes = change_frames(weights, classes.index("hcp"), classes.index("fcc"))
-    nowhere = np.full(trajectory.n, -1)
-    with new_hdf5(out / "order.h5", ORDER, provenance(**section.model_dump())) as file:
-        for name in ("q4", "q6", "w4", "w6"):
-            file[name] = np.array([getattr(frame.bond_order, name) for frame in frames])
-        file["labels"] = np.array([frame.labels.numbers for frame in frames], dtype="i1")
-        file["labels"].attrs["classes"] = list(classes)
-        file["probabilities"] = np.array([frame.labels.probabilities for frame in frames], dtype="f4")
-        file["layers"] = np.array([f.stacking.layers if f.stacking else nowhere for f in frames], dtype="i4")
-        file["time_ns"] = time_ns
-        file["hcp_to_fcc_frame"] = changes
-    mean, error = fractions(weights)
-    sequences = [frame.stacking.sequence if frame.stacking else "" for frame in frames]
-    with whole_file(out / "counts.csv") as partial, open(partial, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        estimates = [f"{name}_{what}" for name in ("fcc", "hcp") for what in ("fraction", "standard_error")]
-        writer.writerow(["time_ns", "phase", *classes, *estimates, "sequence", "sequence_probability"])
-        for k, frame in enumerate(frames):
-            values = [f"{x[k, classes.index(name)]:.4f}" for name in ("fcc", "hcp") for x in (mean, error)]
-            certainty = f"{frame.stacking.probability.prod():.4f}" if frame.stacking else ""
-            phase = trajectory.phase_names[trajectory.phase[k]]
-            counts = frame.labels.counts.values()
-            writer.writerow([f"{time_ns[k]:.6g}", phase, *counts, *values, sequences[k], certainty])
-    last = {state: _frames(context, trajectory, state)[-1] for state in STATES}
-    summary: dict[str, Any] = {
-        state: {
-            "frame": k,
-            "time_ns": float(time_ns[k]),
-            "counts": frames[k].labels.counts,
-            "sequence": sequences[k] or None,
-        }
-        for state, k in last.items()
-    }
-    moved = transitions(weights[last["before"]], weights[last["after"]])
-    summary["transitions"] = {
-        name: {other: round(float(moved[i, j]), 3) for j, other in enumerate(classes) if moved[i, j] > _NEGLIGIBLE}
-        for i, name in enumerate(classes)
-        if moved[i].sum() > _NEGLIGIBLE
-    }
-    median, low, high = healing_time_ns(time_ns, changes, context.study.seed)
-    healed = int((changes >= 0).sum())
-    summary["healing"] = {"n": healed} | ({"median_ns": median, "lower_ns": low, "upper_ns": high} if healed else {})
-    write_text(out / "summary.json", json.dumps(summary, indent=1))
-
-
-@contextlib.contextmanager
-def _processes(context: Context, trajectory: Trajectory) -> Iterator[ProcessPoolExecutor | None]:
-    """Give as many processes as there are threads, where there is enough work for them; else none."""
-    workers = min(context.hardware.threads, len(trajectory))
-    if workers < 2 or len(trajectory) * trajectory.n < _WORTH_PROCESSES:
-        yield None
-        return
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as executor:
-        yield executor
+    section, n = context.study.order, len(trajectory)
+    frames = (
+        Frame(trajectory.superlattice(k), float(trajectory.thermo["time_ns"][k]), trajectory.phase_names[phase])
+        for k, phase in enumerate(trajectory.phase)
+    )
+    states = {state: _frames(context, trajectory, state)[-1] for state in STATES}
+    with processes(context.hardware.threads, n, trajectory.n) as executor:
+        ordered = timed_order(averages(frames, section.average_frames), section.method, executor)
+        write_order(
+            out,
+            ordered,
+            n,
+            states,
+            provenance(**section.model_dump()),
+            seed=context.study.seed,
+            on_frame=lambda done: context.progress("order", done / n, f"frame {done} of {n}"),
+        )
 
 
 def scattering_stage(context: Context, out: Path) -> None:
