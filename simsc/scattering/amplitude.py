@@ -12,7 +12,7 @@ import numpy as np
 from simsc.core.errors import InputError
 from simsc.core.intensity import IntensityVolume, ShellIntensity, shell_grid
 from simsc.core.superlattice import Superlattice
-from simsc.scattering.form_factor import LowRankFormFactor, expand_spheres
+from simsc.scattering.form_factor import expand_spheres
 
 _POINTS_A_BATCH = 4_000_000
 
@@ -101,63 +101,19 @@ def intensity_on_shells(
         intensity = np.zeros(len(points))
         for centred, expansion in frames:
             functions = np.repeat(expansion.functions(q_inv_nm[batch]), lengths, axis=1)
-            amplitude = _amplitude(centred, expansion, functions, points, tolerance, threads)
+            amplitude = np.zeros(len(points), dtype=np.complex128)
+            for coefficients, values in zip(expansion.coefficients, functions, strict=True):
+                amplitude += values * ducc0.nufft.experimental.nu2nu(
+                    points_in=coefficients.astype(np.complex128),
+                    coord_in=centred,
+                    coord_out=points,
+                    forward=True,
+                    epsilon=max(tolerance, 1e-12),
+                    nthreads=threads,
+                )
             intensity += (amplitude.real**2 + amplitude.imag**2) / len(frames)
         for k, part in zip(batch, np.split(intensity, np.cumsum(lengths)[:-1]), strict=True):
             yield ShellIntensity(float(q_inv_nm[k]), _complete(part.reshape(-1, grids[k][1]), grids[k][0]))
-
-
-def intensity_at_points(
-    superlattices: Iterable[Superlattice], points_inv_nm: np.ndarray, tolerance: float = 1e-8, threads: int = 0
-) -> np.ndarray:
-    """Compute the intensity of a finite crystal at any momentum transfers, averaged over frames.
-
-    Args:
-        superlattices: NPs with radii, one superlattice a frame; their intensities are averaged.
-        points_inv_nm: (..., 3) momentum transfers, nm⁻¹.
-        tolerance: accuracy of the amplitude relative to the forward direction. Default 1e-8.
-        threads: of the transform; 0 takes all cores.
-
-    Returns:
-        Intensity (...), nm⁶ at unit contrast.
-
-    Raises:
-        InputError: without radii or frames.
-    """
-    frames = list(superlattices)
-    if not frames:
-        raise InputError("no frames were given")
-    points = np.ascontiguousarray(points_inv_nm, dtype=np.float64).reshape(-1, 3)
-    lengths = np.linalg.norm(points, axis=1)
-    intensity = np.zeros(len(points))
-    for frame in frames:
-        expansion = expand_spheres(_radii(frame), float(lengths.max()), tolerance)
-        functions = expansion.functions(lengths)
-        amplitude = _amplitude(_centred(frame), expansion, functions, points, tolerance, threads)
-        intensity += (amplitude.real**2 + amplitude.imag**2) / len(frames)
-    return intensity.reshape(points_inv_nm.shape[:-1])
-
-
-def _amplitude(
-    centred: np.ndarray,
-    expansion: LowRankFormFactor,
-    functions: np.ndarray,
-    points: np.ndarray,
-    tolerance: float,
-    threads: int,
-) -> np.ndarray:
-    """Return the amplitude (n,) at points (n, 3) where the form factor's functions have values (rank, n)."""
-    amplitude = np.zeros(len(points), dtype=np.complex128)
-    for coefficients, values in zip(expansion.coefficients, functions, strict=True):
-        amplitude += values * ducc0.nufft.experimental.nu2nu(
-            points_in=coefficients.astype(np.complex128),
-            coord_in=centred,
-            coord_out=points,
-            forward=True,
-            epsilon=max(tolerance, 1e-12),
-            nthreads=threads,
-        )
-    return amplitude
 
 
 def _complete(north: np.ndarray, n_theta: int) -> np.ndarray:

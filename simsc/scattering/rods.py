@@ -6,14 +6,14 @@ A rod runs along the stacking axis through h a* + k b* of the hexagonal layers. 
 
 from dataclasses import dataclass, replace
 
+import ducc0
 import numpy as np
 
 from simsc.core.directions import fibonacci_sphere
 from simsc.core.errors import InputError, SamplingError
 from simsc.core.intensity import IntensityVolume
 from simsc.core.superlattice import Superlattice
-from simsc.scattering.amplitude import intensity_at_points
-from simsc.scattering.form_factor import sphere_amplitude
+from simsc.scattering.form_factor import LowRankFormFactor, expand_spheres, sphere_amplitude
 
 _SPACING = np.sqrt(2.0 / 3.0)  # of layers, in units of d_NN
 _SPLINE_ORDER = 5
@@ -175,7 +175,7 @@ def rod_profile(
     if any(frame.radii_nm is None for frame in frames):
         raise InputError("the NPs have no radii; give a core radius (nm)")
     points, weights = _points(layers, l_hcp, hk, disc_inv_nm, max(frame.diameter_nm for frame in frames))
-    values = intensity_at_points(frames, points, threads=threads) @ weights
+    values = _intensity(frames, points, threads=threads) @ weights
     l_hcp = np.asarray(l_hcp, dtype=float)
     profile = RodProfile(hk, l_hcp, values.mean(axis=0), _spread(values), layers, disc_inv_nm)
     # Of the NPs' own radii: at each q the mean and the variance of their amplitudes.
@@ -190,6 +190,67 @@ def rod_profile(
             form_factor[part] += mean**2 / len(frames)
             incoherent[part] += (amplitude**2 @ counts - frame.n * mean**2) / len(frames)
     return replace(profile, form_factor=form_factor, incoherent=incoherent)
+
+
+def _intensity(
+    superlattices: list[Superlattice], points_inv_nm: np.ndarray, tolerance: float = 1e-8, threads: int = 0
+) -> np.ndarray:
+    """Compute the intensity of a finite crystal at any momentum transfers, averaged over frames.
+
+    Args:
+        superlattices: NPs with radii, one superlattice a frame; their intensities are averaged.
+        points_inv_nm: (..., 3) momentum transfers, nm⁻¹.
+        tolerance: accuracy of the amplitude relative to the forward direction. Default 1e-8.
+        threads: of the transform; 0 takes all cores.
+
+    Returns:
+        Intensity (...), nm⁶ at unit contrast.
+
+    Raises:
+        InputError: without radii or frames.
+    """
+    frames = list(superlattices)
+    if not frames:
+        raise InputError("no frames were given")
+    points = np.ascontiguousarray(points_inv_nm, dtype=np.float64).reshape(-1, 3)
+    lengths = np.linalg.norm(points, axis=1)
+    intensity = np.zeros(len(points))
+    for frame in frames:
+        assert frame.radii_nm is not None
+        expansion = expand_spheres(frame.radii_nm, float(lengths.max()), tolerance)
+        functions = expansion.functions(lengths)
+        amplitude = _amplitude(
+            np.ascontiguousarray(frame.positions_nm - frame.positions_nm.mean(axis=0)),
+            expansion,
+            functions,
+            points,
+            tolerance,
+            threads,
+        )
+        intensity += (amplitude.real**2 + amplitude.imag**2) / len(frames)
+    return intensity.reshape(points_inv_nm.shape[:-1])
+
+
+def _amplitude(
+    centred: np.ndarray,
+    expansion: LowRankFormFactor,
+    functions: np.ndarray,
+    points: np.ndarray,
+    tolerance: float,
+    threads: int,
+) -> np.ndarray:
+    """Return the amplitude (n,) at points (n, 3) where the form factor's functions have values (rank, n)."""
+    amplitude = np.zeros(len(points), dtype=np.complex128)
+    for coefficients, values in zip(expansion.coefficients, functions, strict=True):
+        amplitude += values * ducc0.nufft.experimental.nu2nu(
+            points_in=coefficients.astype(np.complex128),
+            coord_in=centred,
+            coord_out=points,
+            forward=True,
+            epsilon=max(tolerance, 1e-12),
+            nthreads=threads,
+        )
+    return amplitude
 
 
 def rod_profile_of_volume(
