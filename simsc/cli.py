@@ -19,6 +19,7 @@ import simsc
 from simsc.cli_build import build
 from simsc.cli_classify import classify
 from simsc.cli_options import PATH, example
+from simsc.cli_refine import refine
 from simsc.cli_scattering import correlate, scatter
 from simsc.console import StageProgress, StopRequest
 from simsc.core.errors import InputError, ResourceError, SimscError, SimscWarning, StoppedEarly
@@ -257,7 +258,7 @@ def doctor(as_json: bool) -> None:
         raise ResourceError(f"not in order: {', '.join(failed)}")
 
 
-for command in (build, classify, scatter, correlate):
+for command in (build, classify, scatter, correlate, refine):
     cli.add_command(command)
 
 

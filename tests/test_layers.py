@@ -15,7 +15,7 @@ LAYERS = [
     ["report", "hpc"],
     ["doctor", "console"],
     ["cli_options"],
-    ["cli_build", "cli_classify", "cli_scattering"],
+    ["cli_build", "cli_classify", "cli_refine", "cli_scattering"],
     ["cli"],
 ]
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
