@@ -1,166 +1,265 @@
-"""The commands `simsc refine …`: parameters of a structure from its scattering."""
+"""The commands `simsc refine …`: cell, nearest-neighbour distance, stacking and structure from scattering."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal
 
 import click
 import numpy as np
 
-from simsc.build.finite_crystal import with_normal_radii
-from simsc.classify.stacking import layer_frame, stacking_sequence
-from simsc.cli_options import LENGTH_UNIT, PATH, RADIUS, RADIUS_STD, example
+from simsc.cli_options import PATH, example
+from simsc.cli_refine_stacking import stacking
+from simsc.console import StageProgress
+from simsc.core.cell import Cell
 from simsc.core.errors import InputError
-from simsc.core.files import is_intensity, is_map, read_intensity, read_map, read_superlattice
-from simsc.refine.stacking_disorder import (
-    PairCorrelations,
-    Process,
-    StackingFit,
-    ball_diameter,
-    correlations_of_rod,
-    default_disc,
-    fit_stacking,
+from simsc.core.files import read_intensity, read_map
+from simsc.doctor import available_cores
+from simsc.refine.cell import METHODS, CellFit, refine_cell
+from simsc.refine.spacing import STRUCTURES, Structure, refine_spacing
+from simsc.refine.structure import CANDIDATES, cell_candidate, mask_of_volume, rank_structures
+from simsc.refine.uncertainty import split
+
+_MAPS = click.argument("maps", metavar="MAP...", type=PATH, nargs=-1, required=True)
+_METHOD = click.option(
+    "--method",
+    type=click.Choice(METHODS),
+    default="forward",
+    show_default=True,
+    help="forward fits all peaks; mean maximises the mean CCF at the expected positions, which is biased.",
 )
-from simsc.refine.stacking_map import correlations_of_map
-from simsc.scattering.rods import layers_of_volume, rod_profile, rod_profile_of_volume, sphere_statistics
+_RADIUS = click.option("--radius", "radius_nm", type=float, help="Mean core radius, nm: needed for small crystals.")
+_RADIUS_STD = click.option(
+    "--radius-std", "radius_std_nm", type=float, default=0.0, show_default=True, help="Its standard deviation, nm."
+)
+_PARTS = click.option(
+    "--parts",
+    is_flag=True,
+    help="The maps are of independent parts of the data: add standard errors from refining each alone.",
+)
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+_DECISIVE = 0.9  # part of resamples in which a structure is the best one
+_NAMES = ("a", "b", "c", "α", "β", "γ")
 
-_ROD_POINTS = 201
-_LARGEST_L = 3.2
 
-
-@click.group()
+@click.group(epilog=example("simsc refine cell map.h5 --radius 7.4 --radius-std 0.8"))
 def refine() -> None:
-    """Refine parameters of a structure, with their uncertainties."""
+    """Refine parameters of a structure, with their uncertainties, or rank structures."""
+
+
+refine.add_command(stacking)
 
 
 @refine.command(
-    "stacking",
     epilog=example(
-        "simsc refine stacking ball.xyz --radius 7.4 --radius-std 0.8",
-        "simsc refine stacking map.h5 --d-nn 15.9 --diameter 260 --radius 7.4 --radius-std 0.8 --json",
-    ),
+        "simsc refine cell map.h5 --radius 7.4 --radius-std 0.8",
+        "simsc refine cell q1_0.435.h5 q1_0.46.h5 --reference 16.8 17.0 17.8 58.7 60.8 68.5 --json",
+    )
 )
-@click.argument("file", type=PATH)
-@click.option("--d-nn", "d_nn_nm", type=float, help="Nearest-neighbour distance, nm; needed for an intensity volume.")
-@click.option("--diameter", "diameter_nm", type=float, help="Of the crystal, nm; the default is that of a structure.")
-@RADIUS
-@RADIUS_STD
-@click.option("--process", type=click.Choice(get_args(Process)), default="growth", show_default=True)
-@click.option("--bootstrap", type=click.IntRange(min=0), default=200, show_default=True, help="Refits for errors.")
-@click.option("--seed", type=int, default=1, show_default=True, help="Of random radii and of the bootstrap.")
-@LENGTH_UNIT
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def stacking(
-    file: Path,
-    d_nn_nm: float | None,
-    diameter_nm: float | None,
+@_MAPS
+@_METHOD
+@click.option(
+    "--reference",
+    type=float,
+    nargs=6,
+    help="a b c α β γ of a primitive cell to start from, in whose basis the result is given; the default is fcc.",
+)
+@click.option(
+    "--order", default="abc", show_default=True, help="Of the edges of the face-centred cell; Table 1's are cab or bac."
+)
+@_RADIUS
+@_RADIUS_STD
+@click.option("--starts", type=click.IntRange(min=1), default=24, show_default=True, help="Strained cells to start at.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Of the starts.")
+@_PARTS
+@_JSON
+def cell(
+    maps: tuple[Path, ...],
+    method: Literal["forward", "mean"],
+    reference: tuple[float, float, float, float, float, float] | None,
+    order: str,
     radius_nm: float | None,
     radius_std_nm: float,
-    process: Process,
-    bootstrap: int,
+    starts: int,
     seed: int,
-    length_unit: str | None,
+    parts: bool,
     as_json: bool,
 ) -> None:
-    """Fit the stacking disorder of FILE: a structure or an intensity volume (rods 10l), or a correlation map (arcs)."""
-    if radius_std_nm and radius_nm is None:
-        raise InputError("--radius-std needs --radius")
-    sequence = None
-    if is_map(file):
-        found = _of_map(file, d_nn_nm, diameter_nm, radius_nm, radius_std_nm)
-    elif is_intensity(file):
-        found = _of_volume(file, d_nn_nm, diameter_nm, radius_nm, radius_std_nm)
-    else:
-        found, sequence = _of_structure(file, d_nn_nm, diameter_nm, radius_nm, radius_std_nm, seed, length_unit)
-    fit = fit_stacking(found, process, bootstrap, seed)
+    """Refine the primitive cell of a crystal from one MAP or several, such as with different q1."""
+    start = None if reference is None else Cell.from_parameters(*reference)
+    if sorted(order) != ["a", "b", "c"]:
+        raise InputError(f"--order: is one of a, b and c each, such as cab, got {order!r}")
+    read = [read_map(path) for path in maps]
+    fit = refine_cell(read, method, start, radius_nm, radius_std_nm, starts, seed)
+    cells = {
+        "primitive": (fit.parameters, fit.standard_errors),
+        "reduced": fit.reduced,
+        "face_centred": fit.face_centred(order),
+    }
+    result: dict[str, Any] = {"method": method, "score": fit.score}
+    result |= {"width_inv_nm": fit.width_inv_nm, "mosaic_deg": fit.mosaic_deg}
+    result |= {name: _with_errors(*values) for name, values in cells.items()}
+    if parts:
+        spread = split(
+            [[one] for one in read],
+            lambda part: refine_cell(part, method, fit.cell, radius_nm, radius_std_nm, starts=1),
+        )
+        result["primitive"]["standard_errors_of_parts"] = spread.standard_errors.tolist()
     if as_json:
-        click.echo(json.dumps(_as_dict(fit, sequence)))
+        click.echo(json.dumps(result))
         return
-    click.echo(f"from the {found.source}: d_NN {found.d_nn_nm:.4g} nm, ball of {found.diameter_nm:.4g} nm")
-    click.echo(f"this crystal: fcc fraction {fit.realised_fcc:.3f} ± {fit.realised_fcc_error:.3f}")
-    for name, value in fit.parameters.items():
-        errors = f"± {fit.formal_errors[name]:.3f} (formal)"
-        if fit.bootstrap_errors is not None and fit.bootstrap_bias is not None:
-            errors += f", ± {fit.bootstrap_errors[name]:.3f} among crystals, bias {fit.bootstrap_bias[name]:+.3f}"
-        click.echo(f"process ({process}): {name} {value:.3f} {errors}")
-    click.echo(f"process ({process}): fcc fraction {fit.model.fcc_fraction:.3f}, χ² {fit.chi_squared:.2f}")
-    if sequence is not None:
-        click.echo(f"sequence, read from the positions: {sequence}")
+    click.echo(_summary(fit))
+    for name, values in cells.items():
+        click.echo(f"{name.replace('_', '-'):>13}: {_row(*values)}")
+    if parts:
+        click.echo(f"errors, parts: {_row(spread.standard_errors, None)}")
 
 
-def _of_map(
-    file: Path, d_nn_nm: float | None, diameter_nm: float | None, radius_nm: float | None, radius_std_nm: float
-) -> PairCorrelations:
-    if diameter_nm is None:
-        raise InputError(f"{file}: is a map; give the --diameter of the crystal (nm)")
-    correlation = read_map(file)
-    form = None if radius_nm is None else sphere_statistics(correlation.q2_inv_nm, radius_nm, radius_std_nm)[0]
-    return correlations_of_map(correlation, diameter_nm, d_nn_nm, form)
-
-
-def _of_volume(
-    file: Path, d_nn_nm: float | None, diameter_nm: float | None, radius_nm: float | None, radius_std_nm: float
-) -> PairCorrelations:
-    volume = read_intensity(file)
-    diameter_nm = diameter_nm if diameter_nm is not None else volume.diameter_nm
-    if d_nn_nm is None or diameter_nm is None or radius_nm is None:
-        raise InputError(f"{file}: is an intensity; give --d-nn, --radius and, if it is measured, --diameter (nm)")
-    layers = layers_of_volume(volume, d_nn_nm)
-    profile = rod_profile_of_volume(volume, layers, _heights(), disc_inv_nm=default_disc(diameter_nm))
-    return correlations_of_rod(profile.with_spheres(radius_nm, radius_std_nm), diameter_nm)
-
-
-def _of_structure(
-    file: Path,
-    d_nn_nm: float | None,
-    diameter_nm: float | None,
+@refine.command(
+    epilog=example("simsc refine spacing map.h5 --structure r-hcp --radius 7.4 --radius-std 0.8"),
+)
+@_MAPS
+@click.option("--structure", type=click.Choice(STRUCTURES), required=True, help="How layers are stacked.")
+@_METHOD
+@click.option("--start", "start_nm", type=float, help="Distance to start from, nm; the default has 111 at q1.")
+@_RADIUS
+@_RADIUS_STD
+@_PARTS
+@_JSON
+def spacing(
+    maps: tuple[Path, ...],
+    structure: Structure,
+    method: Literal["forward", "mean"],
+    start_nm: float | None,
     radius_nm: float | None,
     radius_std_nm: float,
-    seed: int,
-    length_unit: str | None,
-) -> tuple[PairCorrelations, str]:
-    superlattice = read_superlattice(file, length_unit)
-    if superlattice.cell is not None and superlattice.cell.periodic.any():
-        raise InputError(f"{file}: is periodic; rods are those of a finite crystal; simsc classify reads its sequence")
-    superlattice = superlattice.in_free_space()
-    if radius_nm is not None:
-        superlattice = with_normal_radii(superlattice, radius_nm, radius_std_nm, np.random.default_rng(seed))
-    elif superlattice.radii_nm is None:
-        raise InputError(f"{file}: has no core radii; give --radius (nm)")
-    layers, read = layer_frame(superlattice, d_nn_nm), stacking_sequence(superlattice, d_nn_nm)
-    if layers is None or read is None:
-        raise InputError(f"{file}: no close-packed layers of one axis were found")
-    diameter = diameter_nm if diameter_nm is not None else ball_diameter(superlattice.n, layers.d_nn_nm)
-    profile = rod_profile([superlattice], layers, _heights(), disc_inv_nm=default_disc(diameter))
-    return correlations_of_rod(profile, diameter), read.sequence
-
-
-def _heights() -> np.ndarray:
-    return np.linspace(0, _LARGEST_L, _ROD_POINTS)
-
-
-def _as_dict(fit: StackingFit, sequence: str | None) -> dict[str, Any]:
-    pairs, pairs_error = fit.correlations.fcc_pairs
-    return {
-        "source": fit.correlations.source,
-        "d_nn_nm": fit.correlations.d_nn_nm,
-        "diameter_nm": fit.correlations.diameter_nm,
-        "realised": {
-            "fcc_fraction": fit.realised_fcc,
-            "fcc_fraction_error": fit.realised_fcc_error,
-            "fcc_pairs": pairs,
-            "fcc_pairs_error": pairs_error,
-        },
-        "process": {
-            "name": fit.process,
-            "fcc_fraction": fit.model.fcc_fraction,
-            "parameters": fit.parameters,
-            "formal_errors": fit.formal_errors,
-            "bootstrap_errors": fit.bootstrap_errors,
-            "bootstrap_bias": fit.bootstrap_bias,
-            "chi_squared": fit.chi_squared,
-        },
-        "pair_correlations": fit.correlations.values.tolist(),
-        "residual": fit.correlations.residual,
-        "sequence": sequence,
+    parts: bool,
+    as_json: bool,
+) -> None:
+    """Refine the nearest-neighbour distance of a close-packed crystal from one MAP or several."""
+    read = [read_map(path) for path in maps]
+    fit = refine_spacing(read, structure, method, start_nm, radius_nm, radius_std_nm)
+    result: dict[str, Any] = {
+        "method": method,
+        "score": fit.score,
+        "structure": structure,
+        "d_nn_nm": fit.d_nn_nm,
+        "standard_error_nm": None if np.isnan(fit.standard_error_nm) else fit.standard_error_nm,
+        "a_fcc_nm": fit.a_fcc_nm,
+        "c_hcp_nm": fit.c_hcp_nm,
+        "width_inv_nm": fit.width_inv_nm,
     }
+    if parts:
+        spread = split(
+            [[one] for one in read],
+            lambda part: refine_spacing(part, structure, method, fit.d_nn_nm, radius_nm, radius_std_nm),
+        )
+        result["standard_error_of_parts_nm"] = float(spread.standard_errors[0])
+    if as_json:
+        click.echo(json.dumps(result))
+        return
+    error = "" if result["standard_error_nm"] is None else f" ± {fit.standard_error_nm:.2g}"
+    click.echo(f"d_NN {fit.d_nn_nm:.4f}{error} nm ({structure}; a_fcc {fit.a_fcc_nm:.4f}, c_hcp {fit.c_hcp_nm:.4f} nm)")
+    if parts:
+        click.echo(f"standard error from the parts: {spread.standard_errors[0]:.2g} nm")
+    click.echo(_score(method, fit.score))
+
+
+@refine.command(
+    epilog=example(
+        "simsc refine structure map.h5 --diameter 320 --radius 7.4 --radius-std 0.8",
+        "simsc refine structure map.h5 --diameter 320 --radius 7.4 --candidates fcc,hcp --cell mine 18 17 17 61 58 61",
+    )
+)
+@click.argument("file", metavar="MAP", type=PATH)
+@click.option("--diameter", "diameter_nm", type=float, required=True, help="Of the crystal, nm: its peaks are as wide.")
+@click.option("--radius", "radius_nm", type=float, required=True, help="Mean core radius, nm.")
+@_RADIUS_STD
+@click.option("--candidates", default=",".join(CANDIDATES), show_default=True, help="Names, with commas between.")
+@click.option(
+    "--cell",
+    "cells",
+    type=(str, *[float] * 6),
+    multiple=True,
+    metavar="NAME a b c α β γ",
+    help="A ball of this primitive cell as a candidate of its own, nm and degrees.",
+)
+@click.option("--intensity", type=PATH, help="Volume that the map is of: what was not measured there is not looked at.")
+@click.option("--displacement", type=float, default=0.03, show_default=True, help="Of NPs, in units of d_NN.")
+@click.option("--draws", type=click.IntRange(min=2), default=4, show_default=True, help="Crystals of each candidate.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Of the draws.")
+@_JSON
+def structure(
+    file: Path,
+    diameter_nm: float,
+    radius_nm: float,
+    radius_std_nm: float,
+    candidates: str,
+    cells: tuple[tuple[str, float, float, float, float, float, float], ...],
+    intensity: Path | None,
+    displacement: float,
+    draws: int,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Rank candidate structures by how well they explain a MAP."""
+    chosen = []
+    for name in filter(None, (part.strip() for part in candidates.split(","))):
+        if name not in CANDIDATES:
+            raise InputError(f"--candidates: {name!r} is not known; available: {', '.join(CANDIDATES)}")
+        chosen.append(CANDIDATES[name])
+    for name, *parameters in cells:
+        own = Cell.from_parameters(*parameters)
+        chosen.append(cell_candidate(name, own, float(np.mean(parameters[:3]))))
+    mask = None if intensity is None else mask_of_volume(read_intensity(intensity))
+    with StageProgress() as progress:
+        ranks = rank_structures(
+            read_map(file),
+            chosen,
+            diameter_nm,
+            radius_nm,
+            radius_std_nm,
+            displacement,
+            draws,
+            mask,
+            seed,
+            available_cores(),
+            lambda name, done: progress("structure", done, name),
+        )
+    if as_json:
+        click.echo(json.dumps([asdict(rank) for rank in ranks]))
+        return
+    click.echo(f"{'structure':>16}  ln likelihood  best in  d_NN, nm  correlation")
+    for rank in ranks:
+        click.echo(
+            f"{rank.name:>16}  {rank.log_likelihood:13.1f}  {100 * rank.stability:5.0f} %  {rank.d_nn_nm:8.3f}"
+            f"  {rank.correlation:11.3f}"
+        )
+    if ranks[0].stability < _DECISIVE:
+        click.echo("simsc: note: the first does not stand out: the map tells some of these hardly apart", err=True)
+
+
+def _with_errors(parameters: np.ndarray, errors: np.ndarray) -> dict[str, list[float | None]]:
+    return {
+        "parameters": parameters.tolist(),
+        "standard_errors": [None if np.isnan(error) else float(error) for error in errors],
+    }
+
+
+def _row(parameters: np.ndarray, errors: np.ndarray | None) -> str:
+    words = []
+    for k, name in enumerate(_NAMES):
+        digits, unit = (3, " nm") if k < 3 else (2, "°")
+        error = "" if errors is None or np.isnan(errors[k]) else f" ± {errors[k]:.{digits}f}"
+        words.append(f"{name} {parameters[k]:.{digits}f}{error}{unit}")
+    return ", ".join(words)
+
+
+def _summary(fit: CellFit) -> str:
+    if fit.width_inv_nm is None:
+        return _score(fit.method, fit.score)
+    return f"{_score(fit.method, fit.score)}; σ of peaks {fit.width_inv_nm:.4f} nm⁻¹, mosaic {fit.mosaic_deg:.2f}°"
+
+
+def _score(method: str, score: float) -> str:
+    return f"{100 * score:.1f} % of the map explained" if method == "forward" else f"mean CCF {score:.3f}"

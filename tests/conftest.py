@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from simsc.build.close_packed import close_packed
+from simsc.core.cell import Cell
 from simsc.core.superlattice import Superlattice
 from simsc.forcefield.super_ligand import load_super_ligand
 from simsc.md.trajectory import COLUMNS, Trajectory
@@ -110,6 +111,14 @@ def fcc_ball(d_nm: float, n: int, radius_nm: float) -> Superlattice:
     ]
     nearest = np.argsort(np.linalg.norm(crystal.positions_nm - middle, axis=1), kind="stable")[:n]
     return Superlattice(crystal.positions_nm[nearest] - middle, radius_nm)
+
+
+def lattice_ball(cell: Cell, n: int, radius_nm: float) -> Superlattice:
+    """Return the n points of a lattice that are nearest to one of them, as NPs."""
+    reach = int(np.ceil((3 * n * cell.volume_nm3 / (4 * np.pi)) ** (1 / 3) / cell.perpendicular_widths_nm.min())) + 2
+    points = np.stack(np.meshgrid(*[np.arange(-reach, reach + 1)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
+    positions = points @ cell.vectors_nm
+    return Superlattice(positions[np.argsort(np.linalg.norm(positions, axis=1), kind="stable")[:n]], radius_nm)
 
 
 @pytest.fixture

@@ -1,12 +1,15 @@
-"""Where a correlation map is expected to peak: reflections of fcc and hcp, and the arcs of Bragg rods."""
+"""Where a correlation map is expected to peak: reflections of any cell, of fcc and hcp, and the arcs of Bragg rods."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from simsc.build.close_packed import LAYER_SPACING
+from simsc.core.cell import Cell
 from simsc.core.errors import InputError
 
+_ONE_NP = np.zeros((1, 3))
 _FCC_BASIS = np.array([[0.0, 0.0, 0.0], [0.0, 0.5, 0.5], [0.5, 0.0, 0.5], [0.5, 0.5, 0.0]])
 _HCP_BASIS = np.array([[0.0, 0.0, 0.0], [1 / 3, 2 / 3, 0.5]])
 
@@ -57,22 +60,44 @@ def reflections(structure: str, d_nn_nm: float, q_max_inv_nm: float) -> tuple[np
     Raises:
         InputError: for another structure.
     """
+    g, hkl, structure_factor = cell_reflections(*structure_cell(structure, d_nn_nm), q_max_inv_nm)
+    keep = structure_factor > 1e-9
+    return g[keep], hkl[keep]
+
+
+def structure_cell(structure: str, d_nn_nm: float) -> tuple[Cell, np.ndarray]:
+    """Return the conventional cell of "fcc" or "hcp" and the NPs in it, (n, 3) in units of its edges.
+
+    Raises:
+        InputError: for another structure.
+    """
     if structure == "fcc":
-        vectors, basis = np.sqrt(2) * d_nn_nm * np.eye(3), _FCC_BASIS
-    elif structure == "hcp":
+        return Cell(np.sqrt(2) * d_nn_nm * np.eye(3)), _FCC_BASIS
+    if structure == "hcp":
         vectors = d_nn_nm * np.array([[1, 0, 0], [-0.5, np.sqrt(3) / 2, 0], [0, 0, 2 * LAYER_SPACING]])
-        basis = _HCP_BASIS
-    else:
-        raise InputError(f"structure {structure!r} is not known; it is fcc or hcp")
-    reciprocal = 2 * np.pi * np.linalg.inv(vectors).T
+        return Cell(vectors), _HCP_BASIS
+    raise InputError(f"structure {structure!r} is not known; it is fcc or hcp")
+
+
+def cell_reflections(cell: Cell, basis: np.ndarray, q_max_inv_nm: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return all reflections g = h b1 + k b2 + l b3 of a crystal up to a momentum transfer, without g = 0.
+
+    Args:
+        cell: its cell a1, a2, a3; b_i · a_j = 2π δ_ij.
+        basis: (n_np, 3) NPs in the cell, in units of its edges.
+        q_max_inv_nm: largest |g|, nm⁻¹.
+
+    Returns:
+        g (n, 3), nm⁻¹; Miller indices (n, 3); structure factors |Σ_j exp(2πi hkl·r_j)| (n,).
+    """
+    vectors = cell.vectors_nm
     # A vector of length q has indices up to q |a_i| / 2π.
     largest = np.floor(q_max_inv_nm * np.linalg.norm(vectors, axis=1) / (2 * np.pi) + 1e-9).astype(int)
     hkl = np.stack(np.meshgrid(*(np.arange(-n, n + 1) for n in largest), indexing="ij"), axis=-1).reshape(-1, 3)
-    g = hkl @ reciprocal
+    g = 2 * np.pi * hkl @ np.linalg.inv(vectors).T
     length = np.linalg.norm(g, axis=1)
-    structure_factor = np.abs(np.exp(2j * np.pi * hkl @ basis.T).sum(axis=1))
-    keep = (length > 1e-9) & (length <= q_max_inv_nm * (1 + 1e-9)) & (structure_factor > 1e-9)
-    return g[keep], hkl[keep]
+    keep = (length > 1e-9) & (length <= q_max_inv_nm * (1 + 1e-9))
+    return g[keep], hkl[keep], np.abs(np.exp(2j * np.pi * hkl[keep] @ basis.T).sum(axis=1))
 
 
 def expected_peaks(structure: str, d_nn_nm: float, q2_range_inv_nm: tuple[float, float]) -> list[ExpectedPeak]:
@@ -94,15 +119,67 @@ def expected_peaks(structure: str, d_nn_nm: float, q2_range_inv_nm: tuple[float,
         [54.74, 125.26]
     """
     g, hkl = reflections(structure, d_nn_nm, q2_range_inv_nm[1])
-    length = np.linalg.norm(g, axis=1)
-    g1 = g[np.abs(length - layer_momentum_transfer(d_nn_nm)).argmin()]
+    first = np.abs(np.linalg.norm(g, axis=1) - layer_momentum_transfer(d_nn_nm)).argmin()
+    return _peaks(g[first], g, hkl, lambda index: _family(structure, index), q2_range_inv_nm)
+
+
+def expected_peaks_of_cell(
+    cell: Cell, first: tuple[int, int, int], q2_range_inv_nm: tuple[float, float]
+) -> list[ExpectedPeak]:
+    """List the peaks of the map at q1 = |g1| of one reflection of any cell with one NP.
+
+    Args:
+        cell: such as the primitive cell of a pillar.
+        first: Miller indices of the first reflection g1; (1, 0, 0) for pillars in Lapkin et al.
+        q2_range_inv_nm: smallest and largest q2, nm⁻¹.
+
+    Returns:
+        Peaks ordered by q2, then Δ, as in `expected_peaks`; a family is a reflection and its Friedel mate.
+
+    Example:
+        >>> cell = Cell.from_parameters(16.8, 17.0, 17.8, 58.7, 60.8, 68.5)
+        >>> [(p.family, round(p.delta_deg, 1)) for p in expected_peaks_of_cell(cell, (1, 0, 0), (0.43, 0.45))[2::2]]
+        [('0 1 0', 81.3), ('0 0 1', 68.0)]
+    """
+    g, hkl, _ = cell_reflections(cell, _ONE_NP, q2_range_inv_nm[1])
+    g1 = 2 * np.pi * np.linalg.inv(cell.vectors_nm) @ first
+    return _peaks(g1, g, hkl, _friedel_pair, q2_range_inv_nm)
+
+
+def firsts_of_shell(cell: Cell, q1_inv_nm: float, half_width_inv_nm: float) -> list[tuple[int, int, int]]:
+    """List the reflections that a sphere q1 of some thickness cuts, one of each Friedel pair, by distance from it.
+
+    The map at q1 is the sum of the peaks that `expected_peaks_of_cell` gives for each of them.
+
+    Args:
+        cell: with one NP.
+        q1_inv_nm: radius of the sphere, nm⁻¹.
+        half_width_inv_nm: largest distance of |g1| from it, nm⁻¹, such as the width of Bragg peaks.
+
+    Example:
+        >>> firsts_of_shell(Cell.from_parameters(16.8, 17.0, 17.8, 58.7, 60.8, 68.5), 0.435, 0.005)
+        [(1, 0, 0), (0, 1, 0)]
+    """
+    g, hkl, _ = cell_reflections(cell, _ONE_NP, q1_inv_nm + half_width_inv_nm)
+    distance = np.abs(np.linalg.norm(g, axis=1) - q1_inv_nm)
+    nearest = [hkl[k] for k in np.argsort(distance, kind="stable") if distance[k] <= half_width_inv_nm]
+    return [(int(h), int(k), int(m)) for h, k, m in nearest if next(i for i in (h, k, m) if i) > 0]
+
+
+def _peaks(
+    g1: np.ndarray,
+    g: np.ndarray,
+    hkl: np.ndarray,
+    family: Callable[[np.ndarray], str],
+    q2_range_inv_nm: tuple[float, float],
+) -> list[ExpectedPeak]:
     found: dict[tuple[float, float], list[np.ndarray]] = {}
-    for vector, index, q2 in zip(g, hkl, length, strict=True):
+    for vector, index, q2 in zip(g, hkl, np.linalg.norm(g, axis=1), strict=True):
         if q2 >= q2_range_inv_nm[0]:
             cosine = np.clip(vector @ g1 / (q2 * np.linalg.norm(g1)), -1, 1)
             found.setdefault((round(float(q2), 6), round(float(np.degrees(np.arccos(cosine))), 4)), []).append(index)
     return [
-        ExpectedPeak(q2, delta, _family(structure, indices[0]), len(indices))
+        ExpectedPeak(q2, delta, family(indices[0]), len(indices))
         for (q2, delta), indices in sorted(found.items(), key=lambda item: item[0])
     ]
 
@@ -138,3 +215,8 @@ def _family(structure: str, hkl: np.ndarray) -> str:
     # The two largest of |h|, |k| and |h + k| belong to the same reflection up to symmetry.
     high, low = sorted((abs(h), abs(k), abs(h + k)))[1::-1]
     return f"{high}{low}{abs(l_index)}"
+
+
+def _friedel_pair(hkl: np.ndarray) -> str:
+    leading = next(int(i) for i in hkl if i)
+    return " ".join(str(int(i) if leading > 0 else -int(i)) for i in hkl)

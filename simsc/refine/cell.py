@@ -1,0 +1,172 @@
+"""The unit cell of a crystal from its correlation maps: six parameters, by a forward model or by the paper's metric."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from simsc.build.close_packed import LAYER_SPACING
+from simsc.core.cell import Cell
+from simsc.core.correlation_map import CorrelationMap
+from simsc.core.errors import InputError
+from simsc.correlation.peaks import cell_reflections
+from simsc.refine.fit import fit
+from simsc.refine.lattice import in_basis, nearest_basis, reduced_basis
+from simsc.refine.mean import best_mean
+from simsc.refine.model import Reflections, check_reach, one_of_each_pair, prepare
+
+METHODS = ("forward", "mean")
+_ONE_NP = np.zeros((1, 3))
+_FCC = np.array([[0, 1, 1], [1, 0, 1], [1, 1, 0]]) / np.sqrt(2)
+_PRIMITIVE_TO_FACE_CENTRED = np.array([[-1, 1, 1], [1, -1, 1], [1, 1, -1]])
+_STEP, _BOUND, _MEAN_BOUND = 0.01, 0.3, 0.08  # of the strain
+_SHORTEST = 0.97  # of the mean spacing of pillars, that from the shortest 111
+
+
+@dataclass(frozen=True, eq=False)
+class CellFit:
+    """A refined primitive cell.
+
+    Args:
+        cell: the cell in the basis that was asked for.
+        covariance: (6, 6) of a, b, c, α, β, γ, nm and degrees; NaN for the metric of the paper, which has none.
+        method: "forward" or "mean".
+        score: forward: part of the weighted variance of the map that the model explains; mean: the mean CCF.
+        width_inv_nm: standard deviation of a Bragg peak, nm⁻¹; None for the metric of the paper.
+        mosaic_deg: standard deviation of orientations, degrees; None likewise.
+    """
+
+    cell: Cell
+    covariance: np.ndarray
+    method: str
+    score: float
+    width_inv_nm: float | None = None
+    mosaic_deg: float | None = None
+
+    @property
+    def parameters(self) -> np.ndarray:
+        """(6,) a, b, c, nm, and α, β, γ, degrees."""
+        return self.cell.parameters
+
+    @property
+    def standard_errors(self) -> np.ndarray:
+        """(6,) standard errors of the parameters, nm and degrees."""
+        return np.sqrt(np.diag(self.covariance))
+
+    @property
+    def reduced(self) -> tuple[np.ndarray, np.ndarray]:
+        """Parameters (6,) of the Niggli-reduced cell and their standard errors (6,)."""
+        return self.in_basis(reduced_basis(self.cell))
+
+    def face_centred(self, order: str = "abc") -> tuple[np.ndarray, np.ndarray]:
+        """Return parameters (6,) of the face-centred cell and their standard errors (6,).
+
+        Args:
+            order: which of a = −p1 + p2 + p3, b = p1 − p2 + p3 and c = p1 + p2 − p3 come first, second and third: in
+                Table 1 of Lapkin et al. "cab" for pillars 1 and 3 and "bac" for pillar 2.
+
+        Raises:
+            InputError: for another order.
+        """
+        if sorted(order) != ["a", "b", "c"]:
+            raise InputError(f"the order of face-centred edges is one of a, b and c each, such as cab, got {order!r}")
+        return self.in_basis(_PRIMITIVE_TO_FACE_CENTRED[["abc".index(edge) for edge in order]])
+
+    def in_basis(self, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return parameters (6,) and standard errors (6,) for the cell `matrix @ vectors`."""
+        parameters, covariance = in_basis(self.cell, self.covariance, matrix)
+        return parameters, np.sqrt(np.diag(covariance))
+
+
+def refine_cell(
+    maps: CorrelationMap | Sequence[CorrelationMap],
+    method: Literal["forward", "mean"] = "forward",
+    reference: Cell | None = None,
+    radius_nm: float | None = None,
+    radius_std_nm: float = 0.0,
+    starts: int = 24,
+    seed: int = 1,
+) -> CellFit:
+    """Refine the primitive cell of a crystal with one NP in it.
+
+    Args:
+        maps: one correlation map, or several with different q1, which constrain the cell better. The first sphere of
+            each has to pass through a reflection: the first bright peak, or for the paper's metric 100.
+        method: "forward" fits peaks of all pairs of reflections (`simsc.refine.model`); "mean" maximises the mean CCF
+            at the expected positions, as Lapkin et al. do.
+        reference: cell to start from; the result is given in the basis that is nearest to it. Default: the primitive
+            cell of fcc with 111 near the smallest q1.
+        radius_nm: mean core radius, nm; small crystals need it, since the slope of the form factor shifts wide peaks.
+        radius_std_nm: its standard deviation, nm.
+        starts: how many strained cells to start from.
+        seed: of the starts.
+
+    Raises:
+        InputError: for an unknown method, maps that leave nothing to fit, or if nothing fits.
+    """
+    maps = [maps] if isinstance(maps, CorrelationMap) else list(maps)
+    if method not in METHODS:
+        raise InputError(f"method {method!r} is not known; it is forward or mean")
+    if not maps:
+        raise InputError("at least one correlation map is needed")
+    # Of a distorted cell, the shortest of the 111 reflections is the first bright peak.
+    d_nn_nm = _SHORTEST * 2 * np.pi / (LAYER_SPACING * min(float(one.q1_inv_nm) for one in maps))
+    start = Cell(d_nn_nm * _FCC) if reference is None else reference
+    check_reach(maps, cell_reflections(start, _ONE_NP, 2 * float(max(one.q1_inv_nm for one in maps)))[0])
+    if method == "mean":
+        return _by_mean(maps, start, seed)
+    data = [prepare(one, radius_nm, radius_std_nm) for one in maps]
+
+    def crystal(strain: np.ndarray, largest: float, _: float) -> Reflections:
+        g, hkl, strength = cell_reflections(_strained(start, strain), _ONE_NP, largest)
+        return Reflections(g, strength, np.zeros(len(g), dtype=int), one_of_each_pair(hkl))
+
+    found = fit(data, crystal, _starts(starts, seed), _STEP, _BOUND)
+    cell = _strained(start, found.shape)
+    jacobian = _central_difference(lambda strain: _strained(start, strain).parameters, found.shape)
+    own = CellFit(
+        cell, jacobian @ found.covariance @ jacobian.T, method, found.explained, found.width_inv_nm, found.mosaic_deg
+    )
+    return _like(own, start)
+
+
+def _by_mean(maps: Sequence[CorrelationMap], reference: Cell, seed: int) -> CellFit:
+    if len(maps) > 1:
+        raise InputError(f"the mean CCF is a metric for one map, got {len(maps)}; take method forward for several")
+    largest = maps[0].q2_inv_nm[-1]
+
+    def positions(strain: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+        cell = _strained(reference, strain)
+        g, _, _ = cell_reflections(cell, _ONE_NP, largest)
+        g1 = 2 * np.pi * np.linalg.inv(cell.vectors_nm)[:, 0]
+        length, first = np.linalg.norm(g, axis=1), float(np.linalg.norm(g1))
+        return first, length, np.degrees(np.arccos(np.clip(g @ g1 / (length * first), -1, 1)))
+
+    shape, score = best_mean(maps[0], positions, 6, _MEAN_BOUND, seed)
+    return _like(CellFit(_strained(reference, shape), np.full((6, 6), np.nan), "mean", score), reference)
+
+
+def _strained(cell: Cell, strain: np.ndarray) -> Cell:
+    xx, yy, zz, yz, xz, xy = strain
+    return Cell(cell.vectors_nm @ (np.eye(3) + np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])))
+
+
+def _starts(number: int, seed: int) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    strains = rng.normal(scale=0.04, size=(number, 6)) * np.repeat([1.0, 0.5], 3)
+    strains[:, :3] += rng.normal(scale=0.03, size=(number, 1))
+    strains[0] = 0
+    return strains
+
+
+def _central_difference(function: Callable[[np.ndarray], np.ndarray], at: np.ndarray) -> np.ndarray:
+    steps = 1e-5 * np.eye(len(at))
+    return np.array([(function(at + step) - function(at - step)) / 2e-5 for step in steps]).T
+
+
+def _like(fit: CellFit, reference: Cell) -> CellFit:
+    """Return the fit in the basis nearest to a reference."""
+    matrix = nearest_basis(fit.cell, reference)
+    _, covariance = in_basis(fit.cell, fit.covariance, matrix)
+    return replace(fit, cell=Cell(matrix @ fit.cell.vectors_nm), covariance=covariance)
