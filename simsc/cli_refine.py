@@ -1,6 +1,7 @@
-"""The commands `simsc refine …`: the unit cell and the nearest-neighbour distance from correlation maps."""
+"""The commands `simsc refine …`: cell, nearest-neighbour distance, stacking and structure from scattering."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
@@ -8,11 +9,15 @@ import click
 import numpy as np
 
 from simsc.cli_options import PATH, example
+from simsc.cli_refine_stacking import stacking
+from simsc.console import StageProgress
 from simsc.core.cell import Cell
 from simsc.core.errors import InputError
-from simsc.core.files import read_map
+from simsc.core.files import read_intensity, read_map
+from simsc.doctor import available_cores
 from simsc.refine.cell import METHODS, CellFit, refine_cell
 from simsc.refine.spacing import STRUCTURES, Structure, refine_spacing
+from simsc.refine.structure import CANDIDATES, cell_candidate, mask_of_volume, rank_structures
 from simsc.refine.uncertainty import split
 
 _MAPS = click.argument("maps", metavar="MAP...", type=PATH, nargs=-1, required=True)
@@ -33,12 +38,16 @@ _PARTS = click.option(
     help="The maps are of independent parts of the data: add standard errors from refining each alone.",
 )
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+_DECISIVE = 0.9  # part of resamples in which a structure is the best one
 _NAMES = ("a", "b", "c", "α", "β", "γ")
 
 
 @click.group(epilog=example("simsc refine cell map.h5 --radius 7.4 --radius-std 0.8"))
 def refine() -> None:
-    """Refine a unit cell or a nearest-neighbour distance from correlation maps."""
+    """Refine parameters of a structure, with their uncertainties, or rank structures."""
+
+
+refine.add_command(stacking)
 
 
 @refine.command(
@@ -154,6 +163,80 @@ def spacing(
     if parts:
         click.echo(f"standard error from the parts: {spread.standard_errors[0]:.2g} nm")
     click.echo(_score(method, fit.score))
+
+
+@refine.command(
+    epilog=example(
+        "simsc refine structure map.h5 --diameter 320 --radius 7.4 --radius-std 0.8",
+        "simsc refine structure map.h5 --diameter 320 --radius 7.4 --candidates fcc,hcp --cell mine 18 17 17 61 58 61",
+    )
+)
+@click.argument("file", metavar="MAP", type=PATH)
+@click.option("--diameter", "diameter_nm", type=float, required=True, help="Of the crystal, nm: its peaks are as wide.")
+@click.option("--radius", "radius_nm", type=float, required=True, help="Mean core radius, nm.")
+@_RADIUS_STD
+@click.option("--candidates", default=",".join(CANDIDATES), show_default=True, help="Names, with commas between.")
+@click.option(
+    "--cell",
+    "cells",
+    type=(str, *[float] * 6),
+    multiple=True,
+    metavar="NAME a b c α β γ",
+    help="A ball of this primitive cell as a candidate of its own, nm and degrees.",
+)
+@click.option("--intensity", type=PATH, help="Volume that the map is of: what was not measured there is not looked at.")
+@click.option("--displacement", type=float, default=0.03, show_default=True, help="Of NPs, in units of d_NN.")
+@click.option("--draws", type=click.IntRange(min=2), default=4, show_default=True, help="Crystals of each candidate.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Of the draws.")
+@_JSON
+def structure(
+    file: Path,
+    diameter_nm: float,
+    radius_nm: float,
+    radius_std_nm: float,
+    candidates: str,
+    cells: tuple[tuple[str, float, float, float, float, float, float], ...],
+    intensity: Path | None,
+    displacement: float,
+    draws: int,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Rank candidate structures by how well they explain a MAP."""
+    chosen = []
+    for name in filter(None, (part.strip() for part in candidates.split(","))):
+        if name not in CANDIDATES:
+            raise InputError(f"--candidates: {name!r} is not known; available: {', '.join(CANDIDATES)}")
+        chosen.append(CANDIDATES[name])
+    for name, *parameters in cells:
+        own = Cell.from_parameters(*parameters)
+        chosen.append(cell_candidate(name, own, float(np.mean(parameters[:3]))))
+    mask = None if intensity is None else mask_of_volume(read_intensity(intensity))
+    with StageProgress() as progress:
+        ranks = rank_structures(
+            read_map(file),
+            chosen,
+            diameter_nm,
+            radius_nm,
+            radius_std_nm,
+            displacement,
+            draws,
+            mask,
+            seed,
+            available_cores(),
+            lambda name, done: progress("structure", done, name),
+        )
+    if as_json:
+        click.echo(json.dumps([asdict(rank) for rank in ranks]))
+        return
+    click.echo(f"{'structure':>16}  ln likelihood  best in  d_NN, nm  correlation")
+    for rank in ranks:
+        click.echo(
+            f"{rank.name:>16}  {rank.log_likelihood:13.1f}  {100 * rank.stability:5.0f} %  {rank.d_nn_nm:8.3f}"
+            f"  {rank.correlation:11.3f}"
+        )
+    if ranks[0].stability < _DECISIVE:
+        click.echo("simsc: note: the first does not stand out: the map tells some of these hardly apart", err=True)
 
 
 def _with_errors(parameters: np.ndarray, errors: np.ndarray) -> dict[str, list[float | None]]:

@@ -15,6 +15,7 @@ LAYERS = [
     ["report", "hpc"],
     ["doctor", "console"],
     ["cli_options"],
+    ["cli_refine_stacking"],
     ["cli_build", "cli_classify", "cli_refine", "cli_scattering"],
     ["cli"],
 ]

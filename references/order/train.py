@@ -65,9 +65,9 @@ def finite(rng: np.random.Generator) -> Sample:
     return cluster, classes_of_cluster(cluster)
 
 
-def small_icosahedra(rng: np.random.Generator) -> Sample:
-    """Icosahedra of two or three shells: many centres and five-fold axes."""
-    cluster = icosahedral(int(rng.integers(2, 4)), 1.0)
+def icosahedra(rng: np.random.Generator) -> Sample:
+    """Mackay icosahedra: many centres and five-fold axes. Each has one centre, in surroundings of all its sizes."""
+    cluster = icosahedral(int(rng.integers(2, 8)), 1.0)
     return cluster, classes_of_cluster(cluster)
 
 
@@ -81,7 +81,7 @@ def others(rng: np.random.Generator) -> Sample:
     return crystal, np.full(crystal.n, CLASSES.index("other"))
 
 
-MIX: list[Callable[[np.random.Generator], Sample]] = [periodic] * 7 + [finite] * 3 + [small_icosahedra, others]
+MIX: list[Callable[[np.random.Generator], Sample]] = [periodic] * 7 + [finite] * 3 + [icosahedra] * 3 + [others]
 
 
 def frame(number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -1,7 +1,7 @@
 """Contacts between nanoparticles of a finite crystal, and a short relaxation that evens out their distances."""
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -128,7 +128,7 @@ def relax_contacts(superlattice: Superlattice, d_nn_nm: float, hardness: float =
     positions_nm = result.x.reshape(n, 3) * d_nn_nm
     after_nm = np.linalg.norm(difference @ positions_nm, axis=1)
     converged = bool(np.abs(result.jac).max() <= _BALANCED)
-    relaxed = Superlattice(positions_nm, superlattice.radii_nm)
+    relaxed = replace(superlattice, positions_nm=positions_nm)
     if relaxed.radii_nm is not None:
         overlaps = int((after_nm < relaxed.radii_nm[pairs].sum(axis=1)).sum())
         if overlaps > ((before_nm < relaxed.radii_nm[pairs].sum(axis=1)).sum()):

@@ -1,5 +1,7 @@
 """Point defects: vacancies and displacements of nanoparticles."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from simsc.core.errors import InputError
@@ -32,8 +34,7 @@ def with_vacancies(superlattice: Superlattice, fraction: float, rng: np.random.G
         raise InputError(f"a fraction of vacancies of {fraction:g} leaves none of {superlattice.n} NPs")
     kept = np.ones(superlattice.n, dtype=bool)
     kept[rng.choice(superlattice.n, missing, replace=False)] = False
-    radii = None if superlattice.radii_nm is None else superlattice.radii_nm[kept]
-    return Superlattice(superlattice.positions_nm[kept], radii, superlattice.cell)
+    return superlattice.chosen(kept)
 
 
 def with_displacements(superlattice: Superlattice, sigma_nm: float, rng: np.random.Generator) -> Superlattice:
@@ -50,4 +51,4 @@ def with_displacements(superlattice: Superlattice, sigma_nm: float, rng: np.rand
     if not (np.isfinite(sigma_nm) and sigma_nm >= 0):
         raise InputError(f"the displacement of NPs must be 0 or a positive number (nm), got {sigma_nm:g}")
     moved = superlattice.positions_nm + rng.normal(scale=sigma_nm, size=(superlattice.n, 3))
-    return Superlattice(moved, superlattice.radii_nm, superlattice.cell)
+    return replace(superlattice, positions_nm=moved)

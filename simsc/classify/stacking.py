@@ -15,7 +15,9 @@ from simsc.classify.neighbours import nearest_distance_scale_nm, nearest_neighbo
 from simsc.classify.sequence import layer_kinds, lettered
 from simsc.core.cell import Cell
 from simsc.core.directions import fibonacci_sphere
+from simsc.core.errors import InputError
 from simsc.core.superlattice import Superlattice
+from simsc.scattering.rods import LayerFrame
 
 _DIRECTIONS = 20_000  # half of them used: 1.3° apart
 _SEARCH_NPS = 600  # enough to find the axis; all NPs refine it
@@ -98,6 +100,33 @@ def stacking_sequence(superlattice: Superlattice, d_nn_nm: float | None = None) 
         if reflections is not None and (stacking := _read_periodic(wrapped, axis_q, reflections)) is not None:
             return stacking
     return None
+
+
+def layer_frame(superlattice: Superlattice, d_nn_nm: float | None = None) -> LayerFrame | None:
+    """Find the close-packed layers of a finite crystal: their axis, the direction of their net, and both distances.
+
+    Args:
+        superlattice: a finite crystal in free space.
+        d_nn_nm: nearest-neighbour distance to look near, nm; None estimates it.
+
+    Returns:
+        The layers as their reflections tell, or None without close-packed layers.
+
+    Raises:
+        InputError: for a periodic superlattice, or fewer than 13 NPs.
+    """
+    if superlattice.cell is not None:
+        raise InputError("Bragg rods are those of a finite crystal: cut one out of the cell, such as `largest_ball()`")
+    d = d_nn_nm if d_nn_nm is not None else nearest_distance_scale_nm(nearest_neighbours(superlattice))
+    axis_q = _brightest_axis(superlattice.positions_nm, d)
+    reflections = _stacking_reflections(superlattice.positions_nm, axis_q, d)
+    if reflections is None:
+        return None
+    axis = axis_q / np.linalg.norm(axis_q)
+    across = reflections - np.outer(reflections @ axis, axis)
+    length = float(np.linalg.norm(across, axis=1).mean())
+    in_plane = across[0] / np.linalg.norm(across[0])
+    return LayerFrame(axis, in_plane, 4 * np.pi / (np.sqrt(3) * length), float(2 * np.pi / np.linalg.norm(axis_q)))
 
 
 def _read_periodic(wrapped: Superlattice, axis_q: np.ndarray, reflections: np.ndarray) -> Stacking | None:

@@ -177,12 +177,25 @@ def is_intensity(path: Path) -> bool:
     Raises:
         InputError: if there is no such file.
     """
+    return _has_format(path, INTENSITY)
+
+
+def is_map(path: Path) -> bool:
+    """Tell whether a file is a correlation map of simsc.
+
+    Raises:
+        InputError: if there is no such file.
+    """
+    return _has_format(path, CORRELATION_MAP)
+
+
+def _has_format(path: Path, file_format: str) -> bool:
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     if not h5py.is_hdf5(path):
         return False
     with open_hdf5(path) as file:
-        return _format(file) == INTENSITY
+        return _format(file) == file_format
 
 
 def read_superlattice(path: Path, length_unit: str | None = None) -> Superlattice:

@@ -103,6 +103,15 @@ class Superlattice:
         cell = Cell(self.cell.vectors_nm * np.array(counts)[:, None], self.cell.periodic)
         return Superlattice(positions, radii, cell, orientations)
 
+    def chosen(self, which: np.ndarray) -> "Superlattice":
+        """Return some of the NPs, by a mask (N,) or by their numbers, in this order; the cell stays."""
+        return Superlattice(
+            self.positions_nm[which],
+            None if self.radii_nm is None else self.radii_nm[which],
+            self.cell,
+            None if self.orientations is None else self.orientations[which],
+        )
+
     def in_free_space(self) -> "Superlattice":
         """Return the same NPs as a finite crystal: without a cell."""
         return replace(self, cell=None)
@@ -121,9 +130,7 @@ class Superlattice:
         positions = self.cell.wrap(self.positions_nm)
         # Half-open, so that an NP on the surface and its periodic image are not both kept.
         inside = np.linalg.norm(positions - centre, axis=1) < self.cell.perpendicular_widths_nm.min() / 2 - 1e-9
-        radii = None if self.radii_nm is None else self.radii_nm[inside]
-        orientations = None if self.orientations is None else self.orientations[inside]
-        return Superlattice(positions[inside] - centre, radii, orientations=orientations)
+        return replace(self, positions_nm=positions - centre, cell=None).chosen(inside)
 
     @property
     def diameter_nm(self) -> float:

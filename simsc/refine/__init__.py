@@ -1,1 +1,1 @@
-"""Refinement: the unit cell and the nearest-neighbour distance from correlation maps, with uncertainties."""
+"""Refinement: unit cell, nearest-neighbour distance and stacking disorder from scattering, with uncertainties."""

@@ -25,7 +25,7 @@ from simsc.build.supraparticle import ball, decahedral, icosahedral, layers_of_b
 from simsc.core.cell import Cell
 from simsc.core.correlation_map import CorrelationMap
 from simsc.core.errors import InputError
-from simsc.core.intensity import ShellIntensity, shell_grid
+from simsc.core.intensity import IntensityVolume, ShellIntensity, shell_grid
 from simsc.core.superlattice import Superlattice
 from simsc.correlation.engine import correlate
 from simsc.correlation.peaks import layer_momentum_transfer
@@ -135,7 +135,7 @@ def rank_structures(
                 rng = np.random.default_rng([seed, k, number, draw])
                 crystal = candidate.draw(d_nn_nm, diameter_nm, rng)
                 crystal = with_displacements(crystal, displacement * d_nn_nm, rng)
-                crystal = with_normal_radii(_turned(crystal, rng), radius_nm, radius_std_nm, rng)
+                crystal = with_normal_radii(crystal.rotated(Rotation.random(rng=rng)), radius_nm, radius_std_nm, rng)
                 maps.append(data.of_crystal(crystal, mask, threads))
             options.append((_fitted(data, np.array(maps)), d_nn_nm, candidate.name))
         fits.append(max(options, key=lambda option: option[0].log_likelihood))
@@ -212,6 +212,29 @@ def stacked_candidate(name: str, alpha: float) -> Candidate:
         return ball(layers, d, diameter_nm, centre=(float(offset[0]), float(offset[1]), float(offset[2])))
 
     return Candidate(name, draw, (1.0,) if alpha >= 0.5 else (1.0, _HCP_100, _HCP_101))
+
+
+def mask_of_volume(volume: IntensityVolume) -> Mask:
+    """Return which momentum transfers a volume measured: those between voxels that were all measured.
+
+    Args:
+        volume: intensity, with or without a mask of its own.
+    """
+    origin = np.array([axis[0] for axis in volume.q_axes_inv_nm])
+    steps = np.array([axis[1] - axis[0] for axis in volume.q_axes_inv_nm])
+    last = np.array(volume.intensity.shape) - 1
+
+    def measured(q_inv_nm: np.ndarray) -> np.ndarray:
+        places = (q_inv_nm - origin) / steps
+        inside = ((places >= -1e-6) & (places <= last + 1e-6)).all(axis=1)
+        if volume.measured is not None:
+            low = np.clip(np.floor(places).astype(int), 0, np.maximum(last - 1, 0))
+            for corner in np.ndindex(2, 2, 2):
+                at = np.minimum(low + corner, last)
+                inside &= volume.measured[at[:, 0], at[:, 1], at[:, 2]]
+        return inside
+
+    return measured
 
 
 def _icosahedral(d: float, diameter_nm: float, rng: np.random.Generator, core: float) -> Superlattice:
@@ -351,10 +374,6 @@ def _wins(by_block: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     counts = rng.multinomial(n, np.full(n, 1 / n), size=_RESAMPLES)
     best = (by_block @ counts.T).argmax(axis=0)
     return np.bincount(best, minlength=len(by_block)) / _RESAMPLES
-
-
-def _turned(crystal: Superlattice, rng: np.random.Generator) -> Superlattice:
-    return Superlattice(crystal.positions_nm @ Rotation.random(rng=rng).as_matrix(), crystal.radii_nm)
 
 
 def _masked(shell: ShellIntensity, mask: Mask) -> ShellIntensity:

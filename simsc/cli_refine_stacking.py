@@ -1,0 +1,161 @@
+"""The command `simsc refine stacking`: how much of a crystal is fcc, from rods or from a correlation map."""
+
+import json
+from pathlib import Path
+from typing import Any, get_args
+
+import click
+import numpy as np
+
+from simsc.build.finite_crystal import with_normal_radii
+from simsc.classify.stacking import layer_frame, stacking_sequence
+from simsc.cli_options import LENGTH_UNIT, PATH, RADIUS, RADIUS_STD, example
+from simsc.core.errors import InputError
+from simsc.core.files import is_intensity, is_map, read_intensity, read_map, read_superlattice
+from simsc.refine.stacking_disorder import (
+    PairCorrelations,
+    Process,
+    StackingFit,
+    ball_diameter,
+    correlations_of_rod,
+    default_disc,
+    fit_stacking,
+)
+from simsc.refine.stacking_map import correlations_of_map
+from simsc.scattering.rods import layers_of_volume, rod_profile, rod_profile_of_volume, sphere_statistics
+
+_ROD_POINTS = 201
+_LARGEST_L = 3.2
+
+
+@click.command(
+    "stacking",
+    epilog=example(
+        "simsc refine stacking ball.xyz --radius 7.4 --radius-std 0.8",
+        "simsc refine stacking map.h5 --d-nn 15.9 --diameter 260 --radius 7.4 --radius-std 0.8 --json",
+    ),
+)
+@click.argument("file", type=PATH)
+@click.option("--d-nn", "d_nn_nm", type=float, help="Nearest-neighbour distance, nm; needed for an intensity volume.")
+@click.option("--diameter", "diameter_nm", type=float, help="Of the crystal, nm; the default is that of a structure.")
+@RADIUS
+@RADIUS_STD
+@click.option("--process", type=click.Choice(get_args(Process)), default="growth", show_default=True)
+@click.option("--bootstrap", type=click.IntRange(min=0), default=200, show_default=True, help="Refits for errors.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Of random radii and of the bootstrap.")
+@LENGTH_UNIT
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def stacking(
+    file: Path,
+    d_nn_nm: float | None,
+    diameter_nm: float | None,
+    radius_nm: float | None,
+    radius_std_nm: float,
+    process: Process,
+    bootstrap: int,
+    seed: int,
+    length_unit: str | None,
+    as_json: bool,
+) -> None:
+    """Fit the stacking disorder of FILE: a structure or an intensity volume (rods 10l), or a correlation map (arcs)."""
+    if radius_std_nm and radius_nm is None:
+        raise InputError("--radius-std needs --radius")
+    sequence = None
+    if is_map(file):
+        found = _of_map(file, d_nn_nm, diameter_nm, radius_nm, radius_std_nm)
+    elif is_intensity(file):
+        found = _of_volume(file, d_nn_nm, diameter_nm, radius_nm, radius_std_nm)
+    else:
+        found, sequence = _of_structure(file, d_nn_nm, diameter_nm, radius_nm, radius_std_nm, seed, length_unit)
+    fit = fit_stacking(found, process, bootstrap, seed)
+    if as_json:
+        click.echo(json.dumps(_as_dict(fit, sequence)))
+        return
+    click.echo(f"from the {found.source}: d_NN {found.d_nn_nm:.4g} nm, ball of {found.diameter_nm:.4g} nm")
+    click.echo(f"this crystal: fcc fraction {fit.realised_fcc:.3f} ± {fit.realised_fcc_error:.3f}")
+    for name, value in fit.parameters.items():
+        errors = f"± {fit.formal_errors[name]:.3f} (formal)"
+        if fit.bootstrap_errors is not None and fit.bootstrap_bias is not None:
+            errors += f", ± {fit.bootstrap_errors[name]:.3f} among crystals, bias {fit.bootstrap_bias[name]:+.3f}"
+        click.echo(f"process ({process}): {name} {value:.3f} {errors}")
+    click.echo(f"process ({process}): fcc fraction {fit.model.fcc_fraction:.3f}, χ² {fit.chi_squared:.2f}")
+    if sequence is not None:
+        click.echo(f"sequence, read from the positions: {sequence}")
+
+
+def _of_map(
+    file: Path, d_nn_nm: float | None, diameter_nm: float | None, radius_nm: float | None, radius_std_nm: float
+) -> PairCorrelations:
+    if diameter_nm is None:
+        raise InputError(f"{file}: is a map; give the --diameter of the crystal (nm)")
+    correlation = read_map(file)
+    form = None if radius_nm is None else sphere_statistics(correlation.q2_inv_nm, radius_nm, radius_std_nm)[0]
+    return correlations_of_map(correlation, diameter_nm, d_nn_nm, form)
+
+
+def _of_volume(
+    file: Path, d_nn_nm: float | None, diameter_nm: float | None, radius_nm: float | None, radius_std_nm: float
+) -> PairCorrelations:
+    volume = read_intensity(file)
+    diameter_nm = diameter_nm if diameter_nm is not None else volume.diameter_nm
+    if d_nn_nm is None or diameter_nm is None or radius_nm is None:
+        raise InputError(f"{file}: is an intensity; give --d-nn, --radius and, if it is measured, --diameter (nm)")
+    layers = layers_of_volume(volume, d_nn_nm)
+    profile = rod_profile_of_volume(volume, layers, _heights(), disc_inv_nm=default_disc(diameter_nm))
+    return correlations_of_rod(profile.with_spheres(radius_nm, radius_std_nm), diameter_nm)
+
+
+def _of_structure(
+    file: Path,
+    d_nn_nm: float | None,
+    diameter_nm: float | None,
+    radius_nm: float | None,
+    radius_std_nm: float,
+    seed: int,
+    length_unit: str | None,
+) -> tuple[PairCorrelations, str]:
+    superlattice = read_superlattice(file, length_unit)
+    if superlattice.cell is not None and superlattice.cell.periodic.any():
+        raise InputError(f"{file}: is periodic; rods are those of a finite crystal; simsc classify reads its sequence")
+    superlattice = superlattice.in_free_space()
+    if radius_nm is not None:
+        superlattice = with_normal_radii(superlattice, radius_nm, radius_std_nm, np.random.default_rng(seed))
+    elif superlattice.radii_nm is None:
+        raise InputError(f"{file}: has no core radii; give --radius (nm)")
+    layers, read = layer_frame(superlattice, d_nn_nm), stacking_sequence(superlattice, d_nn_nm)
+    if layers is None or read is None:
+        raise InputError(f"{file}: no close-packed layers of one axis were found")
+    diameter = diameter_nm if diameter_nm is not None else ball_diameter(superlattice.n, layers.d_nn_nm)
+    profile = rod_profile([superlattice], layers, _heights(), disc_inv_nm=default_disc(diameter))
+    return correlations_of_rod(profile, diameter), read.sequence
+
+
+def _heights() -> np.ndarray:
+    return np.linspace(0, _LARGEST_L, _ROD_POINTS)
+
+
+def _as_dict(fit: StackingFit, sequence: str | None) -> dict[str, Any]:
+    pairs, pairs_error = fit.correlations.fcc_pairs
+    return {
+        "source": fit.correlations.source,
+        "d_nn_nm": fit.correlations.d_nn_nm,
+        "diameter_nm": fit.correlations.diameter_nm,
+        "realised": {
+            "fcc_fraction": fit.realised_fcc,
+            "fcc_fraction_error": fit.realised_fcc_error,
+            "fcc_pairs": pairs,
+            "fcc_pairs_error": pairs_error,
+        },
+        "process": {
+            "name": fit.process,
+            "fcc_fraction": fit.model.fcc_fraction,
+            "parameters": fit.parameters,
+            "formal_errors": fit.formal_errors,
+            "bootstrap_errors": fit.bootstrap_errors,
+            "bootstrap_bias": fit.bootstrap_bias,
+            "chi_squared": fit.chi_squared,
+        },
+        "pair_correlations": fit.correlations.values.tolist(),
+        "residual": fit.correlations.residual,
+        "sequence": sequence,
+    }
