@@ -116,7 +116,7 @@ def cell(
 
 
 @refine.command(
-    epilog=example("simsc refine spacing map.h5 --structure r-hcp --radius 7.4 --radius-std 0.8"),
+    epilog=example("simsc refine spacing map.h5 --structure r-hcp --diameter 280 --radius 7.4 --radius-std 0.8"),
 )
 @_MAPS
 @click.option("--structure", type=click.Choice(STRUCTURES), required=True, help="How layers are stacked.")
@@ -124,6 +124,7 @@ def cell(
 @click.option("--start", "start_nm", type=float, help="Distance to start from, nm; the default has 111 at q1.")
 @_RADIUS
 @_RADIUS_STD
+@click.option("--diameter", "diameter_nm", type=float, help="Of a ball of r-hcp, nm: for a better model.")
 @_PARTS
 @_JSON
 def spacing(
@@ -133,12 +134,13 @@ def spacing(
     start_nm: float | None,
     radius_nm: float | None,
     radius_std_nm: float,
+    diameter_nm: float | None,
     parts: bool,
     as_json: bool,
 ) -> None:
     """Refine the nearest-neighbour distance of a close-packed crystal from one MAP or several."""
     read = [read_map(path) for path in maps]
-    fit = refine_spacing(read, structure, method, start_nm, radius_nm, radius_std_nm)
+    fit = refine_spacing(read, structure, method, start_nm, radius_nm, radius_std_nm, diameter_nm)
     result: dict[str, Any] = {
         "method": method,
         "score": fit.score,
@@ -152,7 +154,7 @@ def spacing(
     if parts:
         spread = split(
             [[one] for one in read],
-            lambda part: refine_spacing(part, structure, method, fit.d_nn_nm, radius_nm, radius_std_nm),
+            lambda part: refine_spacing(part, structure, method, fit.d_nn_nm, radius_nm, radius_std_nm, diameter_nm),
         )
         result["standard_error_of_parts_nm"] = float(spread.standard_errors[0])
     if as_json:

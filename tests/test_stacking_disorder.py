@@ -8,9 +8,9 @@ from conftest import simsc
 from scipy.spatial.transform import Rotation
 from test_scattering import direct_intensity
 
-from simsc.build.close_packed import close_packed
+from simsc.build.close_packed import close_packed, random_stacking
 from simsc.build.finite_crystal import with_normal_radii
-from simsc.build.supraparticle import ball, icosahedral
+from simsc.build.supraparticle import ball, icosahedral, layers_of_ball
 from simsc.classify.sequence import layer_kinds, lettered
 from simsc.classify.stacking import layer_frame
 from simsc.cli import cli
@@ -22,6 +22,7 @@ from simsc.core.superlattice import Superlattice
 from simsc.correlation.engine import correlate
 from simsc.correlation.peaks import layer_momentum_transfer
 from simsc.correlation.shells import shells_of_crystal
+from simsc.refine.spacing import refine_spacing
 from simsc.refine.stacking_disorder import (
     PairCorrelations,
     ball_diameter,
@@ -31,6 +32,7 @@ from simsc.refine.stacking_disorder import (
 )
 from simsc.refine.stacking_map import _Patterns, correlations_of_map
 from simsc.scattering.amplitude import intensity_on_grid
+from simsc.scattering.counting import counted_shell
 from simsc.scattering.layer_disorder import (
     StackingModel,
     ball_weights,
@@ -417,3 +419,21 @@ def test_command(sample, sample_map, tmp_path):
     assert "fcc fraction" in of_volume.output
     for name, more in (("map", []), ("volume", []), ("ball", ["--radius-std", "0.8"]), ("none", [])):
         assert isinstance(run(cli, ["refine", "stacking", str(tmp_path / f"{name}.h5"), *more]).exception, InputError)
+
+
+@pytest.mark.parametrize(("alpha", "size"), [(0.5, 1.0), (0.75, 0.95)])
+def test_layers_tell_their_distance(alpha, size):
+    """Within 0.02 nm, as Table 2 of the paper asks for, also if the diameter is not well known."""
+    rng = np.random.default_rng(round(100 * alpha))
+    crystal = ball(random_stacking(layers_of_ball(16.06, 200.0), alpha, rng), 16.06, 200.0)
+    crystal = with_normal_radii(crystal, 7.4, 0.8, rng)
+    first, second = shells_of_crystal([crystal], layer_momentum_transfer(16.0), np.arange(0.42, 0.9, 0.01), 1e-5)
+    noisy = [counted_shell(shell, 2e5, rng, 8) for shell in (first, *second)]
+    seen = correlate(noisy[0], noisy[1:], np.linspace(0, 90, 181))
+    diameter = size * ball_diameter(crystal.n, 16.06)
+    fit = refine_spacing(seen, "r-hcp", radius_nm=7.4, radius_std_nm=0.8, diameter_nm=diameter)
+    assert abs(fit.d_nn_nm - 16.06) < 0.02
+    assert 0.001 < fit.standard_error_nm < 0.02
+    assert fit.score > 0.9
+    with pytest.raises(InputError, match="the map is at q1"):
+        refine_spacing(seen, "r-hcp", start_nm=17.5, radius_nm=7.4, radius_std_nm=0.8, diameter_nm=diameter)

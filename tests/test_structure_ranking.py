@@ -1,18 +1,32 @@
 """Ranking of structures by the map of a crystal that the candidates were not drawn from."""
 
+import json
+
 import numpy as np
 import pytest
+from click.testing import CliRunner
+from scipy.interpolate import RegularGridInterpolator
 
 from simsc.build.defects import with_displacements
 from simsc.build.finite_crystal import with_normal_radii
+from simsc.cli import cli
 from simsc.core.cell import Cell
 from simsc.core.correlation_map import CorrelationMap
 from simsc.core.errors import InputError
+from simsc.core.files import write_intensity, write_map
+from simsc.core.intensity import IntensityVolume
 from simsc.core.superlattice import Superlattice
 from simsc.correlation.engine import correlate
 from simsc.correlation.peaks import layer_momentum_transfer
 from simsc.correlation.shells import shells_of_crystal
-from simsc.refine.structure import CANDIDATES, Candidate, cell_candidate, crystal_candidate, rank_structures
+from simsc.refine.structure import (
+    CANDIDATES,
+    Candidate,
+    cell_candidate,
+    crystal_candidate,
+    mask_of_volume,
+    rank_structures,
+)
 from simsc.scattering.counting import counted_shell
 
 D_NM, DIAMETER_NM = 16.0, 140.0
@@ -102,3 +116,37 @@ def test_bad_input_is_refused():
     with pytest.raises(InputError, match="positive"):
         cell_candidate("x", Cell(np.eye(3)), 0.0)
     assert isinstance(CANDIDATES["fcc"], Candidate)
+
+
+def test_the_command(tmp_path):
+    rng = np.random.default_rng(17)
+    truth = CANDIDATES["hcp"].draw(D_NM, DIAMETER_NM, rng)
+    write_map(tmp_path / "map.h5", measured_map(truth, rng), {})
+    axis = np.linspace(-1.0, 1.0, 16)
+    everywhere = IntensityVolume(np.ones((16, 16, 16)), (axis, axis, axis))
+    write_intensity(tmp_path / "seen.h5", everywhere, {})
+    words = ["refine", "structure", str(tmp_path / "map.h5"), "--diameter", str(DIAMETER_NM), "--radius", "7.4"]
+    few = [*words, "--candidates", "fcc,hcp", "--draws", "2"]
+    done = CliRunner().invoke(cli, [*few, "--intensity", str(tmp_path / "seen.h5"), "--json"])
+    assert [rank["name"] for rank in json.loads(done.stdout)] == ["hcp", "fcc"]
+    cell = ["--cell", "mine", "16", "16", "16", "60", "60", "60"]
+    text = CliRunner().invoke(cli, [*words, "--candidates", "hcp", *cell, "--draws", "2"]).stdout
+    assert [line.split()[0] for line in text.splitlines()[1:]] == ["hcp", "mine"]
+    for arguments, says in (
+        ([*words, "--candidates", "fcc,diamond"], "'diamond' is not known; available: fcc"),
+        ([*words, "--candidates", "", "--draws", "2"], "no candidate"),
+        ([*words, "--cell", "mine", "16", "16", "16", "20", "20", "60"], "angles"),
+    ):
+        error = CliRunner().invoke(cli, arguments).exception
+        assert isinstance(error, InputError)
+        assert says in str(error)
+
+
+def test_a_volume_tells_what_was_measured(rng):
+    axis = np.linspace(-1.0, 1.0, 21)
+    measured = rng.random((21, 21, 21)) < 0.9
+    volume = IntensityVolume(np.where(measured, 1.0, np.nan), (axis, axis, axis), measured)
+    points = rng.uniform(-1.1, 1.1, (2000, 3))
+    # A trilinear mean is NaN where one of the eight voxels around is.
+    interpolated = RegularGridInterpolator((axis,) * 3, volume.intensity, bounds_error=False)(points)
+    assert (mask_of_volume(volume)(points) == np.isfinite(interpolated)).all()

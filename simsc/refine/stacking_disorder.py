@@ -39,8 +39,9 @@ class PairCorrelations:
         covariance: (n, n) of their errors of measurement; those of the first two are zero.
         diameter_nm: of the ball of NPs, nm.
         d_nn_nm: nearest-neighbour distance, nm.
-        residual: root mean square of data minus fit, relative to that of the data.
+        residual: root mean square of data minus fit, relative to that of the data, both without noise that is known.
         source: "rod" or "map".
+        noise: root mean square of that noise, relative to the data without it.
     """
 
     values: np.ndarray
@@ -49,6 +50,7 @@ class PairCorrelations:
     d_nn_nm: float
     residual: float
     source: Literal["rod", "map"]
+    noise: float = 0.0
 
     @property
     def fcc_fraction(self) -> tuple[float, float]:

@@ -41,6 +41,9 @@ _PRIOR = 0.5
 _SCALE_PRIOR = 10.0
 _ITERATIONS = 60
 _AXIS_TOLERANCE = 0.03
+_LEAST_SIGNAL = 0.02  # part of a map that is not taken for noise, however noisy it is
+_SHIFTS = (0.01, 0.003, 0.001)  # steps of the search for the distance, relative
+_SPACING_FLOOR = 5e-4  # least relative error of a distance, as measured on simulated balls
 
 
 def correlations_of_map(
@@ -98,6 +101,72 @@ def correlations_of_map(
     ratio = np.ones(len(q2)) if form_factor is None else form_factor / correlation.radial_profile
     data, variance = np.where(usable, data, 0.0), np.where(usable, variance, 0.0)
     return _fit(patterns, data, variance, usable, ratio, correlation.delta_deg[angles], form_factor is None)
+
+
+def spacing_of_map(
+    correlation: CorrelationMap,
+    diameter_nm: float,
+    start_nm: float | None = None,
+    form_factor: np.ndarray | None = None,
+) -> tuple[PairCorrelations, float]:
+    """Fit the nearest-neighbour distance of a ball of layers, however they are stacked, with its pair correlations.
+
+    Broad peaks and rods of a faulted crystal have their centres anywhere, and fits of peaks follow them by up to
+    0.1 nm. The layers know better: what is left of the map has a sharp minimum at their distance.
+
+    Args:
+        correlation: as for `correlations_of_map`.
+        diameter_nm: of the ball of NPs, nm.
+        start_nm: distance to start from, nm, within 3 % of the truth. Default: q1 at 002 of hcp.
+        form_factor: as for `correlations_of_map`.
+
+    Returns:
+        The pair correlations at the best distance, and the standard error of this distance, nm.
+
+    Raises:
+        InputError: as `correlations_of_map`, or if no distance near the start fits.
+    """
+    start = start_nm if start_nm is not None else float(2 * np.pi / (np.sqrt(2 / 3) * correlation.q1_inv_nm))
+    found: dict[float, PairCorrelations] = {}
+    reasons = []
+
+    def squared(shift: float) -> float:
+        """Return the square of the residual for a relative shift of the distance."""
+        shift = round(shift, 6)
+        if shift not in found:
+            try:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore" if found else "default", SimscWarning)
+                    found[shift] = correlations_of_map(correlation, diameter_nm, start * (1 + shift), form_factor)
+            except InputError as error:
+                reasons.append(error)
+                return np.inf
+        return found[shift].residual ** 2
+
+    middle = 0.0
+    for step in _SHIFTS:
+        around = middle + step * np.arange(-2, 3)
+        values = np.array([squared(float(shift)) for shift in around])
+        if not np.isfinite(values).any():
+            raise reasons[-1]
+        middle = float(around[values.argmin()])
+    left, least, right = (squared(middle + step * side) for side in (-1, 0, 1))
+    curvature = (left - 2 * least + right) / step**2
+    if not (np.isfinite(curvature) and curvature > 0) or abs(middle) > 2 * _SHIFTS[0] + 1e-9:
+        raise InputError(f"no distance near {start:.4g} nm fits the map; give a start, or another diameter")
+    best = middle + float(np.clip(0.5 * step * (left - right) / (left - 2 * least + right), -step, step))
+    squared(best)
+    correlations = found[round(best, 6)]
+    angles = np.ptp(np.clip(correlation.delta_deg, _SMALLEST_DELTA_DEG, 90))
+    independent = _resolved(correlation.q2_inv_nm, angles, diameter_nm)
+    error = np.hypot(np.sqrt(2 * (least + correlations.noise**2) / (curvature * independent)), _SPACING_FLOOR)
+    return correlations, float(error * correlations.d_nn_nm)
+
+
+def _resolved(q2_inv_nm: np.ndarray, angles_deg: float, diameter_nm: float) -> float:
+    """Return how many values of a map are independent: it varies no faster than the size of the crystal allows."""
+    area = np.ptp(q2_inv_nm) * q2_inv_nm.mean() * np.radians(angles_deg)
+    return float(area * (diameter_nm / np.pi) ** 2)
 
 
 class _Patterns:
@@ -237,9 +306,8 @@ def _fit(
         return value, np.concatenate([value[..., None], derivatives[0][..., 3:], derivatives[1]], axis=-1)
 
     count = int(usable.sum())
-    # The map varies no faster than the size of the crystal allows: so many of its points are independent.
-    area = np.ptp(patterns.q2_inv_nm) * patterns.q2_inv_nm.mean() * np.radians(np.ptp(delta_deg))
-    independent = min(float(count), area * (patterns.diameter_nm / np.pi) ** 2 * count / usable.size)
+    resolved = _resolved(patterns.q2_inv_nm, float(np.ptp(delta_deg)), patterns.diameter_nm)
+    independent = min(float(count), resolved * count / usable.size)
     fits = []
     for sense in (0.9, 0.3):
         unknown = _start(n, sense)
@@ -256,9 +324,12 @@ def _fit(
     covariance = np.zeros((n, n))
     covariance[2:, 2:] = np.linalg.inv(normal)[1 : n - 1, 1 : n - 1] * scatter * count / independent
     values = np.concatenate([[1.0, -0.5], unknown[1 : n - 1]])
-    rms = float(np.sqrt(cost / ((data * weight) ** 2).sum()))
     covariance = with_floor(covariance, _FLOOR)
-    found = PairCorrelations(values, covariance, patterns.diameter_nm, patterns.d_nn_nm, rms, "map")
+    # What noise adds to the map, and to what is left of it, says nothing about the model.
+    total, noise = ((data * weight) ** 2).sum(), (variance * weight**2).sum()
+    signal = max(total - noise, _LEAST_SIGNAL * total)
+    rms, noisy = (float(np.sqrt(max(part, 0.0) / signal)) for part in (cost - noise, noise))
+    found = PairCorrelations(values, covariance, patterns.diameter_nm, patterns.d_nn_nm, rms, "map", noisy)
     missing = "d_nn and the diameter, and give the core radius and its spread"
     return checked(found, missing if cancels else "d_nn, the diameter and the core radius")
 

@@ -56,7 +56,8 @@ def counted_shell(
         noise_samples: samples of the noise that go with the shell. Default 16.
 
     Returns:
-        Counts over solid angle, in photons a sphere, and the samples; variances are estimated as in `counted`.
+        The intensity that the counts tell, in the unit that it had, so that spheres can be compared; and the samples,
+        with variances estimated as in `counted`.
 
     Raises:
         InputError: as in `counted`.
@@ -64,10 +65,12 @@ def counted_shell(
     n_theta, n_phi = shell.intensity.shape
     solid_angle = np.broadcast_to(shell_grid(n_theta, 1)[1][:, None] / n_phi, shell.intensity.shape)
     mask = np.ones(shell.intensity.shape, dtype=bool) if shell.measured is None else shell.measured
-    counts = _poisson(np.where(mask, shell.intensity * solid_angle, 0.0), photons, rng)
-    deviation = np.where(mask, np.sqrt(np.maximum(counts, 1.0)), 0.0) / solid_angle
-    noise = deviation * rng.normal(size=(noise_samples, n_theta, n_phi))
-    return replace(shell, intensity=np.where(mask, counts / solid_angle, np.nan), noise=noise)
+    expected = np.where(mask, shell.intensity * solid_angle, 0.0)
+    counts = _poisson(expected, photons, rng)
+    per_count = expected.sum() / photons / solid_angle
+    noise = np.where(mask, np.sqrt(np.maximum(counts, 1.0)), 0.0) * per_count
+    noise = noise * rng.normal(size=(noise_samples, n_theta, n_phi))
+    return replace(shell, intensity=np.where(mask, counts * per_count, np.nan), noise=noise)
 
 
 def _poisson(expected: np.ndarray, photons: float, rng: np.random.Generator) -> np.ndarray:
