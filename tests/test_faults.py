@@ -578,10 +578,14 @@ def test_later_stages_on_a_full_disk(finished_study, small_disk, monkeypatch):
     for name in ("order", "scattering", "correlation"):
         shutil.rmtree(folder / name)
     (folder / "report.html").unlink()
-    written = {"order": "new_hdf5", "scattering": "write_intensity", "correlation": "write_map"}
+    written = {
+        "order": "classify.order_file.streamed_hdf5",
+        "scattering": "study.stages.write_intensity",
+        "correlation": "study.stages.write_map",
+    }
     for stage, writer in written.items():
         with monkeypatch.context() as patch:
-            full_before_call(f"simsc.study.stages.{writer}", disk, patch)
+            full_before_call(f"simsc.{writer}", disk, patch)
             with pytest.raises(
                 ResourceError, match=rf"/{stage}\.partial/.*: writing failed: .*; free some disk"
             ) as caught:

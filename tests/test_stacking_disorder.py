@@ -421,7 +421,7 @@ def test_command(sample, sample_map, tmp_path):
         assert isinstance(run(cli, ["refine", "stacking", str(tmp_path / f"{name}.h5"), *more]).exception, InputError)
 
 
-@pytest.mark.parametrize(("alpha", "size"), [(0.5, 1.0), (0.75, 0.95)])
+@pytest.mark.parametrize(("alpha", "size"), [pytest.param(0.5, 1.0, marks=pytest.mark.slow), (0.75, 0.95)])
 def test_layers_tell_their_distance(alpha, size):
     """Within 0.02 nm, as Table 2 of the paper asks for, also if the diameter is not well known."""
     rng = np.random.default_rng(round(100 * alpha))
