@@ -10,7 +10,7 @@ import numpy as np
 from simsc.core.cell import Cell
 
 # Rows: a = −p1 + p2 + p3 and so on.
-_FACE_CENTRED = np.array([[-1, 1, 1], [1, -1, 1], [1, 1, -1]])
+FACE_CENTRED = np.array([[-1, 1, 1], [1, -1, 1], [1, 1, -1]])
 
 
 def face_centred_cell(primitive: Cell) -> Cell:
@@ -24,7 +24,7 @@ def face_centred_cell(primitive: Cell) -> Cell:
         >>> print(cell.parameters.round(3))
         [22.627 22.627 22.627 90.    90.    90.   ]
     """
-    return Cell(_FACE_CENTRED @ primitive.vectors_nm, primitive.periodic)
+    return Cell(FACE_CENTRED @ primitive.vectors_nm, primitive.periodic)
 
 
 def primitive_cell(face_centred: Cell) -> Cell:

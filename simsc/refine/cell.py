@@ -8,6 +8,7 @@ import numpy as np
 
 from simsc.build.close_packed import LAYER_SPACING
 from simsc.core.cell import Cell
+from simsc.core.centring import FACE_CENTRED
 from simsc.core.correlation_map import CorrelationMap
 from simsc.core.errors import InputError
 from simsc.correlation.peaks import cell_reflections
@@ -19,7 +20,6 @@ from simsc.refine.model import Reflections, check_reach, one_of_each_pair, prepa
 METHODS = ("forward", "mean")
 _ONE_NP = np.zeros((1, 3))
 _FCC = np.array([[0, 1, 1], [1, 0, 1], [1, 1, 0]]) / np.sqrt(2)
-_PRIMITIVE_TO_FACE_CENTRED = np.array([[-1, 1, 1], [1, -1, 1], [1, 1, -1]])
 _STEP, _BOUND, _MEAN_BOUND = 0.01, 0.3, 0.08  # of the strain
 _SHORTEST = 0.97  # of the mean spacing of pillars, that from the shortest 111
 
@@ -71,7 +71,7 @@ class CellFit:
         """
         if sorted(order) != ["a", "b", "c"]:
             raise InputError(f"the order of face-centred edges is one of a, b and c each, such as cab, got {order!r}")
-        return self.in_basis(_PRIMITIVE_TO_FACE_CENTRED[["abc".index(edge) for edge in order]])
+        return self.in_basis(FACE_CENTRED[["abc".index(edge) for edge in order]])
 
     def in_basis(self, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return parameters (6,) and standard errors (6,) for the cell `matrix @ vectors`."""

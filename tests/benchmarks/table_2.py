@@ -6,6 +6,9 @@ SP 1 (d_NN = 16.0 nm) and SP 3 (15.9 nm) are balls of random layers, three fcc-l
 refined from a map. SP 2 (16.2 nm) is an anti-Mackay cluster of 10⁵ NPs, cut to a sphere: maxima of its correlations
 at (q111, q111) and (q111, q220), how many of them fcc has, and the ranking against fcc. Radii 7.4 ± 0.8 nm, NPs moved
 by 4 % of d_NN, 10⁶ photons a sphere (10⁷ for SP 2).
+
+q1 of SP 2 is fcc's 111 at its d_NN; the strained tetrahedra of the cluster have their own first peak near 0.488 nm⁻¹,
+so the angles of its maxima are not those of a map at that peak.
 """
 
 import argparse
