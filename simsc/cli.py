@@ -352,11 +352,12 @@ def _fail(message: str, status: int, together: bool = False, alone: bool = False
     if "mpi4py.MPI" in sys.modules:
         from mpi4py import MPI
 
+        from simsc.md.parallel import abort
+
         several = MPI.COMM_WORLD.size > 1
         if several and (alone or (not together and status in (StoppedEarly.exit_status, SimscError.exit_status))):
             # The other ranks may be in the middle of a step that this one has left.
-            MPI.COMM_WORLD.Abort(status)
-            os._exit(status)  # MPICH's abort may return before it strikes
+            abort(MPI.COMM_WORLD, status)
         # mpi4py's own runner would take an exit for a reason to abort, and lose the status. And without this every
         # error would leave a segment of shared memory behind.
         MPI.Finalize()

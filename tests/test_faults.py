@@ -8,9 +8,11 @@ import contextlib
 import json
 import os
 import pkgutil
+import select
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -437,6 +439,20 @@ def test_full_disk_under_two_ranks(name, small_disk, tmp_path, undisturbed_by_tw
     done = subprocess.run([*command, "nothing"], **options)
     assert done.returncode == 0, done.stderr
     assert_same_results(folder, undisturbed_by_two)
+
+
+def test_what_is_said_last_is_heard_before_the_launcher_ends_all_ranks():
+    script = (
+        "import os, sys, types; from simsc.md.parallel import abort; "
+        "print('why', file=sys.stderr, flush=True); abort(types.SimpleNamespace(Abort=os._exit), 75)"
+    )
+    with subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE, text=True) as child:
+        assert child.stderr is not None
+        select.select([child.stderr], [], [])  # said, but not yet read
+        with pytest.raises(subprocess.TimeoutExpired):
+            child.wait(timeout=0.5)
+        assert child.stderr.read() == "why\n"
+    assert child.returncode == 75
 
 
 @pytest.fixture(scope="module")

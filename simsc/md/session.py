@@ -19,7 +19,7 @@ from simsc.core.errors import ResourceError, SimscError, SimulationError
 from simsc.core.files import write_error
 from simsc.core.units import FS_PER_NS
 from simsc.md.hardware import PACKAGES, Hardware
-from simsc.md.parallel import on_first
+from simsc.md.parallel import abort, on_first
 
 _DCD_HEADER, _DCD_FRAME = 276, 80  # bytes, the second beside 12 an atom
 _DCD_INTERVAL, _DCD_STEP = 16, 44  # offsets of steps between frames, after the first step, and of the time step
@@ -339,6 +339,5 @@ class LammpsSession:
         if self.comm.size > 1 and type(error).__name__ == "MPIAbortException":
             # LAMMPS met it on this rank alone; the others may be waiting inside LAMMPS and would do so for ever.
             print(f"simsc: error: {failure}", file=sys.stderr, flush=True)
-            self.comm.Abort(failure.exit_status)
-            os._exit(failure.exit_status)  # MPICH's abort may return before it strikes
+            abort(self.comm, failure.exit_status)
         raise failure from None
