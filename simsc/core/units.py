@@ -33,3 +33,8 @@ def steps_from_ns(duration_ns: float, timestep_fs: float) -> int:
 def ns_from_steps(steps: Number, timestep_fs: float) -> Number:
     """Convert a number of time steps to ns."""
     return steps * timestep_fs / FS_PER_NS
+
+
+def wavelength_nm(energy_kev: float) -> float:
+    """Return the wavelength, nm, of photons of some energy, keV: h c / E (CODATA 2018, exact)."""
+    return 1.2398419843320026 / energy_kev

@@ -1,0 +1,1 @@
+"""Measured intensity: detector frames and volumes from files, merged into one intensity."""
