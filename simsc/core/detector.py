@@ -54,17 +54,23 @@ class Detector:
     @cached_property
     def directions(self) -> np.ndarray:
         """(rows, columns, 3) unit vectors from the sample to the pixels."""
-        row, column = (np.arange(n) - centre for n, centre in zip(self.shape, self.beam_centre_px, strict=True))
-        vectors = np.empty((*self.shape, 3))
-        vectors[..., 0] = column * self.pixel_m[1]
+        return self._directions(*(np.arange(n, dtype=float) for n in self.shape))
+
+    def _directions(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        vectors = np.empty((len(rows), len(columns), 3))
+        vectors[..., 0] = (columns - self.beam_centre_px[1]) * self.pixel_m[1]
         vectors[..., 1] = self.distance_m
-        vectors[..., 2] = -row[:, None] * self.pixel_m[0]
+        vectors[..., 2] = (self.beam_centre_px[0] - rows[:, None]) * self.pixel_m[0]
         return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
 
-    @property
+    @cached_property
     def q_inv_nm(self) -> np.ndarray:
-        """(rows, columns, 3) momentum transfer in the laboratory, nm⁻¹: k (s − y), on the Ewald sphere."""
-        return self.wavenumber_inv_nm * (self.directions - np.array([0.0, 1.0, 0.0]))
+        """(rows, columns, 3) momentum transfer of the pixels in the laboratory, nm⁻¹."""
+        return self.q_at(*(np.arange(n, dtype=float) for n in self.shape))
+
+    def q_at(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        """Return (m, n, 3) momentum transfers k (s − y), on the Ewald sphere, nm⁻¹, at rows (m,) and columns (n,)."""
+        return self.wavenumber_inv_nm * (self._directions(rows, columns) - np.array([0.0, 1.0, 0.0]))
 
     @property
     def solid_angle(self) -> np.ndarray:

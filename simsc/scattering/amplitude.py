@@ -5,13 +5,14 @@ F_j(q) = Σ_r u_r(q) c_rj (`form_factor`, `oriented`, `atoms`): one transform a 
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import ducc0
 import numpy as np
 from numpy.polynomial import chebyshev
 from scipy.ndimage import correlate1d
+from scipy.spatial.transform import Rotation
 
 from simsc.core.errors import InputError
 from simsc.core.intensity import IntensityVolume, ShellIntensity, band_limit, shell_grid
@@ -160,6 +161,57 @@ def intensity_on_shells(
     harmonics = [shell_harmonics(shell, limit, threads) for shell, limit in zip(sharp, limits, strict=True)]
     for value, grid in zip(q, grids, strict=True):
         yield smeared_shell(resolution_inv_nm, float(value), grid, nodes, harmonics, tolerance, threads)
+
+
+class TurnedIntensity:
+    """Intensity of a crystal at points that stay where they are while the crystal turns, as on a detector.
+
+    Args:
+        frames: NPs with radii, one or several, as for `intensity_on_grid`.
+        q_inv_nm: (P, 3) momentum transfers, nm⁻¹.
+        tolerance: accuracy of the amplitude relative to the forward direction. Default 1e-6.
+        threads: of the transforms; 0 takes all cores.
+        form: what the NPs are. Default spheres.
+        sigma_nm: standard deviation of independent thermal displacements along each axis, nm.
+
+    Raises:
+        InputError: without radii.
+    """
+
+    def __init__(
+        self,
+        frames: Superlattice | Iterable[Superlattice],
+        q_inv_nm: np.ndarray,
+        tolerance: float = 1e-6,
+        threads: int = 0,
+        *,
+        form: Form = SPHERE,
+        sigma_nm: float = 0.0,
+    ) -> None:
+        self._crystals = _crystals(frames, None, form, sigma_nm, 0.0)
+        self._points = np.ascontiguousarray(q_inv_nm, dtype=np.float64)
+        self._length = np.linalg.norm(self._points, axis=-1)
+        self._form, self._sigma_nm = form, sigma_nm
+        self._tolerance, self._threads = tolerance, threads
+        # Of round NPs they are the same at all angles.
+        self._functions: dict[int, np.ndarray] = {}
+
+    def __call__(self, turn: Rotation) -> np.ndarray:
+        """Return the intensity (P,) after the crystal has been turned."""
+        intensity = np.zeros(len(self._points))
+        for k, crystal in enumerate(self._crystals):
+            assert isinstance(crystal.frame, Superlattice)
+            turned = replace(crystal, frame=crystal.frame.rotated(turn))
+            expansion = turned.expansion(self._form, float(self._length.max()) * (1 + 1e-12), self._tolerance)
+            functions = self._functions.get(k)
+            if functions is None:
+                functions = expansion.functions(self._length if expansion.isotropic else self._points)
+                if expansion.isotropic:
+                    self._functions[k] = functions
+            intensity += crystal.weight * _sharp_points(
+                turned, expansion, functions, self._points, self._length, self._sigma_nm, self._tolerance, self._threads
+            )
+        return intensity
 
 
 @dataclass(frozen=True, eq=False)
@@ -359,25 +411,41 @@ def _sharp_shells(
                 ],
                 axis=1,
             )
-            centred = crystal.centred
-            amplitude = np.zeros(len(points), dtype=np.complex128)
-            for coefficients, values in zip(expansion.coefficients, functions, strict=True):
-                used = np.flatnonzero(coefficients) if (coefficients == 0).any() else slice(None)
-                amplitude += values * ducc0.nufft.experimental.nu2nu(
-                    points_in=coefficients[used].astype(np.complex128),
-                    coord_in=centred[used],
-                    coord_out=points,
-                    forward=True,
-                    epsilon=max(tolerance, 1e-12),
-                    nthreads=threads,
-                )
-            one = amplitude.real**2 + amplitude.imag**2
-            if sigma_nm:
-                damping = np.exp(-(np.repeat(q_inv_nm[batch], lengths) ** 2) * sigma_nm**2)
-                one = one * damping + _squares(functions, _moments(expansion)) * (1 - damping)
+            length = np.repeat(q_inv_nm[batch], lengths)
+            one = _sharp_points(crystal, expansion, functions, points, length, sigma_nm, tolerance, threads)
             intensity += crystal.weight * one
         for k, part in zip(batch, np.split(intensity, np.cumsum(lengths)[:-1]), strict=True):
             yield ShellIntensity(float(q_inv_nm[k]), _complete(part.reshape(-1, grids[k][1]), grids[k][0]))
+
+
+def _sharp_points(
+    crystal: _Crystal,
+    expansion: Expansion,
+    functions: np.ndarray,
+    points: np.ndarray,
+    length: np.ndarray,
+    sigma_nm: float,
+    tolerance: float,
+    threads: int,
+) -> np.ndarray:
+    """Return the intensity (P,) at points (P, 3) of these lengths (P,), where the functions are (rank, P)."""
+    centred = crystal.centred
+    amplitude = np.zeros(len(points), dtype=np.complex128)
+    for coefficients, values in zip(expansion.coefficients, functions, strict=True):
+        used = np.flatnonzero(coefficients) if (coefficients == 0).any() else slice(None)
+        amplitude += values * ducc0.nufft.experimental.nu2nu(
+            points_in=coefficients[used].astype(np.complex128),
+            coord_in=centred[used],
+            coord_out=points,
+            forward=True,
+            epsilon=max(tolerance, 1e-12),
+            nthreads=threads,
+        )
+    intensity = amplitude.real**2 + amplitude.imag**2
+    if sigma_nm:
+        damping = np.exp(-(length**2) * sigma_nm**2)
+        intensity = intensity * damping + _squares(functions, _moments(expansion)) * (1 - damping)
+    return intensity
 
 
 def _complete(north: np.ndarray, n_theta: int) -> np.ndarray:
