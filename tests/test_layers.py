@@ -10,13 +10,13 @@ LAYERS = [
     ["forcefield"],
     ["build", "scattering"],
     ["classify", "correlation", "models"],
-    ["md", "refine"],
+    ["experiment", "md", "refine"],
     ["study"],
     ["report", "hpc"],
     ["doctor", "console"],
     ["cli_options"],
     ["cli_refine_stacking"],
-    ["cli_build", "cli_classify", "cli_refine", "cli_scattering"],
+    ["cli_build", "cli_classify", "cli_frames", "cli_refine", "cli_scattering"],
     ["cli"],
 ]
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}

@@ -12,23 +12,25 @@ import json
 import os
 import platform
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import h5py
+import numpy as np
 
 import simsc
 from simsc.core.cell import Cell
 from simsc.core.correlation_map import CorrelationMap
 from simsc.core.errors import InputError, ResourceError
-from simsc.core.intensity import IntensityVolume
+from simsc.core.intensity import IntensityVolume, ShellIntensity, shell_grid
 from simsc.core.structure_files import last_frame
 from simsc.core.superlattice import Superlattice
 
 SUPERLATTICE = "simsc superlattice 1"
 INTENSITY = "simsc intensity 1"
+SHELLS = "simsc shells 1"
 CORRELATION_MAP = "simsc correlation map 1"
 _BROKEN = (errno.EIO, errno.ENODEV, errno.ENXIO, errno.ESTALE)  # what says that a disk or its server is gone
 
@@ -116,6 +118,72 @@ def write_intensity(path: Path, volume: IntensityVolume, origin: dict[str, Any])
         if volume.diameter_nm is not None:
             file.attrs["diameter_nm"] = volume.diameter_nm
         _link_nxdata(file, "intensity", ["qx", "qy", "qz"])
+
+
+def write_shells(
+    path: Path, shells: Iterable[tuple[ShellIntensity, np.ndarray | None]], origin: dict[str, Any]
+) -> None:
+    """Write spheres of intensity, each with its variance or None, one after the other, to HDF5.
+
+    `intensity` and `variance` are (n_q, n_theta, n_phi), NaN where nothing was measured, at the Gauss–Legendre nodes
+    `cos_theta` and at even `phi`.
+
+    Raises:
+        InputError: for no sphere, or for spheres of different grids.
+    """
+    with streamed_hdf5(path, SHELLS, origin) as file:
+        q: list[float] = []
+        for shell, variance in shells:
+            shape = shell.intensity.shape
+            if not q:
+                for name in ("intensity", "variance")[: 1 if variance is None else 2]:
+                    file.create_dataset(
+                        name, (0, *shape), np.float32, maxshape=(None, *shape), chunks=(1, *shape), compression="lzf"
+                    )
+            elif shape != file["intensity"].shape[1:] or (variance is None) == ("variance" in file):
+                raise InputError(f"{path}: spheres of one file need the same grid, and all of them a variance or none")
+            measured = True if shell.measured is None else shell.measured
+            for name, values in (("intensity", shell.intensity), ("variance", variance)):
+                if values is not None:
+                    file[name].resize(len(q) + 1, axis=0)
+                    file[name][len(q)] = np.where(measured, values, np.nan)
+            q.append(shell.q_inv_nm)
+        if not q:
+            raise InputError(f"{path}: there is no sphere to write")
+        n_theta, n_phi = file["intensity"].shape[1:]
+        file["q"], file["phi"] = q, 360 * np.arange(n_phi) / n_phi
+        file["cos_theta"] = shell_grid(n_theta, 2)[0][:, 0, 2]
+        file["q"].attrs["units"], file["phi"].attrs["units"] = "1/nm", "degree"
+        _link_nxdata(file, "intensity", ["q", "cos_theta", "phi"])
+
+
+@contextlib.contextmanager
+def read_shells(path: Path) -> Iterator[tuple[np.ndarray, Callable[[int], tuple[ShellIntensity, np.ndarray | None]]]]:
+    """Give the momentum transfers (n_q,) of a file of spheres, and what reads one of them with its variance.
+
+    Raises:
+        InputError: if the file is not one of spheres.
+    """
+    with open_hdf5(path) as file:
+        if _format(file) != SHELLS:
+            raise InputError(f"{path}: holds no spheres of intensity of simsc")
+
+        def read(k: int) -> tuple[ShellIntensity, np.ndarray | None]:
+            intensity = file["intensity"][k].astype(float)
+            variance = file["variance"][k].astype(float) if "variance" in file else None
+            measured = np.isfinite(intensity)
+            return ShellIntensity(float(file["q"][k]), intensity, None if measured.all() else measured), variance
+
+        yield file["q"][:], read
+
+
+def is_shells(path: Path) -> bool:
+    """Tell whether a file holds spheres of intensity of simsc.
+
+    Raises:
+        InputError: if there is no such file.
+    """
+    return _has_format(path, SHELLS)
 
 
 def write_map(path: Path, correlation: CorrelationMap, origin: dict[str, Any]) -> None:

@@ -1,10 +1,13 @@
 """Shells for a correlation: how finely each has to be sampled, from a finite crystal or from an intensity volume."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
 from simsc.core.errors import InputError, SamplingError
+from simsc.core.files import read_shells
 from simsc.core.intensity import IntensityVolume, ShellIntensity, band_limit, shell_grid
 from simsc.core.superlattice import Superlattice
 from simsc.scattering.amplitude import SPHERE, Form, extent_nm, intensity_on_shells
@@ -137,6 +140,52 @@ def every_shell_of_volume(
     """
     grids = _own_grids(_resolved_diameter_nm(volume), q_inv_nm)
     return _shells_of_volume(volume, np.asarray(q_inv_nm), grids, noise_samples, seed)
+
+
+def shells_of_file(
+    path: Path, q1_inv_nm: float, q2_inv_nm: np.ndarray, noise_samples: int = 16, seed: int = 0
+) -> tuple[ShellIntensity, Iterator[ShellIntensity]]:
+    """Return the first shell and an iterator over the second shells, as they were merged from detector frames.
+
+    Of each momentum transfer the nearest sphere of the file is taken, which lies within half of their distance.
+
+    Args:
+        path: file of spheres.
+        q1_inv_nm: momentum transfer of the first shell, nm⁻¹.
+        q2_inv_nm: (n_q2,) momentum transfers of the second shells, nm⁻¹.
+        noise_samples: samples of the noise on each shell, whose points have independent noise. Default 16.
+        seed: of the samples.
+
+    Raises:
+        InputError: if the file is not one of spheres.
+        SamplingError: if a momentum transfer is not among those of the file.
+    """
+    with read_shells(path) as (q, _):
+        pass
+    step = float(np.diff(q).min()) if len(q) > 1 else 0.0
+    wanted = np.array([q1_inv_nm, *q2_inv_nm])
+    nearest = np.abs(q - wanted[:, None]).argmin(axis=1)
+    far = np.abs(q[nearest] - wanted) > 0.5 * step * (1 + 1e-6) + 1e-9
+    if far.any():
+        raise SamplingError(
+            f"{path}: has spheres from q = {q[0]:g} to {q[-1]:g} nm⁻¹, {step:g} apart; none at {wanted[far][0]:g}"
+        )
+
+    def shells() -> Iterator[ShellIntensity]:
+        with read_shells(path) as (_, read):
+            for k in nearest.tolist():
+                shell, variance = read(k)
+                yield shell if variance is None else _with_noise(shell, variance, noise_samples, seed, k)
+
+    every = shells()
+    return next(every), every
+
+
+def _with_noise(shell: ShellIntensity, variance: np.ndarray, samples: int, seed: int, number: int) -> ShellIntensity:
+    # The same sphere has the same noise, as q1 and as q2.
+    rng = np.random.default_rng([seed, number])
+    deviation = np.sqrt(np.nan_to_num(variance)).astype(np.float32)
+    return replace(shell, noise=deviation * rng.standard_normal((samples, *deviation.shape), dtype=np.float32))
 
 
 def _resolved_diameter_nm(volume: IntensityVolume) -> float:
