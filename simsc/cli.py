@@ -18,6 +18,7 @@ import click
 import simsc
 from simsc.cli_build import build
 from simsc.cli_classify import classify
+from simsc.cli_frames import beamline, import_frames, orient
 from simsc.cli_options import PATH, example
 from simsc.cli_refine import refine
 from simsc.cli_scattering import correlate, scatter
@@ -258,7 +259,7 @@ def doctor(as_json: bool) -> None:
         raise ResourceError(f"not in order: {', '.join(failed)}")
 
 
-for command in (build, classify, scatter, correlate, refine):
+for command in (build, classify, scatter, correlate, refine, beamline, import_frames, orient):
     cli.add_command(command)
 
 

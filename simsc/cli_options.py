@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 
+from simsc.core.errors import InputError
 from simsc.core.files import provenance
 from simsc.core.units import NM_PER_UNIT
 
@@ -31,3 +33,20 @@ def example(*lines: str) -> str:
 def origin(**facts: Any) -> dict[str, Any]:
     """Return the provenance of a file that this command writes."""
     return provenance(command="simsc " + shlex.join(sys.argv[1:]), **facts)
+
+
+def axis_inv_nm(option: str, text: str) -> np.ndarray:
+    """Return the momentum transfers, nm⁻¹, of an option first:last:step.
+
+    Raises:
+        InputError: for anything else.
+    """
+    try:
+        first, last, step = (float(part) for part in text.split(":"))
+    except ValueError:
+        raise InputError(
+            f"{option} {text!r}: needs first:last:step, three numbers in nm⁻¹, such as 0.4:0.9:0.005"
+        ) from None
+    if not (0 < first <= last < np.inf and step > 0 and (last - first) / step < 100_000):
+        raise InputError(f"{option} {text!r}: needs 0 < first ≤ last and a positive step")
+    return np.arange(int((last - first) / step + 1e-6) + 1) * step + first

@@ -7,13 +7,13 @@ import numpy as np
 
 from simsc.build.finite_crystal import with_normal_radii
 from simsc.classify.neighbours import nearest_distance_nm
-from simsc.cli_options import LENGTH_UNIT, OUTPUT, PATH, RADIUS, RADIUS_STD, SEED, example, origin
+from simsc.cli_options import LENGTH_UNIT, OUTPUT, PATH, RADIUS, RADIUS_STD, SEED, axis_inv_nm, example, origin
 from simsc.console import StageProgress
 from simsc.core.errors import InputError
-from simsc.core.files import is_intensity, read_intensity, read_superlattice, write_intensity, write_map
+from simsc.core.files import is_intensity, is_shells, read_intensity, read_superlattice, write_intensity, write_map
 from simsc.core.superlattice import Superlattice
 from simsc.correlation.engine import correlate as correlate_shells
-from simsc.correlation.shells import points_needed, shells_of_crystal, shells_of_volume
+from simsc.correlation.shells import points_needed, shells_of_crystal, shells_of_file, shells_of_volume
 from simsc.doctor import available_cores
 from simsc.scattering.amplitude import SPHERE, Form, intensity_on_grid
 from simsc.scattering.atoms import Atoms
@@ -141,19 +141,23 @@ def correlate(
     length_unit: str | None,
     output: Path,
 ) -> None:
-    """Compute the correlation map C(q1, q2, Δ) of FILE: an intensity volume, or a structure (exact, no grid).
+    """Compute the correlation map C(q1, q2, Δ) of FILE: an intensity, or a structure (exact, no grid).
 
-    Of an intensity with a variance, such as counts, the values of the map have one too.
+    An intensity is a volume, or the spheres that simsc import merged; of these the nearest ones are taken. Of an
+    intensity with a variance, such as counts, the values of the map have one too.
     """
     _check_distinct(file, output)
-    q2_inv_nm, form = _q2_axis(q2), _form(shape, shell)
-    if is_intensity(file):
+    q2_inv_nm, form = axis_inv_nm("--q2", q2), _form(shape, shell)
+    if is_intensity(file) or is_shells(file):
         if radius_nm is not None or radius_std_nm or form != SPHERE or sigma_nm or resolution_inv_nm:
             raise InputError(
                 f"{file}: is an intensity; --radius, --radius-std, --form, --shell, --sigma and --resolution are for "
                 "structures"
             )
-        first, second = shells_of_volume(read_intensity(file), q1_inv_nm, q2_inv_nm)
+        if is_shells(file):
+            first, second = shells_of_file(file, q1_inv_nm, q2_inv_nm)
+        else:
+            first, second = shells_of_volume(read_intensity(file), q1_inv_nm, q2_inv_nm)
     else:
         superlattice = _with_radii(read_superlattice(file, length_unit), radius_nm, radius_std_nm, seed, file)
         first, second = shells_of_crystal(
@@ -222,15 +226,3 @@ def _last_atoms(folder: Path) -> Atoms:
 def _check_distinct(file: Path, output: Path) -> None:
     if output.exists() and file.exists() and output.samefile(file):
         raise InputError(f"{output}: is the input; give another name with -o")
-
-
-def _q2_axis(text: str) -> np.ndarray:
-    try:
-        first, last, step = (float(part) for part in text.split(":"))
-    except ValueError:
-        raise InputError(
-            f"--q2 {text!r}: needs first:last:step, three numbers in nm⁻¹, such as 0.4:0.9:0.005"
-        ) from None
-    if not (0 < first <= last < np.inf and step > 0 and (last - first) / step < 100_000):
-        raise InputError(f"--q2 {text!r}: needs 0 < first ≤ last and a positive step")
-    return np.arange(int((last - first) / step + 1e-6) + 1) * step + first

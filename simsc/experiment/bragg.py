@@ -4,7 +4,7 @@ import itertools
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
+from scipy import ndimage, signal
 from scipy.spatial import KDTree
 from scipy.spatial.transform import Rotation
 
@@ -272,3 +272,46 @@ def _curvature(q_inv_nm: np.ndarray, detector: Detector) -> np.ndarray:
     """Return the sine of the angle (n,) by which the Ewald sphere bends away from the horizontal axis at each q."""
     flat = np.maximum(np.hypot(q_inv_nm[:, 0], q_inv_nm[:, 1]), 1e-12)
     return (q_inv_nm**2).sum(axis=1) / (2 * detector.wavenumber_inv_nm) / flat
+
+
+def first_bright_peak(q_inv_nm: np.ndarray, profile: np.ndarray) -> float | None:
+    """Return where a radial profile has its first bright peak, nm⁻¹; None if it has none.
+
+    A peak is bright if it stands out from its surroundings by a third of what the most prominent one does, and by 20 %
+    at least.
+
+    Args:
+        q_inv_nm: (n,) ascending momentum transfers, evenly spaced, nm⁻¹.
+        profile: (n,) mean intensity; NaN or not positive where unknown.
+    """
+    known = np.isfinite(profile) & (profile > 0)
+    if known.sum() < 5:
+        return None
+    logarithm = np.interp(q_inv_nm, q_inv_nm[known], np.log(profile[known]))
+    # A peak no wider than a fifth of the range: the form factor is wider.
+    tops, facts = signal.find_peaks(logarithm, prominence=np.log(1.2), wlen=max(5, len(q_inv_nm) // 5 | 1))
+    if len(tops) == 0:
+        return None
+    top = int(tops[facts["prominences"] >= facts["prominences"].max() / 3][0])
+    left, middle, right = logarithm[top - 1 : top + 2]
+    step = q_inv_nm[1] - q_inv_nm[0]
+    return float(q_inv_nm[top] + step * 0.5 * (left - right) / (left - 2 * middle + right))
+
+
+def radial_profile(volume: IntensityVolume, step_inv_nm: float | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Return momentum transfers (n,), nm⁻¹, and the mean measured intensity (n,) of the voxels about each.
+
+    Args:
+        volume: the intensity.
+        step_inv_nm: of the momentum transfers; by default that of the grid.
+    """
+    step = step_inv_nm or float(max(axis[1] - axis[0] for axis in volume.q_axes_inv_nm))
+    x, y, z = np.meshgrid(*volume.q_axes_inv_nm, indexing="ij", sparse=True)
+    length = np.sqrt(x**2 + y**2 + z**2)
+    measured = np.isfinite(volume.intensity) if volume.measured is None else volume.measured
+    shell = np.rint(length[measured] / step).astype(int)
+    count = np.bincount(shell)
+    with np.errstate(invalid="ignore"):
+        profile = np.bincount(shell, volume.intensity[measured]) / count
+    n = int(volume.q_max_inv_nm / step) + 1
+    return step * np.arange(n), profile[:n]

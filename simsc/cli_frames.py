@@ -1,0 +1,387 @@
+"""The commands `simsc beamline`, `simsc import` and `simsc orient`: detector frames, made and merged."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from simsc.build.finite_crystal import with_normal_radii
+from simsc.cli_options import LENGTH_UNIT, OUTPUT, PATH, RADIUS, RADIUS_STD, SEED, axis_inv_nm, example, origin
+from simsc.console import StageProgress, StopRequest
+from simsc.core.cell import Cell
+from simsc.core.detector import Detector, eiger_x_4m
+from simsc.core.errors import InputError
+from simsc.core.files import read_intensity, read_superlattice, write_intensity, write_map, write_shells
+from simsc.correlation.engine import correlate
+from simsc.correlation.shells import shells_of_file
+from simsc.doctor import available_cores
+from simsc.experiment.angles import read_angles
+from simsc.experiment.bragg import find_peaks, first_bright_peak, orientation, radial_profile
+from simsc.experiment.geometry import Told, angles_of, bad_pixels, detector_of, refined_centre
+from simsc.experiment.merge import Corrections, Merged, Scan, merge
+from simsc.experiment.series import ORIENTATIONS, read_series
+from simsc.experiment.targets import ShellTarget, Target, VoxelTarget
+from simsc.scattering.beamline import Background, Beamline
+from simsc.scattering.eiger_scan import write_scan
+
+_CENTRED_PX, _ROUNDS = 0.1, 4
+_POOR_COVERAGE = 0.5
+
+
+@click.command(
+    "beamline",
+    epilog=example(
+        "simsc beamline pillar.h5 --photons 1e6 --blur 0.002 -o scan",
+        "simsc beamline ball.h5 --photons 3e5 --step 1 --repeats 1 --air 0.1 --diffuse 0.01 -o scan",
+    ),
+)
+@click.argument("file", type=PATH)
+@RADIUS
+@RADIUS_STD
+@click.option("--photons", type=float, default=1e6, show_default=True, help="Of the NPs, a frame.")
+@click.option("--energy", "energy_kev", type=float, default=10.0, show_default=True, help="Photon energy, keV.")
+@click.option("--distance", "distance_m", type=float, default=5.0, show_default=True, help="To the detector, m.")
+@click.option("--beam-centre", type=float, nargs=2, metavar="ROW COLUMN", help="Default: the middle of the detector.")
+@click.option("--range", "range_deg", type=float, default=180.0, show_default=True, help="Of the rotation, degrees.")
+@click.option("--step", "step_deg", type=float, default=1 / 3, show_default="1/3", help="Between angles, degrees.")
+@click.option("--repeats", type=click.IntRange(min=1), default=5, show_default=True, help="Frames at each angle.")
+@click.option("--blur", "blur_inv_nm", type=float, default=0.0, show_default=True, help="Resolution, nm⁻¹.")
+@click.option("--beamstop", type=float, default=0.04, show_default=True, help="Radius of its shadow, nm⁻¹.")
+@click.option("--dead", type=click.FloatRange(0, 0.5), default=2e-4, show_default=True, help="Part of dead pixels.")
+@click.option("--diffuse", type=float, default=0.0, show_default=True, help="Photons a pixel, everywhere.")
+@click.option("--air", type=float, default=0.0, show_default=True, help="Photons a pixel at q = 0.1 nm⁻¹, ∝ q⁻².")
+@click.option("--flares", type=float, default=0.0, show_default=True, help="The same in streaks of a pillar's walls.")
+@click.option("--bits", type=click.Choice(["16", "32"]), default="32", show_default=True, help="Of a count.")
+@click.option("--name", default="scan", show_default=True, help="What names of files begin with.")
+@click.option("--jobs", type=click.IntRange(min=1), help="Processes; the default is one a core.")
+@SEED
+@LENGTH_UNIT
+@click.option("-o", "--output", type=PATH, required=True, help="Folder for the frames.")
+def beamline(
+    file: Path,
+    radius_nm: float | None,
+    radius_std_nm: float,
+    photons: float,
+    energy_kev: float,
+    distance_m: float,
+    beam_centre: tuple[float, float] | None,
+    range_deg: float,
+    step_deg: float,
+    repeats: int,
+    blur_inv_nm: float,
+    beamstop: float,
+    dead: float,
+    diffuse: float,
+    air: float,
+    flares: float,
+    bits: str,
+    name: str,
+    jobs: int | None,
+    seed: int,
+    length_unit: str | None,
+    output: Path,
+) -> None:
+    """Simulate the frames that an EIGER X 4M takes of the NPs in FILE while they turn about z.
+
+    Written as the detector itself writes them. A scan that was stopped goes on with the same command.
+    """
+    superlattice = read_superlattice(file, length_unit)
+    if radius_nm is not None:
+        superlattice = with_normal_radii(superlattice, radius_nm, radius_std_nm, np.random.default_rng(seed))
+    elif superlattice.radii_nm is None:
+        raise InputError(f"{file}: has no core radii; give --radius (nm)")
+    if not (0 < step_deg <= range_deg <= 360):
+        raise InputError(f"--step {step_deg:g}, --range {range_deg:g}: need 0 < step ≤ range ≤ 360 degrees")
+    if not energy_kev > 0:
+        raise InputError(f"--energy {energy_kev:g}: the photon energy must be positive (keV)")
+    detector = eiger_x_4m(energy_kev, distance_m, beam_centre)
+    settings = Beamline(
+        photons,
+        detector,
+        dead=np.random.default_rng([seed, 2]).random(detector.shape) < dead,
+        beamstop_inv_nm=beamstop,
+        angles_deg=step_deg * np.arange(int(range_deg / step_deg + 1e-6) + 1),
+        repeats=repeats,
+        blur_inv_nm=blur_inv_nm,
+        background=Background(diffuse, air, flares),
+    )
+    with StageProgress() as progress:
+        master = write_scan(
+            superlattice.in_free_space(), settings, output, name, seed, jobs or available_cores(),
+            lambda done, n: progress("frames", done / n, f"angle {done} of {n}" if done < n else ""), bits=int(bits),
+        )  # fmt: skip
+    n = len(settings.angles_deg)
+    click.echo(f"{master}: {n * repeats} frames at {n} angles of {superlattice.n} NPs")
+
+
+@click.command(
+    "import",
+    epilog=example(
+        "simsc import scan/scan_master.h5 -o intensity.h5",
+        "simsc import scan/scan_master.h5 --spheres 0.4:0.9:0.005 --q1 auto --map map.h5 -o spheres.h5",
+        "simsc import 'frames/ball_*.cbf' --angles scan.fio --energy 10 --distance 5 --beam-centre 1083 1034.5 "
+        "-o intensity.h5",
+    ),
+)
+@click.argument("frames", type=PATH)
+@click.option("--q-max", "q_max_inv_nm", type=float, default=0.9, show_default=True, help="Grid from −q to q, nm⁻¹.")
+@click.option("--grid", type=click.IntRange(4, 1024), default=256, show_default=True, help="Voxels an axis.")
+@click.option("--spheres", help="first:last:step of |q|, nm⁻¹: merge into spheres instead of voxels.")
+@click.option("--rings", type=click.IntRange(min=8), default=540, show_default=True, help="Of each sphere.")
+@click.option("--map", "map_file", type=PATH, help="Compute the correlation map of the spheres into this file.")
+@click.option(
+    "--q1", default="auto", show_default=True, help="First sphere of the map, nm⁻¹, or the first bright peak."
+)
+@click.option("--angles", help="File with the angle of each frame (text or .fio), or START:STEP, degrees.")
+@click.option("--column", help="Of that file; the default is its last, or the one with even steps.")
+@click.option("--orientation", "turn", type=click.Choice(ORIENTATIONS), default="right-down", show_default=True,
+              help="Where columns and rows of the files go, seen along the beam.")  # fmt: skip
+@click.option("--distance", "distance_m", type=float, help="From sample to detector, m; default: as the files tell.")
+@click.option("--energy", "energy_kev", type=float, help="Photon energy, keV; likewise.")
+@click.option("--pixel", "pixel_um", type=float, nargs=2, metavar="HEIGHT WIDTH", help="Of a pixel, µm; likewise.")
+@click.option("--beam-centre", type=float, nargs=2, metavar="ROW COLUMN", help="0 0 is the middle of the first pixel.")
+@click.option("--find-centre", is_flag=True, help="Refine the beam centre first, by Friedel pairs of Bragg peaks.")
+@click.option("--mask", type=PATH, help="Image or .npy, not 0 where a pixel is to be left out.")
+@click.option("--beamstop", type=float, default=0.0, show_default=True, help="Leave out |q| below this, nm⁻¹.")
+@click.option("--solid-angle/--no-solid-angle", default=True, show_default=True, help="Correct for it.")
+@click.option("--polarisation", default="1", show_default=True, help="Horizontal part, 0 … 1, or none: no correction.")
+@click.option("--lorentz", is_flag=True, help="Apply the Lorentz factor, which means over samples do without.")
+@click.option("--flux", type=PATH, help="Text file with the flux of each frame, or of each angle.")
+@click.option("--background", type=PATH, help="Frames without the sample, whose mean is subtracted.")
+@click.option("--jobs", type=click.IntRange(min=1), help="Processes; the default is one a core.")
+@OUTPUT
+def import_frames(
+    frames: Path,
+    q_max_inv_nm: float,
+    grid: int,
+    spheres: str | None,
+    rings: int,
+    map_file: Path | None,
+    q1: str,
+    angles: str | None,
+    column: str | None,
+    turn: str,
+    distance_m: float | None,
+    energy_kev: float | None,
+    pixel_um: tuple[float, float] | None,
+    beam_centre: tuple[float, float] | None,
+    find_centre: bool,
+    mask: Path | None,
+    beamstop: float,
+    solid_angle: bool,
+    polarisation: str,
+    lorentz: bool,
+    flux: Path | None,
+    background: Path | None,
+    jobs: int | None,
+    output: Path,
+) -> None:
+    """Merge the detector FRAMES of a rotation scan into an intensity volume, or into spheres and a correlation map.
+
+    FRAMES is an EIGER master file, a NeXus file (NXmx), a folder of images, or a pattern such as 'scan_*.cbf'. What was
+    not measured stays unmeasured. Stopped with Ctrl-C or killed, the same command goes on from its last checkpoint.
+    """
+    if map_file is not None and spheres is None:
+        spheres = "0.4:0.9:0.005"
+    q = None if spheres is None else axis_inv_nm("--spheres", spheres)
+    corrections = Corrections(solid_angle, _polarisation(polarisation), lorentz)
+    series = read_series(frames, turn)
+    pixel_m = None if pixel_um is None else (1e-6 * pixel_um[0], 1e-6 * pixel_um[1])
+    detector = detector_of(series, Told(distance_m, energy_kev, pixel_m, beam_centre))
+    relative = None if flux is None else angles_of(series, read_angles(flux))
+    shade, shade_frames = _background(background, turn, series.shape)
+    stop = StopRequest()
+
+    def scan_with(detector: Detector) -> Scan:
+        bad = bad_pixels(series, detector, mask, beamstop)
+        return Scan(series, detector, sample_deg, bad, relative, shade, shade_frames)
+
+    def merged(scan: Scan, target: Target, stage: str, checkpoint: Path) -> Merged:
+        def tell(done: int, n: int) -> None:
+            progress(stage, done / n, f"angle {done} of {n}" if done < n else "")
+
+        return merge(scan, target, checkpoint, corrections, jobs or available_cores(), tell, lambda: stop(0.0))
+
+    sample_deg = angles_of(series, _told_angles(angles, column, series.n))
+    scan = scan_with(detector)
+    facts: dict[str, Any] = {"frames": series.name}
+    checkpoint = output.with_name(f".{output.name}.merging")
+    with StageProgress() as progress:
+        if find_centre:
+            reach = min(q_max_inv_nm, float(np.linalg.norm(detector.q_inv_nm, axis=-1)[scan.good].max()))
+            for k in range(1, _ROUNDS + 1):
+                own = output.with_name(f".{output.name}.centre{k}")
+                volume = merged(scan, VoxelTarget(reach, 256), f"centre {k}", own)
+                better, shift = refined_centre(volume, scan, (0.35 * reach, reach), reach / 90)
+                scan = scan_with(better)
+                done = float(np.abs(shift.shift_px).max()) < _CENTRED_PX
+                if done or k == _ROUNDS:
+                    break
+            # What it moved by at last is not less than what is still wrong.
+            errors = np.hypot(shift.standard_errors_px, shift.shift_px)
+            facts["centre_errors_px"] = errors.tolist()
+            for k in range(1, _ROUNDS + 1):
+                output.with_name(f".{output.name}.centre{k}").unlink(missing_ok=True)
+            row, column_px = scan.detector.beam_centre_px
+            click.echo(
+                f"beam centre: row {row:.2f} ± {errors[0]:.2f}, column {column_px:.2f} ± {errors[1]:.2f} "
+                f"({shift.n_pairs} Friedel pairs)"
+            )
+            if not done:
+                click.echo(
+                    f"simsc: note: the beam centre still moves by {np.abs(shift.shift_px).max():.2f} px", err=True
+                )
+        target: Target
+        if q is None:
+            target = VoxelTarget(q_max_inv_nm, grid)
+        else:
+            width = float(q[1] - q[0]) if len(q) > 1 else 0.005
+            target = ShellTarget(q, width, rings, 2 * rings)
+        result = merged(scan, target, "merge", checkpoint)
+    facts |= _record(scan, corrections)
+    if isinstance(target, VoxelTarget):
+        volume_ = result.volume()
+        write_intensity(output, volume_, origin(**facts))
+        part = 1.0 if volume_.measured is None else float(volume_.measured.mean())
+        click.echo(f"{output}: {series.n} frames, {grid}³ voxels, of which {100 * part:.1f} % were measured")
+    else:
+        write_shells(output, result.shells(), origin(**facts))
+        click.echo(f"{output}: {series.n} frames, {len(target.q_inv_nm)} spheres")
+    checkpoint.unlink(missing_ok=True)
+    if map_file is not None and isinstance(target, ShellTarget):
+        _write_map(output, map_file, target.q_inv_nm, result, q1, facts)
+
+
+@click.command(epilog=example("simsc orient intensity.h5 --cell 16.8 17.0 17.8 58.7 60.8 68.5 --figure reciprocal.png"))
+@click.argument("file", type=PATH)
+@click.option("--cell", "parameters", type=float, nargs=6, required=True, help="a b c α β γ of the primitive cell.")
+@click.option("--q-min", type=float, default=0.35, show_default=True, help="Smallest |q| of Bragg peaks, nm⁻¹.")
+@click.option("--width", type=float, default=0.01, show_default=True, help="Standard deviation of a peak, nm⁻¹.")
+@click.option("--tolerance", type=float, default=0.02, show_default=True, help="Of a peak from its place, nm⁻¹.")
+@click.option("--figure", type=PATH, help="Draw what is seen along directions of the lattice into this file.")
+def orient(
+    file: Path,
+    parameters: tuple[float, float, float, float, float, float],
+    q_min: float,
+    width: float,
+    tolerance: float,
+    figure: Path | None,
+) -> None:
+    """Find how a lattice of known cell stands in the intensity volume FILE, from its Bragg peaks."""
+    volume = read_intensity(file)
+    peaks = find_peaks(volume, (q_min, volume.q_max_inv_nm), width)
+    found = orientation(peaks, Cell.from_parameters(*parameters), tolerance)
+    q, profile = radial_profile(volume)
+    first = first_bright_peak(q[q > q_min / 2], profile[q > q_min / 2])
+    click.echo(f"{len(peaks.q_inv_nm)} Bragg peaks, {100 * found.indexed:.0f} % of them indexed")
+    click.echo(f"distance from reflections: {found.residual_inv_nm:.4f} nm⁻¹ (root mean square)")
+    if first is not None:
+        click.echo(f"first bright peak of the radial profile: {first:.4f} nm⁻¹")
+    for name, edge in zip("abc", found.cell.vectors_nm / np.linalg.norm(found.cell.vectors_nm, axis=1)[:, None],
+                          strict=True):  # fmt: skip
+        click.echo(f"{name} along {edge[0]:+.4f} {edge[1]:+.4f} {edge[2]:+.4f}")
+    names = ("a", "b", "c", "α", "β", "γ")
+    cell = ", ".join(
+        f"{name} {value:.3f} ± {error:.3f}"
+        for name, value, error in zip(names, found.cell.parameters, found.standard_errors, strict=True)
+    )
+    click.echo(f"cell of the indexed peaks (nm, degrees): {cell}")
+    if figure is not None:
+        from simsc.report.reciprocal_figures import draw_reciprocal_space  # Matplotlib takes a second to load
+
+        draw_reciprocal_space(figure, volume, found, peaks)
+        click.echo(f"{figure}")
+
+
+def _write_map(
+    spheres: Path, map_file: Path, q_inv_nm: np.ndarray, merged: Merged, q1: str, facts: dict[str, Any]
+) -> None:
+    q2 = np.array([shell.q_inv_nm for shell, _ in merged.shells()])
+    if q1 == "auto":
+        profile = np.array([np.nanmean(shell.intensity) for shell, _ in merged.shells()])
+        first = first_bright_peak(q2, profile)
+        if first is None:
+            raise InputError(f"{spheres}: its radial profile has no bright peak; give --q1 (nm⁻¹)")
+        click.echo(f"q1: {first:.4f} nm⁻¹, the first bright peak")
+    else:
+        try:
+            first = float(q1)
+        except ValueError:
+            raise InputError(f"--q1 {q1!r}: needs a number, nm⁻¹, or auto") from None
+    one, two = shells_of_file(spheres, first, q2)
+    with StageProgress() as progress:
+        n_done = 0
+
+        def on_shell() -> None:
+            nonlocal n_done
+            n_done += 1
+            progress("correlate", n_done / len(q2), f"q2 {n_done} of {len(q2)}" if n_done < len(q2) else "")
+
+        result = correlate(one, two, np.linspace(0, 180, 721), available_cores(), on_shell)
+    write_map(map_file, result, origin(**facts))
+    click.echo(f"{map_file}: {len(q2)} × 721 values, smallest coverage {result.coverage.min():.3f}")
+    if result.coverage.min() < _POOR_COVERAGE:
+        poor = q2[result.coverage.min(axis=1) < _POOR_COVERAGE]
+        click.echo(
+            f"simsc: note: from q2 = {poor.min():g} to {poor.max():g} nm⁻¹ less than half of the pairs were measured",
+            err=True,
+        )
+
+
+def _told_angles(text: str | None, column: str | None, n: int) -> np.ndarray | None:
+    if text is None:
+        return None
+    try:
+        start, step = (float(part) for part in text.split(":"))
+    except ValueError:
+        return read_angles(Path(text), column)
+    if not (np.isfinite([start, step]).all() and step != 0):
+        raise InputError(f"--angles {text!r}: needs START:STEP, two numbers in degrees, or a file")
+    return start + step * np.arange(n)
+
+
+def _polarisation(text: str) -> float | None:
+    if text == "none":
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise InputError(f"--polarisation {text!r}: needs the horizontal part, 0 … 1, or none")
+    return value
+
+
+def _background(path: Path | None, turn: str, shape: tuple[int, int]) -> tuple[np.ndarray | None, float]:
+    """Return the mean of frames without the sample, and how many there are; bad pixels are NaN."""
+    if path is None:
+        return None, 1.0
+    series = read_series(path, turn)
+    if series.shape != shape:
+        raise InputError(f"{path}: has {series.shape} pixels, the frames {shape}")
+    total, seen = np.zeros(shape), np.zeros(shape, dtype=int)
+    for frame in series.read(list(range(series.n))):
+        valid = (frame >= 0) & (True if series.invalid is None else frame < series.invalid)
+        total += np.where(valid, frame, 0)
+        seen += valid
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(seen > 0, total / seen, np.nan), float(series.n)
+
+
+def _record(scan: Scan, corrections: Corrections) -> dict[str, Any]:
+    detector = scan.detector
+    return {
+        "n_frames": scan.series.n,
+        "angles_deg": [float(scan.angles_deg.min()), float(scan.angles_deg.max())],
+        "wavelength_nm": detector.wavelength_nm,
+        "distance_m": detector.distance_m,
+        "pixel_m": list(detector.pixel_m),
+        "beam_centre_px": list(detector.beam_centre_px),
+        "bad_pixels": int((~scan.good).sum()),
+        "solid_angle": corrections.solid_angle,
+        "polarisation": corrections.polarisation,
+        "lorentz": corrections.lorentz,
+        "flux": scan.flux is not None,
+        "background": scan.background is not None,
+    }

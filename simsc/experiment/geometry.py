@@ -1,0 +1,108 @@
+"""Where the detector stood and which pixels count: from the files of a scan, and from what the user adds."""
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from simsc.core.detector import Detector
+from simsc.core.errors import InputError, SimscWarning
+from simsc.core.units import wavelength_nm
+from simsc.experiment.angles import angles_of_frames
+from simsc.experiment.bragg import CentreShift, centre_shift, find_peaks
+from simsc.experiment.frames import FrameSeries
+from simsc.experiment.image_frames import read_image
+from simsc.experiment.merge import Merged, Scan
+
+_AGREE = 1e-3  # relative difference between a file and the user that is worth a word
+
+
+@dataclass(frozen=True)
+class Told:
+    """What the user tells of the geometry; None leaves it to the files.
+
+    Args:
+        distance_m: from sample to detector, m.
+        energy_kev: photon energy, keV.
+        pixel_m: height and width of a pixel, m.
+        beam_centre_px: row and column.
+    """
+
+    distance_m: float | None = None
+    energy_kev: float | None = None
+    pixel_m: tuple[float, float] | None = None
+    beam_centre_px: tuple[float, float] | None = None
+
+
+def detector_of(series: FrameSeries, told: Told) -> Detector:
+    """Return the detector; what the user tells goes before what the files tell.
+
+    Raises:
+        InputError: if nobody tells something that is needed.
+
+    Warns:
+        SimscWarning: where both tell something else.
+    """
+    if told.energy_kev is not None and not 0 < told.energy_kev < np.inf:
+        raise InputError(f"--energy {told.energy_kev:g}: the photon energy must be positive (keV)")
+    energy = None if told.energy_kev is None else wavelength_nm(told.energy_kev)
+    values = {}
+    for name, option, own, user in (
+        ("the distance of the detector", "--distance", series.distance_m, told.distance_m),
+        ("the wavelength", "--energy", series.wavelength_nm, energy),
+        ("the size of pixels", "--pixel", series.pixel_m, told.pixel_m),
+        ("the beam centre", "--beam-centre", series.beam_centre_px, told.beam_centre_px),
+    ):
+        if own is None and user is None:
+            raise InputError(f"{series.name}: does not tell {name}; give it with {option}")
+        both = own is not None and user is not None and option != "--beam-centre"  # which is often refined by hand
+        if both and not np.allclose(np.array(own), np.array(user), rtol=_AGREE):
+            warnings.warn(f"{series.name}: has {name} as {own}, {option} says {user}", SimscWarning, stacklevel=2)
+        values[option] = own if user is None else user
+    return Detector(series.shape, values["--pixel"], values["--distance"], values["--energy"], values["--beam-centre"])  # type: ignore[arg-type]
+
+
+def angles_of(series: FrameSeries, told_deg: np.ndarray | None) -> np.ndarray:
+    """Return the angle of each frame (n,), degrees; those that the user tells go before those of the files.
+
+    Raises:
+        InputError: if nobody tells them, or their number does not fit.
+    """
+    if told_deg is not None:
+        return angles_of_frames(told_deg, series.n, series.name)
+    if series.angles_deg is None:
+        raise InputError(
+            f"{series.name}: does not tell the angles of the sample; give --angles FILE, or --angles START:STEP"
+        )
+    return series.angles_deg
+
+
+def bad_pixels(series: FrameSeries, detector: Detector, mask: Path | None, beamstop_inv_nm: float) -> np.ndarray:
+    """Return (rows, columns) bool, what the user excludes: a disc, and what a mask file has other than 0.
+
+    Raises:
+        InputError: for a mask of another shape.
+    """
+    bad = np.linalg.norm(detector.q_inv_nm, axis=-1) < beamstop_inv_nm
+    if mask is not None:
+        pixels = read_image(mask)
+        if pixels.shape != series.shape:
+            raise InputError(f"{mask}: has {pixels.shape} pixels, frames have {series.shape} (rows, columns)")
+        bad |= pixels != 0
+    return bad
+
+
+def refined_centre(
+    merged: Merged, scan: Scan, q_range_inv_nm: tuple[float, float], width_inv_nm: float
+) -> tuple[Detector, CentreShift]:
+    """Return the detector with a better beam centre, from Friedel pairs of Bragg peaks in a merged volume.
+
+    Raises:
+        InputError: if there are too few of them.
+    """
+    peaks = find_peaks(merged.volume(), q_range_inv_nm, width_inv_nm)
+    angles = scan.angles_deg
+    shift = centre_shift(peaks, scan.detector, float(angles.min()), float(angles.max()))
+    row, column = np.array(scan.detector.beam_centre_px) + shift.shift_px
+    return scan.detector.centred_at(float(row), float(column)), shift
