@@ -5,6 +5,7 @@ Both keep frames in `entry/data`, as one dataset or as links `data_000001` … t
 `entry/sample/transformations` (https://manual.nexusformat.org/classes/applications/NXmx.html).
 """
 
+import contextlib
 import re
 import warnings
 from collections.abc import Iterator, Sequence
@@ -30,6 +31,8 @@ _TURNS_DEG = {"deg": 1.0, "degree": 1.0, "degrees": 1.0, "rad": 180 / np.pi, "ra
 _TIMES_S = {"s": 1.0, "second": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 _GONIOMETER = ("omega", "phi", "chi", "kappa")
 _ALONG = 0.996  # cosine of 5°
+# What h5py raises for damaged files, depending on what is damaged.
+_DAMAGED = (OSError, RuntimeError, ValueError, TypeError, KeyError, OverflowError, MemoryError)
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ class _Reader:
         where = [int(np.searchsorted(begins, number, side="right")) - 1 for number in numbers]
         for k, group in groupby(zip(where, numbers, strict=True), key=lambda pair: pair[0]):
             segment = self.segments[k]
-            with open_hdf5(segment.path) as file:
+            with _damage_told(segment.path), open_hdf5(segment.path) as file:
                 data = file[segment.dataset]
                 for _, number in group:
                     own = number - int(begins[k])
@@ -58,7 +61,7 @@ class _Reader:
                         raise InputError(f"{segment.path}: frame {own + 1} of {segment.n} was never written")
                     try:
                         frame = data[own]
-                    except (OSError, ValueError, RuntimeError) as error:
+                    except _DAMAGED as error:
                         reason = " ".join(str(error).split())
                         raise InputError(
                             f"{segment.path}: frame {own + 1} of {segment.n} cannot be read ({reason})"
@@ -76,7 +79,7 @@ def read_hdf5_series(path: Path) -> FrameSeries:
     Warns:
         SimscWarning: if there is no pixel mask, or the rotation axis is not vertical.
     """
-    with open_hdf5(path) as file:
+    with _damage_told(path), open_hdf5(path) as file:
         entry = _child(file, "entry", "NXentry", path)
         data = _child(entry, "data", "NXdata", path)
         instrument = _child(entry, "instrument", "NXinstrument", path)
@@ -128,6 +131,15 @@ def read_hdf5_series(path: Path) -> FrameSeries:
         )
 
 
+@contextlib.contextmanager
+def _damage_told(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except _DAMAGED as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"{path}: is damaged ({reason})") from None
+
+
 def _child(parent: h5py.Group, name: str, kind: str, path: Path) -> h5py.Group:
     """Return a group by its name, or else the first of a NeXus class."""
     if isinstance(parent.get(name, getclass=True, default=None), type) and isinstance(parent.get(name), h5py.Group):
@@ -162,7 +174,7 @@ def _segments(path: Path, data: h5py.Group) -> list[_Segment]:
             segments.append((path, f"{data.name}/{name}"))
     found = []
     for target, dataset in segments:
-        with open_hdf5(target) as file:
+        with _damage_told(target), open_hdf5(target) as file:
             frames = file.get(dataset)
             if not isinstance(frames, h5py.Dataset):
                 raise InputError(f"{target}: has no dataset {dataset}, to which {path.name} links")

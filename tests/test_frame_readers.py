@@ -1,0 +1,370 @@
+"""Readers of frames: what they read equals what h5py and fabio read, and every fault has one clear line."""
+
+import contextlib
+import shutil
+import warnings
+from pathlib import Path
+
+import fabio
+import h5py
+import hdf5plugin
+import numpy as np
+import pytest
+from fabio.cbfimage import CbfImage
+from fabio.tifimage import TifImage
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from simsc.core.errors import InputError, SimscWarning
+from simsc.experiment.angles import angles_of_frames, read_angles
+from simsc.experiment.image_frames import image_files
+from simsc.experiment.series import ORIENTATIONS, read_series
+
+SHAPE = (7, 5)
+SPECIFIC = "entry/instrument/detector/detectorSpecific/"
+FIO = """!
+! Comments
+%c
+scan on m_omega
+%p
+exposure = 1.0
+%d
+ Col 1 omega DOUBLE
+ Col 2 current DOUBLE
+ 0.0 99.1
+ 0.5 99.9
+ 1.0 98.7
+"""
+
+
+def frames(n: int, dtype="u4", seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 100, (n, *SHAPE)).astype(dtype)
+
+
+def write_eiger(folder: Path, dtype: str = "u4", counts: tuple[int, ...] = (4, 2), mask: bool = True) -> Path:
+    """Write a master and data files in the layout of the detector, one fact after the other."""
+    master = folder / "run_master.h5"
+    data = frames(sum(counts), dtype)
+    if np.dtype(dtype).kind == "u":
+        data[:, 2] = np.iinfo(dtype).max
+    with h5py.File(master, "w") as file:
+        begin = 0
+        for k, n in enumerate(counts, 1):
+            name = f"run_data_{k:06d}.h5"
+            with h5py.File(folder / name, "w") as part:
+                part.create_dataset(
+                    "entry/data/data", data=data[begin : begin + n], chunks=(1, *SHAPE),
+                    compression=hdf5plugin.Bitshuffle(cname="lz4"),
+                )  # fmt: skip
+            file[f"entry/data/data_{k:06d}"] = h5py.ExternalLink(name, "entry/data/data")
+            begin += n
+        detector = file.create_group("entry/instrument/detector")
+        for key, value in {
+            "beam_center_x": 2.25, "beam_center_y": 3.5, "detector_distance": 5.0, "x_pixel_size": 75e-6,
+            "y_pixel_size": 80e-6, "count_time": 0.99, "detectorSpecific/nimages": 2,
+            "detectorSpecific/ntrigger": sum(counts) // 2, "detectorSpecific/photon_energy": 10000.0,
+            "detectorSpecific/x_pixels_in_detector": SHAPE[1], "detectorSpecific/y_pixels_in_detector": SHAPE[0],
+        }.items():  # fmt: skip
+            detector[key] = value
+        if mask:
+            pixels = np.zeros(SHAPE, dtype="u4")
+            pixels[2] = 1
+            detector["detectorSpecific/pixel_mask"] = pixels
+        file["entry/instrument/beam/incident_wavelength"] = 1.24
+        file["entry/sample/goniometer/omega"] = np.arange(sum(counts) // 2) * 0.5
+        file["entry/sample/goniometer/omega_end"] = np.arange(sum(counts) // 2) * 0.5 + 0.2
+        file["entry/sample/goniometer/chi"] = np.zeros(sum(counts) // 2)
+    return master
+
+
+def change(master: Path, key: str, value=None, **attributes) -> None:
+    with h5py.File(master, "r+") as file:
+        if value is not None:
+            if key in file:
+                del file[key]
+            file[key] = value
+        file[key].attrs.update(attributes)
+
+
+def every_frame(series) -> np.ndarray:
+    return np.array(list(series.read(list(range(series.n)))))
+
+
+@pytest.mark.parametrize("dtype", ["u1", "u2", "u4", "i4"])
+def test_an_eiger_master(dtype, tmp_path):
+    master = write_eiger(tmp_path, dtype)
+    series = read_series(master)
+    assert (series.n, series.shape, series.dtype) == (6, SHAPE, np.dtype(dtype))
+    assert series.invalid == (None if dtype == "i4" else np.iinfo(dtype).max)
+    assert series.angles_deg == pytest.approx([0.1, 0.1, 0.6, 0.6, 1.1, 1.1])
+    assert series.exposure_s.tolist() == [0.99] * 6
+    assert series.pixel_m == (80e-6, 75e-6)
+    assert series.beam_centre_px == (3.5, 2.25)
+    assert series.distance_m == 5.0
+    assert series.wavelength_nm == pytest.approx(0.124)
+    assert series.bad[2].all()
+    assert series.bad.sum() == SHAPE[1]
+    with fabio.open(str(master)) as image:
+        expected = np.array([image.get_frame(k).data for k in range(6)])
+    assert (every_frame(series) == expected).all()
+    assert [frame[0, 0] for frame in series.read([5, 0, 3, 4])] == expected[[5, 0, 3, 4], 0, 0].tolist()
+
+
+def test_a_nexus_file_with_other_units_and_axes(tmp_path):
+    path = tmp_path / "scan.nxs"
+    data = frames(4)
+    with h5py.File(path, "w") as file:
+        entry = file.create_group("measurement")
+        entry.attrs["NX_class"] = "NXentry"
+        for name, kind in (("instrument", "NXinstrument"), ("data", "NXdata"), ("sample", "NXsample")):
+            entry.create_group(name).attrs["NX_class"] = kind
+        eiger = entry["instrument"].create_group("eiger")
+        eiger.attrs["NX_class"] = "NXdetector"
+        entry["data/data"] = data
+        for group, key, value, unit in (
+            (eiger, "distance", 5000.0, "mm"), (eiger, "x_pixel_size", 75.0, "um"),
+            (eiger, "y_pixel_size", 0.075, "mm"),
+            (eiger, "beam_center_x", 1.0, "pixels"), (eiger, "beam_center_y", 2.0, "pixels"),
+            (eiger, "count_time", 100.0, "ms"), (entry["instrument"], "beam/incident_energy", 10.0, "keV"),
+            (entry["sample"], "transformations/rot", np.radians([0, 1, 2, 3]), "rad"),
+        ):  # fmt: skip
+            group[key] = value
+            group[key].attrs["units"] = unit
+        eiger["saturation_value"] = 90
+        eiger["pixel_mask"] = np.zeros(SHAPE, dtype="u4")
+        entry["sample/transformations/rot"].attrs.update(transformation_type="rotation", vector=[0.0, -1.0, 0.0])
+    series = read_series(path)
+    assert series.distance_m == pytest.approx(5.0)
+    assert series.pixel_m == pytest.approx((75e-6, 75e-6))
+    assert series.wavelength_nm == pytest.approx(0.123984, rel=1e-5)
+    assert series.exposure_s[0] == pytest.approx(0.1)
+    assert series.angles_deg == pytest.approx([0, -1, -2, -3])
+    assert series.invalid == 91
+    assert (every_frame(series) == data).all()
+    change(path, "measurement/sample/transformations/rot", vector=[1.0, 0.0, 0.0])
+    with pytest.warns(SimscWarning, match="not about the vertical"):
+        read_series(path)
+    change(path, "measurement/sample/transformations/rot", vector=[0.0, 1.0, 0.0])
+    change(path, "measurement/instrument/eiger/distance", units="furlong")
+    with pytest.raises(InputError, match="distance has the unit 'furlong'"):
+        read_series(path)
+
+
+@pytest.mark.parametrize(
+    ("fault", "says"),
+    [
+        (lambda f: (f.parent / "run_data_000002.h5").unlink(), "run_data_000002.h5, which is missing"),
+        (lambda f: change(f, SPECIFIC + "ntrigger", 4), "promises 8 frames"),
+        (lambda f: change(f, SPECIFIC + "x_pixels_in_detector", 7), "axes may be swapped"),
+        (lambda f: change(f, "entry/sample/goniometer/omega", np.arange(5.0)), "6 frames and 5 angles"),
+        (lambda f: change(f, "entry/sample/goniometer/chi", np.arange(3.0)), "chi, omega all change"),
+        (lambda f: change(f, SPECIFIC + "pixel_mask", np.ones(SHAPE, "u4")), "every pixel"),
+        (lambda f: change(f, SPECIFIC + "pixel_mask", np.ones((5, 7), "u4")), "pixel_mask"),
+        (lambda f: change(f, "entry/instrument/detector/detector_distance", -5.0), "distance must be positive"),
+        (lambda f: change(f, "entry/instrument/detector/detector_distance", np.nan), "is nan"),
+        (lambda f: change(f, "entry/instrument/detector/beam_center_x", "left"), "must be one number"),
+        (lambda f: change(f, "entry/instrument/detector/x_pixel_size", units="inch"), "unit 'inch'"),
+        (lambda f: change(f, "entry/sample/goniometer/omega", np.array([0, np.nan, 1])), "angles that are no numbers"),
+        (lambda f: f.write_bytes(f.read_bytes()[: f.stat().st_size // 2]), "cannot be read|cut"),
+        (lambda f: cut(f.parent / "run_data_000002.h5"), "run_data_000002.h5"),
+    ],
+)  # fmt: skip
+def test_faults_of_an_eiger_master(fault, says, tmp_path):
+    master = write_eiger(tmp_path)
+    fault(master)
+    with pytest.raises(InputError, match=says) as caught:
+        every_frame(read_series(master))
+    assert "\n" not in str(caught.value)
+    assert str(tmp_path) in str(caught.value)
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-40])
+
+
+def test_a_frame_that_was_never_written(tmp_path):
+    """HDF5 would give zeros for it."""
+    master = write_eiger(tmp_path)
+    with h5py.File(tmp_path / "run_data_000002.h5", "w") as part:
+        data = part.create_dataset("entry/data/data", (2, *SHAPE), "u4", chunks=(1, *SHAPE), compression="gzip")
+        data[0] = 1
+    with pytest.raises(InputError, match="frame 2 of 2 was never written"):
+        every_frame(read_series(master))
+
+
+def test_a_master_does_not_say_what_else_is_read(tmp_path):
+    (tmp_path / "run").mkdir()
+    master = write_eiger(tmp_path / "run")
+    shutil.move(tmp_path / "run" / "run_data_000002.h5", tmp_path / "secret.h5")
+    for name in ("../secret.h5", str(tmp_path / "secret.h5")):
+        with h5py.File(master, "r+") as file:
+            del file["entry/data/data_000002"]
+            file["entry/data/data_000002"] = h5py.ExternalLink(name, "entry/data/data")
+        with pytest.raises(InputError, match="outside of its folder"):
+            read_series(master)
+
+
+def test_other_shapes_of_data(tmp_path):
+    master = write_eiger(tmp_path)
+    for data, says in (
+        (np.zeros(SHAPE, "u4"), "three dimensions"),
+        (np.zeros((2, 4, 4), "u4"), "different shapes"),
+        (np.zeros((2, *SHAPE), "f4"), "whole numbers"),
+    ):
+        with h5py.File(tmp_path / "run_data_000002.h5", "w") as part:
+            part["entry/data/data"] = data
+        with pytest.raises(InputError, match=says):
+            read_series(master)
+
+
+def test_without_a_mask(tmp_path):
+    with pytest.warns(SimscWarning, match="no pixel_mask"):
+        series = read_series(write_eiger(tmp_path, mask=False))
+    assert series.bad is None
+    assert series.invalid == 2**32 - 1
+
+
+HEADER = """# Detector: PILATUS 300K
+# Pixel_size 172e-6 m x 175e-6 m
+# Exposure_time 0.997 s
+# Wavelength 1.24 A
+# Detector_distance 4.987 m
+# Beam_xy (2.40, 3.10) pixels
+# Start_angle {start:.4f} deg.
+# Angle_increment 0.5000 deg."""
+
+
+def write_cbf(folder: Path, n: int = 3) -> np.ndarray:
+    data = frames(n, "i4")
+    data[:, 1, 1] = -1
+    for k, frame in enumerate(data):
+        image = CbfImage(data=frame)
+        image.header["_array_data.header_contents"] = HEADER.format(start=0.5 * k).replace("\n", "\r\n")
+        image.header["_array_data.header_convention"] = "SLS_1.0"
+        image.write(str(folder / f"ball_{k + 8}.cbf"))
+    return data
+
+
+def test_a_folder_of_cbf(tmp_path):
+    data = write_cbf(tmp_path)
+    for path in (tmp_path, tmp_path / "ball_*.cbf"):
+        series = read_series(path)
+        assert (every_frame(series) == data).all()  # ball_8, ball_9, ball_10
+        assert series.angles_deg == pytest.approx([0.25, 0.75, 1.25])
+        assert series.pixel_m == pytest.approx((175e-6, 172e-6))
+        assert series.beam_centre_px == (3.1, 2.4)
+        assert series.distance_m == pytest.approx(4.987)
+        assert series.wavelength_nm == pytest.approx(0.124)
+        assert series.invalid is None
+    CbfImage(data=np.zeros((4, 4), "i4")).write(str(tmp_path / "ball_11.cbf"))
+    with pytest.raises(InputError, match=r"ball_11\.cbf: has \(4, 4\) pixels"):
+        every_frame(read_series(tmp_path))
+    (tmp_path / "ball_11.cbf").write_bytes(b"nonsense")
+    with pytest.raises(InputError, match=r"ball_11\.cbf"):
+        every_frame(read_series(tmp_path))
+
+
+def test_a_folder_of_tiff(tmp_path):
+    data = frames(2, "u2")
+    for k, frame in enumerate(data):
+        TifImage(data=frame).write(str(tmp_path / f"a{k}.tif"))
+    series = read_series(tmp_path)
+    assert (every_frame(series) == data).all()
+    assert (series.angles_deg, series.distance_m, series.invalid) == (None, None, 65535)
+    TifImage(data=data[0].astype("f4") + 0.25).write(str(tmp_path / "a0.tif"))
+    with pytest.raises(InputError, match="no counts"):
+        every_frame(read_series(tmp_path / "a0.tif"))
+    TifImage(data=data[0].astype("f4")).write(str(tmp_path / "a0.tif"))
+    assert (every_frame(read_series(tmp_path / "a0.tif"))[0] == data[0]).all()
+    (tmp_path / "b.cbf").write_bytes(b"")
+    with pytest.raises(InputError, match="several kinds"):
+        read_series(tmp_path)
+    with pytest.raises(InputError, match="no images"):
+        image_files(tmp_path / "nothing_*.tif")
+
+
+def test_angles_from_files(tmp_path):
+    path = tmp_path / "angles.txt"
+    for text, expected in (
+        ("0\n0.5\n1\n", [0, 0.5, 1]),
+        ("# by hand\nframe, omega\n1, 0.5\n2, 1.0 # late\n", [0.5, 1.0]),
+        ("1 0.5 7\n2 1.0 8\n", [7, 8]),
+    ):
+        path.write_text(text)
+        assert read_angles(path).tolist() == expected
+    path.write_text("frame omega\n1 0.5\n")
+    assert read_angles(path, "frame").tolist() == [1]
+    fio = tmp_path / "scan.fio"
+    fio.write_text(FIO)
+    assert read_angles(fio).tolist() == [0, 0.5, 1]
+    assert read_angles(fio, "current").tolist() == [99.1, 99.9, 98.7]
+    for text, says in (
+        ("", "no numbers"), ("1 2\n3\n", "line 2 has 1 columns"), ("1\nx\n", "line 2 holds something"),
+        ("nan\n", "no numbers"), ("1e999\n", "no numbers"),
+    ):  # fmt: skip
+        path.write_text(text)
+        with pytest.raises(InputError, match=says):
+            read_angles(path)
+    with pytest.raises(InputError, match="no column 'phi'; it has omega, current"):
+        read_angles(fio, "phi")
+    fio.write_text(FIO.replace(" 0.5 99.9", " 0.5"))
+    with pytest.raises(InputError, match="does not hold 2 numbers"):
+        read_angles(fio)
+    with pytest.raises(InputError, match="cannot be read"):
+        read_angles(tmp_path / "absent.txt")
+    assert angles_of_frames(np.array([1.0, 2.0]), 6, "x").tolist() == [1, 1, 1, 2, 2, 2]
+    with pytest.raises(InputError, match="7 frames and 2 angles"):
+        angles_of_frames(np.array([1.0, 2.0]), 7, "x")
+
+
+@pytest.mark.parametrize("orientation", ORIENTATIONS)
+def test_orientation_turns_frames_mask_and_centre_alike(orientation, tmp_path):
+    """A pixel keeps its count, its mask and its distance from the beam."""
+    master = write_eiger(tmp_path)
+    plain, turned = read_series(master), read_series(master, orientation)
+    assert sorted(turned.shape) == sorted(plain.shape)
+    frame, other = next(iter(plain.read([1]))), next(iter(turned.read([1])))
+
+    def places(series, picture):
+        rows, columns = np.indices(series.shape)
+        row, column = series.beam_centre_px
+        height, width = series.pixel_m
+        across, down = (columns - column) * width, (rows - row) * height
+        marks = [np.round(x, 9).ravel() for x in (across, down)]
+        return list(zip(*marks, picture.ravel().tolist(), series.bad.ravel().tolist(), strict=True))
+
+    def expected(across, down):
+        if "transposed" in orientation:
+            across, down = down, across
+        return (-across if "left" in orientation else across, -down if "up" in orientation else down)
+
+    by_hand = [(*expected(x, y), count, bad) for x, y, count, bad in places(plain, frame)]
+    assert sorted(by_hand) == sorted(places(turned, other))
+    with pytest.raises(InputError, match="not known"):
+        read_series(master, "upside")
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_damaged_files_are_read_right_or_refused(data, tmp_path_factory):
+    """Bytes flipped or cut anywhere."""
+    folder = tmp_path_factory.mktemp("damaged")
+    write_eiger(folder)
+    write_cbf(folder, 1)
+    (folder / "scan.fio").write_text(FIO)
+    target = data.draw(st.sampled_from(sorted(path for path in folder.iterdir())))
+    content = bytearray(target.read_bytes())
+    for _ in range(data.draw(st.integers(1, 4))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    if data.draw(st.booleans()):
+        del content[data.draw(st.integers(0, len(content))) :]
+    target.write_bytes(bytes(content))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for read in (
+            lambda: every_frame(read_series(folder / "run_master.h5")),
+            lambda: every_frame(read_series(folder / "*.cbf")),
+            lambda: read_angles(folder / "scan.fio"),
+        ):
+            with contextlib.suppress(InputError):
+                read()
