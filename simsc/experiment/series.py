@@ -8,6 +8,7 @@ import h5py
 import numpy as np
 
 from simsc.core.errors import InputError
+from simsc.core.probe import check_readable
 from simsc.experiment.frames import FrameReader, FrameSeries
 from simsc.experiment.hdf5_frames import read_hdf5_series
 from simsc.experiment.image_frames import image_files, read_image_series
@@ -34,6 +35,7 @@ def read_series(path: Path, orientation: str = "right-down") -> FrameSeries:
     if orientation not in ORIENTATIONS:
         raise InputError(f"orientation {orientation!r} is not known; it is one of {', '.join(ORIENTATIONS)}")
     if path.is_file() and h5py.is_hdf5(path):
+        check_readable(path, lambda: list(read_hdf5_series(path).read([0])))
         series = read_hdf5_series(path)
     elif path.is_file() and path.suffix.lower() in (".h5", ".hdf5", ".nxs"):
         raise InputError(f"{path}: is no HDF5 file, or one that is cut")

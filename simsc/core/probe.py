@@ -1,0 +1,53 @@
+"""A look at a foreign file from a process of its own, because a damaged one may crash the library that reads it."""
+
+import contextlib
+import os
+import signal
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+from simsc.core.errors import InputError, SimscError
+
+_PATIENCE_S = 120.0
+
+
+def check_readable(path: Path, read: Callable[[], object]) -> None:
+    """Read a file in a forked process first.
+
+    Whatever exception comes up there will come up again when the file is read here.
+
+    Args:
+        path: the file, for the message.
+        read: reads it.
+
+    Raises:
+        InputError: if that process crashed, or did not come to an end.
+    """
+    with warnings.catch_warnings():
+        # Threads of libraries do not come along; what runs here is reading only.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
+    if child == 0:
+        with contextlib.suppress(BaseException):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            warnings.simplefilter("ignore")
+            with contextlib.suppress(SimscError):
+                read()
+        os._exit(0)
+    end_s, wait_s = time.monotonic() + _PATIENCE_S, 0.001
+    while True:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            break
+        if time.monotonic() > end_s:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            raise InputError(f"{path}: reading it does not come to an end; it is damaged")
+        time.sleep(wait_s)
+        wait_s = min(2 * wait_s, 0.05)
+    if os.WIFSIGNALED(status):
+        name = signal.Signals(os.WTERMSIG(status)).name
+        raise InputError(f"{path}: is damaged, reading it crashes the library that does ({name})")
