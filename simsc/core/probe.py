@@ -10,7 +10,8 @@ from pathlib import Path
 
 from simsc.core.errors import InputError, SimscError
 
-_PATIENCE_S = 120.0
+_PATIENCE_S, _SLOWEST_PER_S = 20.0, 5e6  # and bytes
+_FOLDER = 1e9  # bytes, as a guess
 
 
 def check_readable(path: Path, read: Callable[[], object]) -> None:
@@ -37,7 +38,8 @@ def check_readable(path: Path, read: Callable[[], object]) -> None:
             with contextlib.suppress(SimscError):
                 read()
         os._exit(0)
-    end_s, wait_s = time.monotonic() + _PATIENCE_S, 0.001
+    size = path.stat().st_size if path.is_file() else _FOLDER
+    end_s, wait_s = time.monotonic() + _PATIENCE_S + size / _SLOWEST_PER_S, 0.001
     while True:
         ended, status = os.waitpid(child, os.WNOHANG)
         if ended:

@@ -14,6 +14,7 @@ from simsc.experiment.frames import FrameSeries
 
 _PIECE = re.compile(r"(\d+)")
 _SUFFIXES = (".cbf", ".tif", ".tiff", ".edf", ".img", ".mccd")
+_CBF_SECTION, _CBF_BINARY = b"--CIF-BINARY-FORMAT-SECTION--", b"\x0c\x1a\x04\xd5"
 _VALUE = r"\s*[=:]?\s*([-+\d.eE]+)"
 _MILLIMETRE, _MICRON = 1e-3, 1e-6
 _LENGTH = {"m": 1.0, "mm": _MILLIMETRE, "um": _MICRON, "µm": _MICRON}
@@ -152,6 +153,11 @@ def _opened(path: Path, function: str) -> Any:
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     logging.getLogger("fabio").setLevel(logging.CRITICAL)
+    if path.suffix.lower() == ".cbf":
+        content = path.read_bytes()
+        # fabio would look for ever for a binary section that is not where it belongs.
+        if not 0 <= content.find(_CBF_SECTION) < content.find(_CBF_BINARY):
+            raise InputError(f"{path}: has no binary section; it is cut, or no CBF")
     try:
         return getattr(fabio, function)(str(path))
     except Exception as error:  # fabio raises whatever its many parsers meet

@@ -40,7 +40,9 @@ def read_series(path: Path, orientation: str = "right-down") -> FrameSeries:
     elif path.is_file() and path.suffix.lower() in (".h5", ".hdf5", ".nxs"):
         raise InputError(f"{path}: is no HDF5 file, or one that is cut")
     else:
-        series = read_image_series(image_files(path))
+        files = image_files(path)
+        check_readable(path, lambda: list(read_image_series(files).read([0])))
+        series = read_image_series(files)
     return oriented(series, orientation)
 
 
