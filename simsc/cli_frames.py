@@ -142,6 +142,7 @@ def beamline(
 @click.option("--pixel", "pixel_um", type=float, nargs=2, metavar="HEIGHT WIDTH", help="Of a pixel, µm; likewise.")
 @click.option("--beam-centre", type=float, nargs=2, metavar="ROW COLUMN", help="0 0 is the middle of the first pixel.")
 @click.option("--find-centre", is_flag=True, help="Refine the beam centre first, by Friedel pairs of Bragg peaks.")
+@click.option("--peak-width", type=float, default=0.01, show_default=True, help="Of these peaks (deviation), nm⁻¹.")
 @click.option("--mask", type=PATH, help="Image or .npy, not 0 where a pixel is to be left out.")
 @click.option("--beamstop", type=float, default=0.0, show_default=True, help="Leave out |q| below this, nm⁻¹.")
 @click.option("--solid-angle/--no-solid-angle", default=True, show_default=True, help="Correct for it.")
@@ -167,6 +168,7 @@ def import_frames(
     pixel_um: tuple[float, float] | None,
     beam_centre: tuple[float, float] | None,
     find_centre: bool,
+    peak_width: float,
     mask: Path | None,
     beamstop: float,
     solid_angle: bool,
@@ -185,6 +187,7 @@ def import_frames(
     if map_file is not None and spheres is None:
         spheres = "0.4:0.9:0.005"
     q = None if spheres is None else axis_inv_nm("--spheres", spheres)
+    first = _first(q1)
     corrections = Corrections(solid_angle, _polarisation(polarisation), lorentz)
     series = read_series(frames, turn)
     pixel_m = None if pixel_um is None else (1e-6 * pixel_um[0], 1e-6 * pixel_um[1])
@@ -210,10 +213,13 @@ def import_frames(
     with StageProgress() as progress:
         if find_centre:
             reach = min(q_max_inv_nm, float(np.linalg.norm(detector.q_inv_nm, axis=-1)[scan.good].max()))
+            # Voxels no smaller than pixels, or holes would be left.
+            pixel = detector.wavenumber_inv_nm * max(detector.pixel_m) / detector.distance_m
+            coarse = VoxelTarget(reach, min(256, int(2 * reach / (1.3 * pixel))))
             for k in range(1, _ROUNDS + 1):
                 own = output.with_name(f".{output.name}.centre{k}")
-                volume = merged(scan, VoxelTarget(reach, 256), f"centre {k}", own)
-                better, shift = refined_centre(volume, scan, (0.35 * reach, reach), reach / 90)
+                volume = merged(scan, coarse, f"centre {k}", own)
+                better, shift = refined_centre(volume, scan, (0.35 * reach, reach), peak_width)
                 scan = scan_with(better)
                 done = float(np.abs(shift.shift_px).max()) < _CENTRED_PX
                 if done or k == _ROUNDS:
@@ -250,7 +256,7 @@ def import_frames(
         click.echo(f"{output}: {series.n} frames, {len(target.q_inv_nm)} spheres")
     checkpoint.unlink(missing_ok=True)
     if map_file is not None and isinstance(target, ShellTarget):
-        _write_map(output, map_file, target.q_inv_nm, result, q1, facts)
+        _write_map(output, map_file, result, first, facts)
 
 
 @click.command(epilog=example("simsc orient intensity.h5 --cell 16.8 17.0 17.8 58.7 60.8 68.5 --figure reciprocal.png"))
@@ -294,21 +300,14 @@ def orient(
         click.echo(f"{figure}")
 
 
-def _write_map(
-    spheres: Path, map_file: Path, q_inv_nm: np.ndarray, merged: Merged, q1: str, facts: dict[str, Any]
-) -> None:
+def _write_map(spheres: Path, map_file: Path, merged: Merged, first: float | None, facts: dict[str, Any]) -> None:
     q2 = np.array([shell.q_inv_nm for shell, _ in merged.shells()])
-    if q1 == "auto":
+    if first is None:
         profile = np.array([np.nanmean(shell.intensity) for shell, _ in merged.shells()])
         first = first_bright_peak(q2, profile)
         if first is None:
             raise InputError(f"{spheres}: its radial profile has no bright peak; give --q1 (nm⁻¹)")
         click.echo(f"q1: {first:.4f} nm⁻¹, the first bright peak")
-    else:
-        try:
-            first = float(q1)
-        except ValueError:
-            raise InputError(f"--q1 {q1!r}: needs a number, nm⁻¹, or auto") from None
     one, two = shells_of_file(spheres, first, q2)
     with StageProgress() as progress:
         n_done = 0
@@ -339,6 +338,18 @@ def _told_angles(text: str | None, column: str | None, n: int) -> np.ndarray | N
     if not (np.isfinite([start, step]).all() and step != 0):
         raise InputError(f"--angles {text!r}: needs START:STEP, two numbers in degrees, or a file")
     return start + step * np.arange(n)
+
+
+def _first(text: str) -> float | None:
+    if text == "auto":
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 < value < np.inf:
+        raise InputError(f"--q1 {text!r}: needs a positive number, nm⁻¹, or auto")
+    return value
 
 
 def _polarisation(text: str) -> float | None:

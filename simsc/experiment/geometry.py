@@ -3,6 +3,7 @@
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -47,7 +48,8 @@ def detector_of(series: FrameSeries, told: Told) -> Detector:
     if told.energy_kev is not None and not 0 < told.energy_kev < np.inf:
         raise InputError(f"--energy {told.energy_kev:g}: the photon energy must be positive (keV)")
     energy = None if told.energy_kev is None else wavelength_nm(told.energy_kev)
-    values = {}
+    values: dict[str, Any] = {}
+    differing = []
     for name, option, own, user in (
         ("the distance of the detector", "--distance", series.distance_m, told.distance_m),
         ("the wavelength", "--energy", series.wavelength_nm, energy),
@@ -58,9 +60,14 @@ def detector_of(series: FrameSeries, told: Told) -> Detector:
             raise InputError(f"{series.name}: does not tell {name}; give it with {option}")
         both = own is not None and user is not None and option != "--beam-centre"  # which is often refined by hand
         if both and not np.allclose(np.array(own), np.array(user), rtol=_AGREE):
-            warnings.warn(f"{series.name}: has {name} as {own}, {option} says {user}", SimscWarning, stacklevel=2)
+            differing.append(f"{series.name}: has {name} as {own}, {option} says {user}")
         values[option] = own if user is None else user
-    return Detector(series.shape, values["--pixel"], values["--distance"], values["--energy"], values["--beam-centre"])  # type: ignore[arg-type]
+    detector = Detector(
+        series.shape, values["--pixel"], values["--distance"], values["--energy"], values["--beam-centre"]
+    )
+    for text in differing:
+        warnings.warn(text, SimscWarning, stacklevel=2)
+    return detector
 
 
 def angles_of(series: FrameSeries, told_deg: np.ndarray | None) -> np.ndarray:
