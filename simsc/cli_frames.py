@@ -7,17 +7,28 @@ import click
 import numpy as np
 
 from simsc.build.finite_crystal import with_normal_radii
-from simsc.cli_options import LENGTH_UNIT, OUTPUT, PATH, RADIUS, RADIUS_STD, SEED, axis_inv_nm, example, origin
+from simsc.cli_options import (
+    LENGTH_UNIT,
+    OUTPUT,
+    PATH,
+    RADIUS,
+    RADIUS_STD,
+    SEED,
+    axis_inv_nm,
+    example,
+    origin,
+    save_map,
+)
 from simsc.console import StageProgress, StopRequest
 from simsc.core.cell import Cell
 from simsc.core.detector import Detector, eiger_x_4m
 from simsc.core.errors import InputError
-from simsc.core.files import read_intensity, read_superlattice, write_intensity, write_map, write_shells
+from simsc.core.files import read_intensity, read_superlattice, write_intensity, write_shells
 from simsc.correlation.engine import correlate
 from simsc.correlation.shells import shells_of_file
 from simsc.doctor import available_cores
 from simsc.experiment.angles import read_angles
-from simsc.experiment.bragg import find_peaks, first_bright_peak, orientation, radial_profile
+from simsc.experiment.bragg import find_peaks, orientation, peak_of_profile, radial_profile
 from simsc.experiment.geometry import Told, angles_of, bad_pixels, detector_of, refined_centre
 from simsc.experiment.merge import Corrections, Merged, Scan, merge
 from simsc.experiment.series import ORIENTATIONS, read_series
@@ -26,7 +37,6 @@ from simsc.scattering.beamline import Background, Beamline
 from simsc.scattering.eiger_scan import write_scan
 
 _CENTRED_PX, _ROUNDS = 0.1, 4
-_POOR_COVERAGE = 0.5
 
 
 @click.command(
@@ -279,7 +289,7 @@ def orient(
     peaks = find_peaks(volume, (q_min, volume.q_max_inv_nm), width)
     found = orientation(peaks, Cell.from_parameters(*parameters), tolerance)
     q, profile = radial_profile(volume)
-    first = first_bright_peak(q[q > q_min / 2], profile[q > q_min / 2])
+    first = peak_of_profile(q[q > q_min / 2], profile[q > q_min / 2])
     click.echo(f"{len(peaks.q_inv_nm)} Bragg peaks, {100 * found.indexed:.0f} % of them indexed")
     click.echo(f"distance from reflections: {found.residual_inv_nm:.4f} nm⁻¹ (root mean square)")
     if first is not None:
@@ -304,7 +314,7 @@ def _write_map(spheres: Path, map_file: Path, merged: Merged, first: float | Non
     q2 = np.array([shell.q_inv_nm for shell, _ in merged.shells()])
     if first is None:
         profile = np.array([np.nanmean(shell.intensity) for shell, _ in merged.shells()])
-        first = first_bright_peak(q2, profile)
+        first = peak_of_profile(q2, profile)
         if first is None:
             raise InputError(f"{spheres}: its radial profile has no bright peak; give --q1 (nm⁻¹)")
         click.echo(f"q1: {first:.4f} nm⁻¹, the first bright peak")
@@ -318,14 +328,7 @@ def _write_map(spheres: Path, map_file: Path, merged: Merged, first: float | Non
             progress("correlate", n_done / len(q2), f"q2 {n_done} of {len(q2)}" if n_done < len(q2) else "")
 
         result = correlate(one, two, np.linspace(0, 180, 721), available_cores(), on_shell)
-    write_map(map_file, result, origin(**facts))
-    click.echo(f"{map_file}: {len(q2)} × 721 values, smallest coverage {result.coverage.min():.3f}")
-    if result.coverage.min() < _POOR_COVERAGE:
-        poor = q2[result.coverage.min(axis=1) < _POOR_COVERAGE]
-        click.echo(
-            f"simsc: note: from q2 = {poor.min():g} to {poor.max():g} nm⁻¹ less than half of the pairs were measured",
-            err=True,
-        )
+    save_map(map_file, result, **facts)
 
 
 def _told_angles(text: str | None, column: str | None, n: int) -> np.ndarray | None:

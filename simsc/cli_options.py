@@ -8,10 +8,12 @@ from typing import Any
 import click
 import numpy as np
 
+from simsc.core.correlation_map import CorrelationMap
 from simsc.core.errors import InputError
-from simsc.core.files import provenance
+from simsc.core.files import provenance, write_map
 from simsc.core.units import NM_PER_UNIT
 
+_POOR_COVERAGE = 0.5
 PATH = click.Path(path_type=Path)
 LENGTH_UNIT = click.option(
     "--length-unit", type=click.Choice(list(NM_PER_UNIT)),
@@ -50,3 +52,16 @@ def axis_inv_nm(option: str, text: str) -> np.ndarray:
     if not (0 < first <= last < np.inf and step > 0 and (last - first) / step < 100_000):
         raise InputError(f"{option} {text!r}: needs 0 < first ≤ last and a positive step")
     return np.arange(int((last - first) / step + 1e-6) + 1) * step + first
+
+
+def save_map(path: Path, correlation: CorrelationMap, **facts: Any) -> None:
+    """Write a correlation map, and say how much of it was measured."""
+    write_map(path, correlation, origin(**facts))
+    n_q2, n_delta = correlation.ccf.shape
+    click.echo(f"{path}: {n_q2} × {n_delta} values, smallest coverage {correlation.coverage.min():.3f}")
+    poor = correlation.q2_inv_nm[correlation.coverage.min(axis=1) < _POOR_COVERAGE]
+    if len(poor):
+        click.echo(
+            f"simsc: note: from q2 = {poor.min():g} to {poor.max():g} nm⁻¹ less than half of the pairs were measured",
+            err=True,
+        )

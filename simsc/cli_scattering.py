@@ -7,10 +7,21 @@ import numpy as np
 
 from simsc.build.finite_crystal import with_normal_radii
 from simsc.classify.neighbours import nearest_distance_nm
-from simsc.cli_options import LENGTH_UNIT, OUTPUT, PATH, RADIUS, RADIUS_STD, SEED, axis_inv_nm, example, origin
+from simsc.cli_options import (
+    LENGTH_UNIT,
+    OUTPUT,
+    PATH,
+    RADIUS,
+    RADIUS_STD,
+    SEED,
+    axis_inv_nm,
+    example,
+    origin,
+    save_map,
+)
 from simsc.console import StageProgress
 from simsc.core.errors import InputError
-from simsc.core.files import is_intensity, is_shells, read_intensity, read_superlattice, write_intensity, write_map
+from simsc.core.files import is_intensity, is_shells, read_intensity, read_superlattice, write_intensity
 from simsc.core.superlattice import Superlattice
 from simsc.correlation.engine import correlate as correlate_shells
 from simsc.correlation.shells import points_needed, shells_of_crystal, shells_of_file, shells_of_volume
@@ -21,7 +32,6 @@ from simsc.scattering.counting import counted
 from simsc.scattering.form_factor import CoreShell
 from simsc.scattering.polyhedron import POLYHEDRA
 
-_POOR_COVERAGE = 0.5
 _FORM = click.option(
     "--form", "shape", type=click.Choice(["sphere", *POLYHEDRA]), default="sphere", show_default=True,
     help="Shape of the cores; polyhedra have the volume of the sphere, and the orientations of the file.",
@@ -179,14 +189,7 @@ def correlate(
 
         angles = np.linspace(0, 180, n_delta)
         result = correlate_shells(first, second, angles, available_cores(), on_shell, bin_deg)
-    write_map(output, result, origin())
-    click.echo(f"{output}: {len(q2_inv_nm)} × {n_delta} values, smallest coverage {result.coverage.min():.3f}")
-    if result.coverage.min() < _POOR_COVERAGE:
-        poor = q2_inv_nm[result.coverage.min(axis=1) < _POOR_COVERAGE]
-        click.echo(
-            f"simsc: note: from q2 = {poor.min():g} to {poor.max():g} nm⁻¹ less than half of the pairs were measured",
-            err=True,
-        )
+    save_map(output, result)
 
 
 def _with_radii(

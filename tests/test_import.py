@@ -26,8 +26,8 @@ from simsc.experiment.bragg import (
     BraggPeaks,
     centre_shift,
     find_peaks,
-    first_bright_peak,
     orientation,
+    peak_of_profile,
     radial_profile,
 )
 from simsc.scattering.beamline import Beamline
@@ -95,7 +95,7 @@ def test_from_frames_to_volume_orientation_and_figure(scan, tmp_path):
     assert found.cell.parameters == pytest.approx(FCC.parameters, abs=0.4)  # peaks are 0.03 nm⁻¹ wide
     assert found.residual_inv_nm < 0.01
     q, profile = radial_profile(volume)
-    assert first_bright_peak(q[q > 0.3], profile[q > 0.3]) == pytest.approx(layer_momentum_transfer(D_NM), rel=0.02)
+    assert peak_of_profile(q[q > 0.3], profile[q > 0.3]) == pytest.approx(layer_momentum_transfer(D_NM), rel=0.02)
     command = ("orient", "volume.h5", "--cell", "16", "16", "16", "60", "60", "60", "--width", "0.015")
     done = simsc(*command, "--figure", "figure.png", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -262,10 +262,10 @@ def test_peaks_of_a_made_up_volume():
         assert np.linalg.norm(found.q_inv_nm - place, axis=1).min() < 5e-4
 
 
-def test_the_first_bright_peak_of_a_profile():
+def test_the_peak_of_profile_of_a_profile():
     q = np.arange(0.1, 0.9, 0.005)
     falling = q**-4.0
     peaks = falling + 30 * np.exp(-((q - 0.4817) ** 2) / (2 * 0.008**2)) + 20 * np.exp(-((q - 0.55) ** 2) / 2e-4)
-    assert first_bright_peak(q, peaks) == pytest.approx(0.4817, abs=0.001)
-    assert first_bright_peak(q, falling) is None
-    assert first_bright_peak(q, np.full(len(q), np.nan)) is None
+    assert peak_of_profile(q, peaks) == pytest.approx(0.4817, abs=0.001)
+    assert peak_of_profile(q, falling) is None
+    assert peak_of_profile(q, np.full(len(q), np.nan)) is None

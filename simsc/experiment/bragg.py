@@ -274,7 +274,7 @@ def _curvature(q_inv_nm: np.ndarray, detector: Detector) -> np.ndarray:
     return (q_inv_nm**2).sum(axis=1) / (2 * detector.wavenumber_inv_nm) / flat
 
 
-def first_bright_peak(q_inv_nm: np.ndarray, profile: np.ndarray) -> float | None:
+def peak_of_profile(q_inv_nm: np.ndarray, profile: np.ndarray) -> float | None:
     """Return where a radial profile has its first bright peak, nm⁻¹; None if it has none.
 
     A peak is bright if it stands out from its surroundings by a third of what the most prominent one does, and by 20 %

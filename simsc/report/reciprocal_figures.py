@@ -12,7 +12,7 @@ from simsc.core.centring import face_centred_cell
 from simsc.core.errors import InputError
 from simsc.core.files import whole_file
 from simsc.core.intensity import IntensityVolume
-from simsc.experiment.bragg import BraggPeaks, Orientation, first_bright_peak, radial_profile
+from simsc.experiment.bragg import BraggPeaks, Orientation, peak_of_profile, radial_profile
 
 _VIEWS = ((1, 0, 0), (0, 1, 1), (1, 1, 1))  # of the face-centred cell, in real space
 _POINTS = 220
@@ -53,7 +53,7 @@ def reciprocal_space(volume: IntensityVolume, found: Orientation, peaks: BraggPe
     ax = panels[1, 1]
     shown = (q > 0.05) & np.isfinite(profile) & (profile > 0)
     ax.semilogy(q[shown], profile[shown], color="#1f6fb4")
-    if (first := first_bright_peak(q[q > 0.2], profile[q > 0.2])) is not None:
+    if (first := peak_of_profile(q[q > 0.2], profile[q > 0.2])) is not None:
         ax.axvline(first, color="#d1701c", linewidth=1, linestyle="--", label=f"q₁ = {first:.3f} nm⁻¹")
         ax.legend(frameon=False)
     ax.set(xlabel="q (nm⁻¹)", ylabel="mean intensity (counts of a pixel)", title="radial profile")
