@@ -1,9 +1,10 @@
-"""Fuzzing of every reader of measured data: files damaged at random are read, or refused with an `InputError`.
+"""Fuzzing of the readers of frames and angles: files damaged at random are read, or refused with an `InputError`.
 
     python tests/fuzz_readers.py [--minutes 10] [--seed 1] [--only eiger]
 
 For each reader a small file is made, then bytes of it are changed, cut out or repeated, and it is read. Anything but a
-result or an `InputError` of one line is printed with the seed of its damage, and the exit status is 1.
+result or an `InputError` of one line is printed with the seed of its damage, and the exit status is 1. Volumes have
+their own, fuzz_volumes.py.
 """
 
 import argparse
@@ -17,16 +18,13 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-import mrcfile
 import numpy as np
 from fabio.tifimage import TifImage
 from test_frame_readers import FIO, every_frame, write_cbf, write_eiger
-from test_volume_files import AXES, INTENSITY, write_nxdata
 
 from simsc.core.errors import InputError
 from simsc.experiment.angles import read_angles
 from simsc.experiment.series import read_series
-from simsc.experiment.volume_files import VolumeOptions, read_volume
 
 LONGEST_S = 130.0
 
@@ -40,25 +38,13 @@ def make(folder: Path) -> dict[str, tuple[list[Path], Callable[[], object]]]:
     TifImage(data=np.arange(35, dtype="u2").reshape(7, 5)).write(str(folder / "tiff" / "a.tif"))
     (folder / "scan.fio").write_text(FIO)
     (folder / "angles.txt").write_text("frame, omega\n1, 0.5\n2, 1.0 # late\n")
-    write_nxdata(folder / "volume.h5")
-    np.save(folder / "volume.npy", INTENSITY)
-    np.savez(folder / "volume.npz", intensity=INTENSITY, qx=AXES[0], qy=AXES[1], qz=AXES[2])
-    with mrcfile.new(folder / "volume.mrc") as file:
-        file.set_data(INTENSITY.astype(np.float32))
-    readers = {
+    return {
         "eiger": (sorted((folder / "eiger").iterdir()), lambda: every_frame(read_series(master))),
         "cbf": (sorted((folder / "cbf").iterdir()), lambda: every_frame(read_series(folder / "cbf"))),
         "tiff": (sorted((folder / "tiff").iterdir()), lambda: every_frame(read_series(folder / "tiff"))),
         "fio": ([folder / "scan.fio"], lambda: read_angles(folder / "scan.fio")),
         "table": ([folder / "angles.txt"], lambda: read_angles(folder / "angles.txt")),
     }
-    for suffix, options in (
-        ("h5", VolumeOptions("1/A")), ("npz", VolumeOptions("1/A")), ("npy", VolumeOptions("1/A", 1.0)),
-        ("mrc", VolumeOptions("1/A", 1.0)),
-    ):  # fmt: skip
-        path = folder / f"volume.{suffix}"
-        readers[suffix] = ([path], lambda path=path, options=options: read_volume(path, options))
-    return readers
 
 
 def damaged(content: bytes, rng: random.Random) -> bytes:

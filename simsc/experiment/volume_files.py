@@ -1,307 +1,274 @@
-"""Ready-made intensity volumes of other programs: HDF5 with NXdata, NumPy arrays, MRC.
+"""Ready-made 3D intensities of other programs as `IntensityVolume`.
 
-What a file does not tell, the user has to: the unit of q and the axes are never guessed, and zeros are intensities
-unless the user says that they are what was not measured.
+What a file does not tell has to be told: the unit of q, where q = 0 lies, whether 0 means "nothing was scattered" or
+"nothing was measured", what a mask marks. Nothing is guessed; where file and user disagree, an error says so. Momentum
+transfers are q = 4π sin θ / λ, with the 2π. NaN means "not measured"; nothing is filled with zeros.
 """
 
-import struct
-import tokenize
 import warnings
-import zipfile
-import zlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import h5py
 import numpy as np
 
 from simsc.core.errors import InputError, SimscWarning
-from simsc.core.files import is_intensity, open_hdf5, read_intensity
+from simsc.core.files import is_intensity, read_intensity
 from simsc.core.intensity import IntensityVolume
 from simsc.core.probe import check_readable
+from simsc.core.units import inv_nm_per
+from simsc.experiment.volume_formats import RawAxis, RawVolume, read_axis, read_raw
 
-# Factors to nm⁻¹ of the units that files and users name, without blanks, carets and braces, in lower case.
-UNITS = {"1/nm": 1.0, "1/A": 10.0, "1/m": 1e-9}
-_ALIASES = {
-    "1/nm": "1/nm", "nm-1": "1/nm", "nm**-1": "1/nm", "1/nanometer": "1/nm", "1/nanometre": "1/nm",
-    "1/a": "1/A", "a-1": "1/A", "1/å": "1/A", "å-1": "1/A", "1/angstrom": "1/A", "angstrom-1": "1/A",
-    "1/ang": "1/A", "1/m": "1/m", "m-1": "1/m",
-}  # fmt: skip
-_MANY_ZEROS = 0.01
-_EVEN = 1e-3  # relative scatter of the steps of an axis that rounding in a file may leave
-_DAMAGED = (
-    OSError, RuntimeError, ValueError, TypeError, LookupError, OverflowError, MemoryError, EOFError, SyntaxError,
-    zipfile.BadZipFile, zlib.error, struct.error, tokenize.TokenError,
-)  # fmt: skip
+Meaning = Literal["measured", "missing"]
+_SUSPICIOUS = 0.01  # part of voxels of one and the same value
+_UNEVEN = 0.01  # steps: rounding of printed axes; a point is off by no more than that
 
 
 @dataclass(frozen=True)
-class VolumeOptions:
-    """What the user tells of a volume; None leaves it to the file.
+class Told:
+    """What the user tells of a file.
 
     Args:
-        unit: of q, one of `UNITS`.
-        q_max: the axes go from −q_max to q_max, in that unit.
-        names: which arrays of a .npz file, or datasets of an HDF5 file, hold what: `intensity`, `qx`, `qy`, `qz`,
-            `variance`, `measured`.
-        order: of the axes of the array in the file, such as "xyz" or "zyx".
-        zeros_missing: whether a zero means that nothing was measured.
+        unit: of momentum transfers, in the file and here: "1/nm", "1/A" …; None: the file tells.
+        q_max: the first point of each axis is at −q_max, the last at q_max.
+        q_step: between points along each axis, instead.
+        centre: of the grid with a q_step: the number, from 0, of the voxel at q = 0 along x, y and z; it may be
+            fractional. None: the middle one, which an even number of points lacks.
+        q_axes: three files of axes, of x, y and z, instead (`read_axis`).
+        order: which of x, y and z the dimensions of the array are; None for what the file tells, else "xyz".
+        names: of arrays in the file by their roles (`simsc.experiment.volume_formats.ROLES`).
+        mask_true: what a 1 in an array called mask means; one called measured tells by its name.
+        zeros: what an intensity of exactly 0 means; None: it is measured, with a warning if there are many.
+        missing: other values that mean "not measured", such as −1.
     """
 
     unit: str | None = None
     q_max: float | None = None
-    names: Mapping[str, str] | None = None
-    order: str = "xyz"
-    zeros_missing: bool = False
+    q_step: float | None = None
+    centre: tuple[float, float, float] | None = None
+    q_axes: tuple[Path, Path, Path] | None = None
+    order: str | None = None
+    names: Mapping[str, str] = field(default_factory=dict)
+    mask_true: Meaning | None = None
+    zeros: Meaning | None = None
+    missing: Sequence[float] = ()
+
+    def __post_init__(self) -> None:
+        if sum(way is not None for way in (self.q_max, self.q_step, self.q_axes)) > 1:
+            raise InputError("the axes are told in more than one way: give q_max, or q_step, or files of axes")
+        for name, value in (("q_max", self.q_max), ("q_step", self.q_step)):
+            if value is not None and not (np.isfinite(value) and value > 0):
+                raise InputError(f"{name} must be a positive number, got {value:g}")
+        if self.centre is not None and (self.q_step is None or not np.isfinite(self.centre).all()):
+            raise InputError("a centre is three numbers of voxels, and goes with a q_step")
+        if self.order is not None and sorted(self.order) != ["x", "y", "z"]:
+            raise InputError(f"order {self.order!r}: is x, y and z in some order, such as zyx")
 
 
-@dataclass(frozen=True, eq=False)
-class _Content:
-    """What a file holds, in its own unit and order."""
+def read_volume(path: Path, told: Told | None = None) -> IntensityVolume:
+    """Read a 3D intensity from HDF5 (of simsc, or with NXdata), .npy, .npz or MRC.
 
-    intensity: np.ndarray
-    axes: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
-    unit: str | None = None
-    variance: np.ndarray | None = None
-    measured: np.ndarray | None = None
-
-
-def read_volume(path: Path, options: VolumeOptions | None = None) -> IntensityVolume:
-    """Read an intensity volume.
+    In .npz, and beside the signal of NXdata, arrays are called `intensity`, `qx`, `qy`, `qz`, `variance`, `errors`
+    (standard deviations), `counts` (how many pixels were averaged in a voxel; 0 is not measured), `measured` and
+    `mask`, unless other names are told.
 
     Args:
-        path: HDF5 (of simsc, or with an NXdata group), .npy, .npz, or MRC (.mrc, .map, .ccp4).
-        options: what the file does not tell.
-
-    Returns:
-        The volume in nm⁻¹; what is NaN, or masked, counts as not measured.
+        path: file.
+        told: what the file does not tell.
 
     Raises:
-        InputError: if the file cannot be read, if it and the user tell different units, if nobody tells unit or axes,
-            or for arrays that are no volume.
+        InputError: if the file is damaged, if something is told neither by file nor user, or differently by both, for
+            axes that are not even, or values that are infinite.
 
     Warns:
-        SimscWarning: if many voxels are exactly 0, and nobody said what that means.
+        SimscWarning: if more than 1 % of the voxels are exactly 0, or of one same negative value, and nobody told
+            what that means.
     """
-    options = options or VolumeOptions()
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
-    if sorted(options.order) != ["x", "y", "z"]:
-        raise InputError(f"--order {options.order!r}: needs x, y and z once each, such as zyx")
+    told = told or Told()
+    if _is_own(path):
+        return _own(path, told)
+    raw = read_raw(path, told.names)
+    intensity = raw.arrays["intensity"]
+    if intensity.ndim != 3:
+        raise InputError(f"{path}: the intensity has shape {intensity.shape}; three dimensions are needed")
+    order = _order(path, raw, told)
+    axes = [_axis(path, raw, told, k, order[k]) for k in range(3)]
+    to_xyz = tuple(order.index(letter) for letter in "xyz")
+    # Descending axes are turned round, with all arrays.
+    turned = tuple(slice(None, None, -1 if axes[k][0] > axes[k][-1] else 1) for k in to_xyz)
+    arrays = {role: array.transpose(to_xyz)[turned] for role, array in raw.arrays.items()}
+    one, two, three = (axes[k][turn] for k, turn in zip(to_xyz, turned, strict=True))
+    values = _floats(arrays["intensity"])
+    measured = _measured(path, arrays, values, told)
+    variance = _variance(path, arrays)
     try:
-        check_readable(path, lambda: is_intensity(path) or _read(path, options.names or {}, options.order))
-        if is_intensity(path):
-            return read_intensity(path)
-        content = _read(path, options.names or {}, options.order)
-    except InputError:
-        raise
-    except _DAMAGED as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"{path}: cannot be read as a volume ({reason})") from None
-    return _volume(path, content, options)
-
-
-def _read(path: Path, names: Mapping[str, str], order: str) -> _Content:
-    if h5py.is_hdf5(path):
-        return _from_hdf5(path, names, order)
-    if path.suffix == ".npy":
-        return _Content(np.load(path, allow_pickle=False))
-    if path.suffix == ".npz" or zipfile.is_zipfile(path):
-        return _from_npz(path, names)
-    if path.suffix.lower() in (".mrc", ".map", ".ccp4"):
-        import mrcfile
-
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", RuntimeWarning)
-            try:
-                with mrcfile.open(path, permissive=False) as file:
-                    # MRC keeps sections, rows, columns, that is z, y, x.
-                    return _Content(np.array(file.data).transpose(2, 1, 0))
-            except RuntimeWarning as warning:
-                raise InputError(f"{path}: is damaged ({' '.join(str(warning).split())})") from None
-    raise InputError(f"{path}: is of no kind that is known; volumes are HDF5, .npy, .npz or .mrc")
-
-
-def _from_npz(path: Path, names: Mapping[str, str]) -> _Content:
-    with np.load(path, allow_pickle=False) as arrays:
-
-        def get(what: str) -> np.ndarray | None:
-            name = names.get(what, what)
-            if name in arrays:
-                return np.asarray(arrays[name])
-            if what in names:
-                raise InputError(f"{path}: has no array {name!r}; it has {', '.join(arrays.files)}")
-            return None
-
-        intensity = get("intensity")
-        if intensity is None:
-            raise InputError(f"{path}: has no array 'intensity', but {', '.join(arrays.files)}; name the one (--name)")
-        axes = [get(f"q{axis}") for axis in "xyz"]
-        unit = get("unit")
-        told = str(unit) if unit is not None and unit.dtype.kind == "U" and unit.ndim == 0 else None
-        return _Content(intensity, _triple(path, axes), told, get("variance"), get("measured"))
-
-
-def _from_hdf5(path: Path, names: Mapping[str, str], order: str) -> _Content:
-    with open_hdf5(path) as file:
-        group = _default_data(file)
-
-        def get(what: str, own: str | None) -> h5py.Dataset | None:
-            name = names.get(what)
-            found = file.get(name) if name else (None if group is None or not own else group.get(own))
-            if name and not isinstance(found, h5py.Dataset):
-                raise InputError(f"{path}: has no dataset {name!r}")
-            return found if isinstance(found, h5py.Dataset) else None
-
-        signal, axes = (None, []) if group is None else (_text(group.attrs.get("signal")), _axis_names(group))
-        data = get("intensity", signal)
-        if data is None:
-            raise InputError(f"{path}: has no NXdata group with a signal; name the dataset (--name intensity=…)")
-        if data.dtype.kind not in "uif":
-            raise InputError(f"{path}: {data.name} holds {data.dtype}; intensities are numbers")
-        own = dict(zip(order, axes if len(axes) == 3 else [None] * 3, strict=True))
-        found = [get(f"q{axis}", own[axis]) for axis in "xyz"]
-        units = {_text(axis.attrs.get("units")) for axis in found if axis is not None} - {""}
-        if len(units) > 1:
-            raise InputError(f"{path}: its axes have different units: {', '.join(sorted(units))}")
-        errors = get("errors", f"{signal}_errors" if signal else None)
-        variance = get("variance", "variance")
-        measured = get("measured", "measured")
-        return _Content(
-            data[()],
-            _triple(path, [None if axis is None else axis[()] for axis in found]),
-            next(iter(units), None),
-            errors[()].astype(float) ** 2 if errors is not None else (None if variance is None else variance[()]),
-            None if measured is None else measured[()],
+        return IntensityVolume(
+            np.where(measured, values, np.nan).astype(values.dtype),
+            (one, two, three),
+            None if measured.all() else measured,
+            variance=None if variance is None else np.where(measured, variance, np.nan),
         )
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
 
 
-def _default_data(file: h5py.File) -> h5py.Group | None:
-    """Return the NXdata group that the file calls its default, or the only one there is."""
-    group: Any = file
-    for _ in range(8):
-        if isinstance(group, h5py.Group) and _text(group.attrs.get("NX_class")) == "NXdata":
-            return group
-        name = _text(group.attrs.get("default")) if isinstance(group, h5py.Group) else ""
-        if not name or not isinstance(group.get(name), h5py.Group):
-            break
-        group = group[name]
-    found: list[h5py.Group] = []
-
-    def visit(_: str, item: Any) -> None:
-        if isinstance(item, h5py.Group) and _text(item.attrs.get("NX_class")) == "NXdata":
-            found.append(item)
-
-    file.visititems(visit)
-    return found[0] if len(found) == 1 else None
+def _is_own(path: Path) -> bool:
+    if path.is_file() and h5py.is_hdf5(path):
+        check_readable(path, lambda: is_intensity(path))
+    return is_intensity(path)
 
 
-def _axis_names(group: h5py.Group) -> list[str]:
-    axes = group.attrs.get("axes", [])
-    if isinstance(axes, str | bytes):
-        return [part for part in _text(axes).replace(",", ":").split(":") if part]
-    return [_text(axis) for axis in np.asarray(axes).ravel().tolist()]
+def _own(path: Path, told: Told) -> IntensityVolume:
+    if told != Told():
+        raise InputError(f"{path}: is an intensity of simsc, which tells everything itself; leave the options out")
+    try:
+        check_readable(path, lambda: read_intensity(path))
+        return read_intensity(path)
+    except (ValueError, TypeError, RuntimeError, MemoryError) as error:
+        raise InputError(f"{path}: is damaged ({' '.join(str(error).split())})") from None
+    except InputError as error:
+        raise error if str(path) in str(error) else InputError(f"{path}: {error}") from None
 
 
-def _triple(path: Path, axes: list[np.ndarray | None]) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-    known = [axis for axis in axes if axis is not None]
-    if not known:
-        return None
-    if len(known) != 3 or any(axis.ndim != 1 or axis.dtype.kind not in "uif" for axis in known):
-        raise InputError(f"{path}: needs three axes qx, qy, qz of numbers, or none of them")
-    x, y, z = (axis.astype(float) for axis in known)
-    return x, y, z
+def _order(path: Path, raw: RawVolume, told: Told) -> str:
+    if raw.order and told.order and raw.order != told.order:
+        raise InputError(f"{path}: the file tells the order {raw.order} of its axes, the option {told.order}")
+    return raw.order or told.order or "xyz"
 
 
-def _volume(path: Path, content: _Content, options: VolumeOptions) -> IntensityVolume:
-    intensity = np.asarray(content.intensity)
-    if intensity.ndim != 3 or intensity.dtype.kind not in "uif" or min(intensity.shape) < 4:
-        raise InputError(
-            f"{path}: holds an array of shape {intensity.shape} and type {intensity.dtype}; a volume has three "
-            "dimensions of at least 4 numbers"
-        )
-    factor = UNITS[_unit(path, content.unit, options.unit)]
-    extras = {"variance": content.variance, "mask of what was measured": content.measured}
-    for name, array in extras.items():
-        if array is not None and array.shape != intensity.shape:
-            raise InputError(f"{path}: the {name} has shape {array.shape}, the intensity {intensity.shape}")
-    # Along x, y, z from here on.
-    order = [options.order.index(axis) for axis in "xyz"]
-    intensity = np.asarray(intensity.transpose(order), dtype=float)
-    variance, measured = (
-        None if array is None else np.asarray(array).transpose(order) for array in (content.variance, content.measured)
-    )
-    own = _axes(path, content.axes, options, intensity.shape, factor)
-    flips = tuple(slice(None, None, -1 if axis[0] > axis[-1] else 1) for axis in own)
-    axes = (own[0][flips[0]], own[1][flips[1]], own[2][flips[2]])
-    intensity = intensity[flips]
-    seen = np.isfinite(intensity)
-    if measured is not None:
-        seen &= measured[flips].astype(bool)
-    zeros = seen & (intensity == 0)
-    if options.zeros_missing:
-        seen &= ~zeros
-    elif zeros.mean() > _MANY_ZEROS:
-        warnings.warn(
-            f"{path}: {100 * zeros.mean():.0f} % of the intensities are exactly 0; if that means that nothing was "
-            "measured there, say so with --zeros-missing",
-            SimscWarning,
-            stacklevel=3,
-        )
-    if variance is not None:
-        variance = np.where(seen, variance[flips].astype(float), np.nan)
-    if not seen.any():
-        raise InputError(f"{path}: holds no intensity that was measured")
-    return IntensityVolume(np.where(seen, intensity, np.nan), axes, None if seen.all() else seen, None, variance)
-
-
-def _axes(
-    path: Path,
-    own: tuple[np.ndarray, ...] | None,
-    options: VolumeOptions,
-    shape: tuple[int, ...],
-    factor: float,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    if own is None:
-        if options.q_max is None:
-            raise InputError(f"{path}: does not tell its axes; give --q-max, if they go from −q to q")
-        if not 0 < options.q_max < np.inf:
-            raise InputError(f"--q-max {options.q_max:g}: must be a positive number")
-        x, y, z = (np.linspace(-options.q_max, options.q_max, n) * factor for n in shape)
-        return x, y, z
-    if options.q_max is not None:
-        raise InputError(f"{path}: has axes of its own; leave --q-max out")
-    axes = []
-    for name, axis, n in zip("xyz", own, shape, strict=True):
-        steps = np.diff(axis)
-        if len(axis) != n:
-            raise InputError(f"{path}: q{name} has {len(axis)} numbers, the intensity {n} along {name}; check --order")
-        if not np.isfinite(axis).all() or steps.mean() == 0 or np.ptp(steps) > _EVEN * abs(steps.mean()):
-            raise InputError(f"{path}: q{name} must be evenly spaced finite numbers")
-        axes.append(np.linspace(axis[0], axis[-1], n) * factor)
-    return axes[0], axes[1], axes[2]
-
-
-def _unit(path: Path, own: str | None, told: str | None) -> str:
-    if told is not None and told not in UNITS:
-        raise InputError(f"--unit {told!r}: is one of {', '.join(UNITS)}")
-    named = None
-    if own:
-        named = _ALIASES.get(own.strip().lower().translate(str.maketrans("", "", " ^{}()")).replace("⁻¹", "-1"))
-        if named is None and told is None:
+def _axis(path: Path, raw: RawVolume, told: Told, dimension: int, letter: str) -> np.ndarray:
+    """Return the points (n,) of a dimension, nm⁻¹, evenly spaced."""
+    n = raw.arrays["intensity"].shape[dimension]
+    if n < 4:
+        raise InputError(f"{path}: has {n} points along {letter}; at least 4 are needed")
+    own = raw.axes.get(dimension) or raw.axes.get(letter)
+    by_user = _told_axis(path, told, letter, n)
+    if own is None and by_user is None:
+        raise InputError(f"{path}: does not tell q along {letter}: give its range, its step or a file of the axis")
+    found = None if own is None else _even(path, own, n) * _factor(path, own, told)
+    if by_user is not None:
+        if told.unit is None:
+            raise InputError(f"{path}: does not tell the unit of q; give it, 1/nm or 1/A")
+        by_user = by_user * _known_unit(path, told.unit)
+        if found is not None and np.abs(found - by_user).max() > 0.01 * abs(found[1] - found[0]):
             raise InputError(
-                f"{path}: its axes have the unit {own!r}; say which one of {', '.join(UNITS)} that is (--unit)"
+                f"{path}: the file tells q from {found[0]:g} to {found[-1]:g} nm⁻¹ along {letter}, the options "
+                f"{by_user[0]:g} to {by_user[-1]:g}"
             )
-    if named and told and named != told:
-        raise InputError(f"{path}: says that q is in {own}, --unit says {told}")
-    if not (named or told):
-        raise InputError(f"{path}: does not tell the unit of q; give --unit, one of {', '.join(UNITS)}")
-    return str(named or told)
+    result = found if found is not None else by_user
+    assert result is not None
+    return result
 
 
-def _text(value: Any) -> str:
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
-    return value if isinstance(value, str) else ""
+def _factor(path: Path, axis: RawAxis, told: Told) -> float:
+    if axis.unit is None and told.unit is None:
+        raise InputError(f"{path}: does not tell the unit of its axis {axis.name}; give it, 1/nm or 1/A")
+    own, by_user = (None if unit is None else _known_unit(path, unit) for unit in (axis.unit, told.unit))
+    if own is not None and by_user is not None and not np.isclose(own, by_user, rtol=1e-6):
+        raise InputError(f"{path}: the file tells the unit {axis.unit} of its axis {axis.name}, the option {told.unit}")
+    factor = own if own is not None else by_user
+    assert factor is not None
+    return factor
+
+
+def _known_unit(path: Path, unit: str) -> float:
+    try:
+        return inv_nm_per(unit)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def _told_axis(path: Path, told: Told, letter: str, n: int) -> np.ndarray | None:
+    if told.q_axes is not None:
+        file = told.q_axes["xyz".index(letter)]
+        return _even(file, RawAxis(read_axis(file), None, f"q{letter}"), n)
+    if told.q_max is not None:
+        return np.linspace(-told.q_max, told.q_max, n)
+    if told.q_step is None:
+        return None
+    if told.centre is None and n % 2 == 0:
+        raise InputError(f"{path}: {n} points along {letter} have no middle one: tell the centre, where q = 0 is")
+    middle = (n - 1) / 2 if told.centre is None else told.centre["xyz".index(letter)]
+    return told.q_step * (np.arange(n) - middle)
+
+
+def _even(path: Path, axis: RawAxis, n: int) -> np.ndarray:
+    """Return exactly even points (n,), of points that are even but for their rounding, or of the edges of bins."""
+    values = axis.values.astype(float)
+    if len(values) == n + 1:
+        values = (values[1:] + values[:-1]) / 2
+    if len(values) != n or not np.isfinite(values).all():
+        raise InputError(f"{path}: the axis {axis.name} has {len(axis.values)} points, the intensity {n}; all finite")
+    line = np.linspace(values[0], values[-1], n)
+    step = abs(float(line[1] - line[0]))
+    if not step > 0 or np.abs(values - line).max() > _UNEVEN * step:
+        raise InputError(f"{path}: the axis {axis.name} is not evenly spaced; bring the intensity onto an even grid")
+    return line
+
+
+def _floats(values: np.ndarray) -> np.ndarray:
+    """Return floating-point numbers that hold all values exactly, of at most 64 bits."""
+    kind = np.result_type(values.dtype, np.float32)
+    return np.ascontiguousarray(values, dtype=kind if kind.itemsize <= 8 else np.float64)
+
+
+def _measured(path: Path, arrays: Mapping[str, np.ndarray], values: np.ndarray, told: Told) -> np.ndarray:
+    """Return what was measured, (nx, ny, nz) bool."""
+    measured = ~np.isnan(values)
+    for value in (*told.missing, *((0.0,) if told.zeros == "missing" else ())):
+        measured &= values != np.asarray(value, dtype=values.dtype)
+    if "measured" in arrays:
+        measured &= _truth(path, "measured", arrays["measured"])
+    if "mask" in arrays:
+        if told.mask_true is None:
+            raise InputError(f"{path}: has a mask: tell whether a 1 in it means measured or missing")
+        measured &= _truth(path, "mask", arrays["mask"]) == (told.mask_true == "measured")
+    elif told.mask_true is not None:
+        raise InputError(f"{path}: has no mask of which to tell what a 1 means")
+    if "counts" in arrays:
+        if not (arrays["counts"] >= 0).all():
+            raise InputError(f"{path}: counts of averaged pixels cannot be negative")
+        measured &= arrays["counts"] > 0
+    if np.isinf(values[measured]).any():
+        raise InputError(f"{path}: the intensity is infinite in some voxels; NaN means not measured")
+    _warn_of_fillers(path, values[measured], told)
+    return measured
+
+
+def _truth(path: Path, name: str, values: np.ndarray) -> np.ndarray:
+    if not np.isin(values, (0, 1)).all():
+        raise InputError(f"{path}: {name} holds other numbers than 0 and 1")
+    return values != 0
+
+
+def _warn_of_fillers(path: Path, values: np.ndarray, told: Told) -> None:
+    if values.size == 0:
+        return
+    suspects = [0.0] if told.zeros is None else []
+    if (lowest := float(values.min())) < 0:
+        suspects.append(lowest)
+    for value in suspects:
+        part = float(np.mean(values == value))
+        if part > _SUSPICIOUS:
+            advice = "--zeros missing or measured" if value == 0 else f"--missing {value:g}"
+            warnings.warn(
+                f"{path}: {100 * part:.1f} % of the intensity is exactly {value:g}: if that means not measured, say so "
+                f"({advice})",
+                SimscWarning,
+                stacklevel=4,
+            )
+
+
+def _variance(path: Path, arrays: Mapping[str, np.ndarray]) -> np.ndarray | None:
+    if "variance" in arrays and "errors" in arrays:
+        raise InputError(f"{path}: has both a variance and standard deviations (errors); name one of them")
+    if "variance" in arrays:
+        return _floats(arrays["variance"])
+    if "errors" in arrays:
+        errors = _floats(arrays["errors"])
+        if (errors < 0).any():
+            raise InputError(f"{path}: standard deviations cannot be negative")
+        return errors**2
+    return None
