@@ -18,6 +18,7 @@ import click
 import simsc
 from simsc.cli_build import build
 from simsc.cli_classify import classify
+from simsc.cli_compare import compare
 from simsc.cli_experiment import import_volume
 from simsc.cli_frames import beamline, import_frames, orient
 from simsc.cli_options import PATH, example
@@ -260,7 +261,7 @@ def doctor(as_json: bool) -> None:
         raise ResourceError(f"not in order: {', '.join(failed)}")
 
 
-for command in (build, classify, scatter, correlate, refine, beamline, import_frames, orient, import_volume):
+for command in (build, classify, scatter, correlate, refine, beamline, import_frames, orient, import_volume, compare):
     cli.add_command(command)
 
 
