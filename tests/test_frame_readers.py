@@ -289,6 +289,7 @@ def test_angles_from_files(tmp_path):
         ("0\n0.5\n1\n", [0, 0.5, 1]),
         ("# by hand\nframe, omega\n1, 0.5\n2, 1.0 # late\n", [0.5, 1.0]),
         ("1 0.5 7\n2 1.0 8\n", [7, 8]),
+        ("\ufeff0.5\n1.0\n", [0.5, 1.0]),
     ):
         path.write_text(text)
         assert read_angles(path).tolist() == expected
@@ -300,11 +301,24 @@ def test_angles_from_files(tmp_path):
     assert read_angles(fio, "current").tolist() == [99.1, 99.9, 98.7]
     for text, says in (
         ("", "no numbers"), ("1 2\n3\n", "line 2 has 1 columns"), ("1\nx\n", "line 2 holds something"),
-        ("nan\n", "no numbers"), ("1e999\n", "no numbers"),
+        ("nan\n", "line 1 holds something"), ("1e999\n", "no numbers"), ("0,5\n1,0\n1,5\n", "must number the frames"),
+        ("3 0.5\n1 1.0\n", "must number the frames"), ("1;0,5\n", "both commas and semicolons"),
+        ("omega 1\n2 3\n", "line 1 holds something"),
     ):  # fmt: skip
         path.write_text(text)
         with pytest.raises(InputError, match=says):
             read_angles(path)
+    fio.write_text(FIO.replace("current DOUBLE", "file STRING").replace("99.9", "a.tif"))
+    assert read_angles(fio).tolist() == [0, 0.5, 1]
+    fio.write_text(FIO.replace("99.9", "nan"))  # a counter that was not read
+    assert read_angles(fio).tolist() == [0, 0.5, 1]
+    fio.write_text(FIO.replace("current", "omega"))
+    with pytest.raises(InputError, match="several columns 'omega'"):
+        read_angles(fio, "omega")
+    fio.write_text(FIO.replace("99.1", "1").replace("99.9", "2").replace("98.7", "3"))
+    with pytest.raises(InputError, match="2 of its columns go on in even steps"):
+        read_angles(fio)
+    fio.write_text(FIO)
     with pytest.raises(InputError, match="no column 'phi'; it has omega, current"):
         read_angles(fio, "phi")
     fio.write_text(FIO.replace(" 0.5 99.9", " 0.5"))
