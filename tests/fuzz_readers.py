@@ -96,6 +96,7 @@ VALUES = (
     0, -1, 1, 255, 1e300, -5.0, np.nan, np.inf, "text", b"", "NXdata", ".", "mm", "data", np.zeros(0),
     np.zeros((7, 5), "u4"), np.ones((7, 5), "u4"), np.arange(6.0), np.arange(3),
     np.zeros((2, 7, 5), "u4"), np.array([b"a", b"b"]), 1j, True,
+    h5py.Empty("f4"),
 )  # fmt: skip
 LINKS = (
     h5py.SoftLink("/entry"), h5py.SoftLink("."), h5py.SoftLink("/absent"), h5py.SoftLink("/entry/data/data_000001"),

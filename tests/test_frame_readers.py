@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 
 from simsc.core.errors import InputError, SimscWarning
 from simsc.experiment.angles import angles_of_frames, read_angles
+from simsc.experiment.frames import FrameSeries
 from simsc.experiment.image_frames import image_files
-from simsc.experiment.series import ORIENTATIONS, read_series
+from simsc.experiment.series import ORIENTATIONS, oriented, read_series
 
 SHAPE = (7, 5)
 SPECIFIC = "entry/instrument/detector/detectorSpecific/"
@@ -158,6 +159,8 @@ def test_a_nexus_file_with_other_units_and_axes(tmp_path):
         (lambda f: change(f, SPECIFIC + "ntrigger", 4), "promises 8 frames.*hold 6 whole ones; some are missing"),
         (lambda f: change(f, SPECIFIC + "ntrigger", 2), "promises 4 frames.*another scan"),
         (lambda f: change(f, "entry/sample/goniometer/omega", np.array([b"a", b"b"])), "must be a list of angles"),
+        (lambda f: change(f, "entry/sample/goniometer/omega", h5py.Empty("f4")), "must be a list of angles"),
+        (lambda f: change(f, "entry/instrument/detector/x_pixel_size", h5py.Empty("f4")), "must be one number"),
         (lambda f: change(f, "entry/instrument/detector/bit_depth_image", 12), "bit_depth_image is 12"),
         (lambda f: renamed(f, "entry/data/data_000002", "entry/data/data_000003"), "from data_000001 to data_000003"),
         (lambda f: two_detectors(f), r"several groups NXdetector \(a, b\)"),
@@ -257,9 +260,11 @@ def test_units_of_an_eiger_master(tmp_path):
     change(master, detector + "beam_center_x", units="furlong")
     with pytest.raises(InputError, match="unit 'furlong'"):
         read_series(master)
-    change(master, detector + "beam_center_x", units=3)
-    with pytest.raises(InputError, match="a unit that is no text"):
-        read_series(master)
+    for unit in (3, np.zeros((7, 5))):
+        change(master, detector + "beam_center_x", units=unit)
+        with pytest.raises(InputError, match="a unit that is no text") as caught:
+            read_series(master)
+        assert "\n" not in str(caught.value)
     change(master, detector + "beam_center_x", units="pixel")
     change(master, SPECIFIC + "photon_energy", 15.0, units="keV")
     with pytest.warns(SimscWarning, match="different wavelengths"):
@@ -299,7 +304,7 @@ def test_an_axis_turns_with_what_it_is_mounted_on(tmp_path):
     assert read_series(master).angles_deg == pytest.approx(-np.arange(6.0))
     for base in ("rot", "absent"):
         change(master, f"{place}/chi", depends_on=base)
-        with pytest.raises(InputError, match=f"depends on {base}, which is missing or depends on it"):
+        with pytest.raises(InputError, match=f"depends on '{base}', which is missing or depends on it"):
             read_series(master)
 
 
@@ -562,7 +567,50 @@ def test_orientation_turns_frames_mask_and_centre_alike(orientation, tmp_path):
         read_series(master, "upside")
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+class InMemory:
+    """Reads frames from an array."""
+
+    def __init__(self, data: np.ndarray) -> None:
+        self.data = data
+
+    def __call__(self, numbers):
+        return (self.data[number] for number in numbers)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    shape=st.tuples(st.integers(1, 3), st.integers(1, 6), st.integers(1, 6)),
+    orientation=st.sampled_from(ORIENTATIONS),
+    centre=st.tuples(st.floats(-9, 9), st.floats(-9, 9)),
+)
+def test_turned_there_and_back(shape, orientation, centre):
+    """Flips undo themselves; after a transposition, what flipped columns flips rows."""
+    data = np.arange(np.prod(shape)).reshape(shape)
+    series = FrameSeries(
+        "x",
+        shape[0],
+        shape[1:],
+        data.dtype,
+        InMemory(data),
+        data[0] % 3 == 0,
+        pixel_m=(1.0, 2.0),
+        beam_centre_px=centre,
+    )
+    back = orientation
+    if "transposed" in orientation:
+        columns = "left" if "up" in orientation else "right"
+        back = f"transposed-{columns}-{'up' if 'left' in orientation else 'down'}"
+    once = oriented(series, orientation)
+    again = oriented(once, back)
+    assert next(iter(once.read([0]))).shape == once.shape == once.bad.shape
+    assert (every_frame(again) == data).all()
+    assert (again.bad == series.bad).all()
+    assert again.shape == series.shape
+    assert again.pixel_m == series.pixel_m
+    assert again.beam_centre_px == pytest.approx(centre)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_damaged_files_are_read_right_or_refused(data, tmp_path_factory):
     """Bytes flipped or cut anywhere."""
@@ -570,6 +618,8 @@ def test_damaged_files_are_read_right_or_refused(data, tmp_path_factory):
     write_eiger(folder)
     write_cbf(folder, 1)
     (folder / "scan.fio").write_text(FIO)
+    (folder / "angles.txt").write_text("frame, omega\n1, 0.5\n2, 1.0 # late\n")
+    (folder / "a_1.tif").write_bytes(big_endian_tiff(frames(1, "u2")[0], HEADER.format(start=0.0).encode() + b"\0"))
     target = data.draw(st.sampled_from(sorted(path for path in folder.iterdir())))
     content = bytearray(target.read_bytes())
     for _ in range(data.draw(st.integers(1, 4))):
@@ -582,6 +632,8 @@ def test_damaged_files_are_read_right_or_refused(data, tmp_path_factory):
         for read in (
             lambda: every_frame(read_series(folder / "run_master.h5")),
             lambda: every_frame(read_series(folder / "*.cbf")),
+            lambda: every_frame(read_series(folder / "*.tif")),
+            lambda: read_angles(folder / "angles.txt"),
             lambda: read_angles(folder / "scan.fio"),
         ):
             with contextlib.suppress(InputError):

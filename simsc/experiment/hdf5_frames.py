@@ -337,7 +337,7 @@ def _angles(path: Path, entry: LinkedGroup, n: int) -> np.ndarray | None:
 
 def _turning(path: Path, group: LinkedGroup, name: str, axis: h5py.Dataset) -> np.ndarray | None:
     """Return angles in the middle of exposures, degrees; None for an axis that stands still."""
-    if axis.dtype.kind not in "fiu" or axis.ndim > 1:
+    if axis.dtype.kind not in "fiu" or axis.shape is None or axis.ndim > 1:
         raise InputError(f"{path}: {axis.name} must be a list of angles, it has shape {axis.shape} ({axis.dtype})")
     angles = axis[()].reshape(-1).astype(float) * _factor(path, axis, _TURNS_DEG, "deg")
     if not np.isfinite(angles).all():
@@ -365,13 +365,15 @@ def _sense(path: Path, group: LinkedGroup, axis: h5py.Dataset) -> float:
     while (name := _text(base.attrs.get("depends_on", "."))) not in ("", "."):
         found = group.get(name)
         if not isinstance(found, h5py.Dataset) or found.name in seen:
-            raise InputError(f"{path}: {base.name} depends on {name}, which is missing or depends on it in turn")
+            raise InputError(f"{path}: {base.name} depends on {name!r}, which is missing or depends on it in turn")
         base = found
         seen.add(base.name)
         if _text(base.attrs.get("transformation_type", "")) == "rotation":
-            if base.dtype.kind not in "fiu" or base.size < 1:
+            if base.dtype.kind not in "fiu" or not base.size:
                 raise InputError(f"{path}: {base.name} must be an angle")
             angle_deg = float(base[()].reshape(-1)[0]) * _factor(path, base, _TURNS_DEG, "deg")
+            if not np.isfinite(angle_deg):
+                raise InputError(f"{path}: {base.name} is {angle_deg}")
             vector = Rotation.from_rotvec(angle_deg * _vector(path, base), degrees=True).apply(vector)
     if not abs(vector[1]) >= _ALONG:
         warnings.warn(
@@ -387,7 +389,7 @@ def _sense(path: Path, group: LinkedGroup, axis: h5py.Dataset) -> float:
 def _vector(path: Path, axis: h5py.Dataset) -> np.ndarray:
     vector = np.asarray(axis.attrs.get("vector", (0.0, 1.0, 0.0)), dtype=float)
     if vector.shape != (3,) or not 0 < np.linalg.norm(vector) < np.inf:
-        raise InputError(f"{path}: {axis.name} has a vector that is none: {vector.tolist()}")
+        raise InputError(f"{path}: {axis.name} has a vector that is not three finite numbers")
     return vector / np.linalg.norm(vector)
 
 
@@ -417,7 +419,7 @@ def _unit(path: Path, value: h5py.Dataset, default: str) -> str:
     unit = value.attrs.get("units", default)
     text = _text(unit)
     if not text and np.size(unit) and not isinstance(unit, str | bytes):
-        raise InputError(f"{path}: {value.name} has a unit that is no text: {unit!r}")
+        raise InputError(f"{path}: {value.name} has a unit that is no text ({type(unit).__name__})")
     return text.strip() or default
 
 
