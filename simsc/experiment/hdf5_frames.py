@@ -24,7 +24,7 @@ from simsc.core.files import open_hdf5
 from simsc.core.units import wavelength_nm
 from simsc.experiment.angles import angles_of_frames
 from simsc.experiment.frames import FrameSeries
-from simsc.experiment.hdf5_links import LinkedFiles, LinkedGroup, check_written
+from simsc.experiment.hdf5_links import LinkedFiles, LinkedGroup, check_chunks
 
 _LENGTHS_M = {
     "m": 1.0,
@@ -182,7 +182,7 @@ def _segments(path: Path, data: LinkedGroup) -> tuple[list[_Segment], tuple[int,
             )
         if frames.dtype.kind not in "ui":
             raise InputError(f"{target}: {frames.name} holds {frames.dtype}; counts are whole numbers")
-        check_written(target, frames)
+        check_chunks(target, frames)
         segments.append(_Segment(target, str(frames.name), int(frames.shape[0])))
         kinds.add((int(frames.shape[1]), int(frames.shape[2]), frames.dtype))
     if len(kinds) > 1:
