@@ -152,17 +152,3 @@ def test_what_a_virtual_dataset_leaves_out(master):
             file.create_virtual_dataset(FRAMES, layout)
         with pytest.raises(InputError, match=says):
             read_series(master)
-
-
-@pytest.mark.parametrize("dtype", ["u1", "u2", "u4", "i4"])
-def test_a_size_that_would_crash_the_filter(dtype, tmp_path):
-    master = write_eiger(tmp_path, dtype)
-    read_series(master)
-    path = tmp_path / SECOND
-    with h5py.File(path) as file:
-        place = file[FRAMES].id.get_chunk_info(1).byte_offset
-    content = bytearray(path.read_bytes())
-    content[place + 5] = 1
-    path.write_bytes(content)
-    with pytest.raises(InputError, match=f"{SECOND}: frame 2 of 2 is damaged: it says that it has"):
-        read_series(master)

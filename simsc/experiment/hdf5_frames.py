@@ -23,8 +23,9 @@ from simsc.core.errors import InputError, SimscWarning
 from simsc.core.files import open_hdf5
 from simsc.core.units import wavelength_nm
 from simsc.experiment.angles import angles_of_frames
+from simsc.experiment.bitshuffle import check_frame
 from simsc.experiment.frames import FrameSeries
-from simsc.experiment.hdf5_links import LinkedFiles, LinkedGroup, check_chunks
+from simsc.experiment.hdf5_links import LinkedFiles, LinkedGroup, check_written
 
 _LENGTHS_M = {
     "m": 1.0,
@@ -71,6 +72,7 @@ class _Reader:
                 data = file[segment.dataset]
                 for _, number in group:
                     own = number - int(begins[k])
+                    check_frame(segment.path, data, own)
                     try:
                         frame = data[own]
                     except _DAMAGED as error:
@@ -182,7 +184,7 @@ def _segments(path: Path, data: LinkedGroup) -> tuple[list[_Segment], tuple[int,
             )
         if frames.dtype.kind not in "ui":
             raise InputError(f"{target}: {frames.name} holds {frames.dtype}; counts are whole numbers")
-        check_chunks(target, frames)
+        check_written(target, frames)
         segments.append(_Segment(target, str(frames.name), int(frames.shape[0])))
         kinds.add((int(frames.shape[1]), int(frames.shape[2]), frames.dtype))
     if len(kinds) > 1:

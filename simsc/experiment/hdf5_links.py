@@ -17,7 +17,6 @@ import h5py
 from simsc.core.errors import InputError
 from simsc.core.files import open_hdf5
 
-_BITSHUFFLE, _WITH_SIZE = 32008, (2, 3)  # the filter; LZ4 and Zstandard in it
 _DEEPEST = 16  # links after one another
 
 
@@ -136,7 +135,7 @@ class LinkedGroup:
             last = source.src_space.get_select_bounds()[1]
             if len(last) != found.ndim or any(k >= n for k, n in zip(last, found.shape, strict=True)):
                 raise InputError(f"{target}: {source.dset_name} is smaller than {dataset.name} of {self.path} says")
-            check_chunks(target, found)
+            check_written(target, found)
             filled += source.vspace.get_select_npoints()
         if filled != math.prod(dataset.shape):
             raise InputError(
@@ -144,8 +143,8 @@ class LinkedGroup:
             )
 
 
-def check_chunks(path: Path, dataset: h5py.Dataset) -> None:
-    """Refuse a dataset of which parts were never written, and would read as zeros, or would crash the filter.
+def check_written(path: Path, dataset: h5py.Dataset) -> None:
+    """Refuse a dataset of which parts were never written, and would read as zeros.
 
     Raises:
         InputError: if so; for frames, it tells how many there are.
@@ -157,7 +156,6 @@ def check_chunks(path: Path, dataset: h5py.Dataset) -> None:
         return
     expected = math.prod(-(-n // k) for n, k in zip(dataset.shape, chunks, strict=True))
     if dataset.id.get_num_chunks() >= expected:
-        _check_sizes(path, dataset)
         return
     first = next(k for k in range(0, dataset.shape[0], chunks[0]) if not _is_stored(dataset, k))
     a_layer = expected // -(-dataset.shape[0] // chunks[0])
@@ -172,27 +170,3 @@ def _is_stored(dataset: h5py.Dataset, first: int) -> bool:
     edges = [range(0, n, k) for n, k in zip(dataset.shape[1:], dataset.chunks[1:], strict=True)]
     corners = itertools.product([first], *edges)
     return all(dataset.id.get_chunk_info_by_coord(corner).byte_offset is not None for corner in corners)
-
-
-def _check_sizes(path: Path, dataset: h5py.Dataset) -> None:
-    """Check the sizes that begin chunks of bitshuffle, which the filter takes on trust and reads beyond its memory."""
-    plist = dataset.id.get_create_plist()
-    if plist.get_nfilters() != 1 or plist.get_filter(0)[0] != _BITSHUFFLE or dataset.file.userblock_size:
-        return
-    settings = plist.get_filter(0)[2]  # version, version, bytes of an element, elements of a block, compression
-    if len(settings) < 5 or settings[4] not in _WITH_SIZE:
-        return
-    whole = math.prod(dataset.chunks) * dataset.dtype.itemsize
-    places: list[tuple[int, int]] = []
-    dataset.id.chunk_iter(
-        lambda chunk: None if chunk.filter_mask else places.append((chunk.chunk_offset[0], chunk.byte_offset))
-    )
-    with open(path, "rb") as file:
-        for number, place in places:
-            file.seek(place)
-            size = int.from_bytes(file.read(8), "big")
-            if size != whole or settings[2] != dataset.dtype.itemsize:
-                raise InputError(
-                    f"{path}: frame {number + 1} of {dataset.shape[0]} is damaged: it says that it has {size} bytes of "
-                    f"{settings[2]} each, and has {whole} of {dataset.dtype.itemsize}"
-                )
