@@ -139,6 +139,7 @@ def outcome_of(read: Callable[[], object]) -> str:
     answers, answer = os.pipe()
     child = os.fork()
     if child == 0:
+        os.setsid()
         try:
             read()
             said = "read"
@@ -150,7 +151,7 @@ def outcome_of(read: Callable[[], object]) -> str:
         os._exit(0)
     os.close(answer)
     if not select.select([answers], [], [], LONGEST_S)[0]:
-        os.kill(child, signal.SIGKILL)
+        os.killpg(child, signal.SIGKILL)  # and what it began
     said = os.read(answers, 100).decode()
     os.close(answers)
     _, status = os.waitpid(child, 0)

@@ -470,6 +470,22 @@ def test_tiff_with_comments_and_its_directory_last(tmp_path):
     assert series.beam_centre_px == pytest.approx((3.1, 2.4))
 
 
+def test_directories_of_tiff(tmp_path):
+    """In a circle of them, fabio goes for ever."""
+    path = tmp_path / "a.tif"
+    whole = big_endian_tiff(frames(1, "u2")[0], b"\0")
+    first = whole[4:8]
+    for content, says in (
+        (whole[:-4] + first, "several images"),
+        (whole[:-4] + struct.pack(">I", len(whole)) + whole[-4 - 120 - 2 :], "several images"),
+        (whole[:-2], "is cut"),
+        (whole[:4] + bytes([255]) + whole[5:], "is cut"),
+    ):
+        path.write_bytes(content)
+        with pytest.raises(InputError, match=says):
+            read_series(path)
+
+
 def test_names_of_images(tmp_path):
     frame = TifImage(data=frames(1, "u2")[0])
     for name in ("a_10", "a_9", "a_8", "b[1]", "c²1"):

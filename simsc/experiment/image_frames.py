@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import re
+import struct
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -214,6 +215,30 @@ def _cbf_head(path: Path) -> bytes:
     return head[: head.find(_CBF_BINARY)]
 
 
+def _check_directory(path: Path) -> None:
+    """Refuse a TIFF of several images, or whose directories go in a circle, in which fabio would go for ever.
+
+    A TIFF (6.0, section 2) begins with the order of bytes, 42, and the place of its first directory; a directory is the
+    number of its entries of 12 bytes, these, and the place of the next one, or 0.
+    """
+    with open(path, "rb") as file:
+        head = file.read(8)
+        order = {b"II*\0": "<", b"MM\0*": ">"}.get(head[:4])
+        if order is None:
+            return  # whatever it is, fabio has to tell
+        place, n = struct.unpack(order + "I", head[4:].rjust(4, b"\0"))[0], 0
+        while place:
+            if (n := n + 1) > 1:
+                raise InputError(f"{path}: holds several images, or is damaged; give one file for each image")
+            file.seek(place)
+            entries = int.from_bytes(file.read(2), "little" if order == "<" else "big")
+            file.seek(place + 2 + 12 * entries)
+            following = file.read(4)
+            if len(following) < 4:
+                raise InputError(f"{path}: is cut, or damaged: its directory does not end within the file")
+            place = struct.unpack(order + "I", following)[0]
+
+
 def _opened(path: Path) -> np.ndarray:
     """Return the pixels of an image."""
     import fabio
@@ -248,6 +273,8 @@ def _told(path: Path) -> Iterator[None]:
             raise InputError(f"{path}: is an HDF5 file, not an image; give the master file alone")
     if path.suffix.lower() == ".cbf":
         _cbf_head(path)
+    elif path.suffix.lower() in _TIFF:
+        _check_directory(path)
     logger, complaints = logging.getLogger("fabio"), _Complaints()
     level, propagate = logger.level, logger.propagate
     logger.addHandler(complaints)
