@@ -5,7 +5,7 @@
 For each reader a small file is made, then bytes of it are changed, cut out or repeated, and it is read; in "structure",
 datasets, attributes and links of an EIGER master are replaced instead. Each file is read in a process of its own, since
 libraries may crash. Anything but a result that makes sense, or an `InputError` of one line, is printed with the seed of
-its damage, and the exit status is 1.
+its damage, and the exit status is 1. Volumes have their own, fuzz_volumes.py.
 """
 
 import argparse
@@ -23,7 +23,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import h5py
-import mrcfile
 import numpy as np
 from fabio.tifimage import TifImage
 from test_frame_readers import FIO, every_frame, write_cbf, write_eiger
@@ -45,12 +44,7 @@ def make(folder: Path) -> dict[str, tuple[list[Path], Callable[[], object]]]:
     TifImage(data=np.arange(35, dtype="u2").reshape(7, 5)).write(str(folder / "tiff" / "a.tif"))
     (folder / "scan.fio").write_text(FIO)
     (folder / "angles.txt").write_text("frame, omega\n1, 0.5\n2, 1.0 # late\n")
-    write_nxdata(folder / "volume.h5")
-    np.save(folder / "volume.npy", INTENSITY)
-    np.savez(folder / "volume.npz", intensity=INTENSITY, qx=AXES[0], qy=AXES[1], qz=AXES[2])
-    with mrcfile.new(folder / "volume.mrc") as file:
-        file.set_data(INTENSITY.astype(np.float32))
-    readers = {
+    return {
         "eiger": (sorted((folder / "eiger").iterdir()), lambda: sound(read_series(master))),
         "structure": ([other], lambda: sound(read_series(other))),
         "cbf": (sorted((folder / "cbf").iterdir()), lambda: sound(read_series(folder / "cbf"))),
