@@ -2,6 +2,7 @@
 
 import contextlib
 import shutil
+import struct
 import warnings
 from pathlib import Path
 
@@ -17,8 +18,9 @@ from hypothesis import strategies as st
 
 from simsc.core.errors import InputError, SimscWarning
 from simsc.experiment.angles import angles_of_frames, read_angles
+from simsc.experiment.frames import FrameSeries
 from simsc.experiment.image_frames import image_files
-from simsc.experiment.series import ORIENTATIONS, read_series
+from simsc.experiment.series import ORIENTATIONS, oriented, read_series
 
 SHAPE = (7, 5)
 SPECIFIC = "entry/instrument/detector/detectorSpecific/"
@@ -154,7 +156,14 @@ def test_a_nexus_file_with_other_units_and_axes(tmp_path):
     ("fault", "says"),
     [
         (lambda f: (f.parent / "run_data_000002.h5").unlink(), "run_data_000002.h5, which is missing"),
-        (lambda f: change(f, SPECIFIC + "ntrigger", 4), "promises 8 frames"),
+        (lambda f: change(f, SPECIFIC + "ntrigger", 4), "promises 8 frames.*hold 6 whole ones; some are missing"),
+        (lambda f: change(f, SPECIFIC + "ntrigger", 2), "promises 4 frames.*another scan"),
+        (lambda f: change(f, "entry/sample/goniometer/omega", np.array([b"a", b"b"])), "must be a list of angles"),
+        (lambda f: change(f, "entry/sample/goniometer/omega", h5py.Empty("f4")), "must be a list of angles"),
+        (lambda f: change(f, "entry/instrument/detector/x_pixel_size", h5py.Empty("f4")), "must be one number"),
+        (lambda f: change(f, "entry/instrument/detector/bit_depth_image", 12), "bit_depth_image is 12"),
+        (lambda f: renamed(f, "entry/data/data_000002", "entry/data/data_000003"), "from data_000001 to data_000003"),
+        (lambda f: two_detectors(f), r"several groups NXdetector \(a, b\)"),
         (lambda f: change(f, SPECIFIC + "x_pixels_in_detector", 7), "axes may be swapped"),
         (lambda f: change(f, "entry/sample/goniometer/omega", np.arange(5.0)), "6 frames and 5 angles"),
         (lambda f: change(f, "entry/sample/goniometer/chi", np.arange(3.0)), "chi, omega all change"),
@@ -176,6 +185,20 @@ def test_faults_of_an_eiger_master(fault, says, tmp_path):
         every_frame(read_series(master))
     assert "\n" not in str(caught.value)
     assert str(tmp_path) in str(caught.value)
+
+
+def renamed(master: Path, old: str, new: str) -> None:
+    with h5py.File(master, "r+") as file:
+        file.move(old, new)
+
+
+def two_detectors(master: Path) -> None:
+    renamed(master, "entry/instrument/detector", "entry/instrument/a")
+    with h5py.File(master, "r+") as file:
+        instrument = file["entry/instrument"]
+        instrument.create_group("b")
+        for name in "ab":
+            instrument[name].attrs["NX_class"] = "NXdetector"
 
 
 def cut(path: Path) -> None:
@@ -222,6 +245,81 @@ def test_without_a_mask(tmp_path):
         series = read_series(write_eiger(tmp_path, mask=False))
     assert series.bad is None
     assert series.invalid == 2**32 - 1
+
+
+def test_units_of_an_eiger_master(tmp_path):
+    master = write_eiger(tmp_path)
+    detector = "entry/instrument/detector/"
+    change(master, detector + "detector_distance", 5000.0, units=np.array([b"mm"]))
+    change(master, detector + "beam_center_x", 0.15, units="mm")
+    change(master, detector + "count_time", np.arange(1.0, 7.0), units="ms")
+    series = read_series(master)
+    assert series.distance_m == pytest.approx(5.0)
+    assert series.beam_centre_px == pytest.approx((3.5, 2.0))  # 75 µm a pixel
+    assert series.exposure_s == pytest.approx(np.arange(1, 7) / 1000)
+    change(master, detector + "beam_center_x", units="furlong")
+    with pytest.raises(InputError, match="unit 'furlong'"):
+        read_series(master)
+    for unit in (3, np.zeros((7, 5))):
+        change(master, detector + "beam_center_x", units=unit)
+        with pytest.raises(InputError, match="a unit that is no text") as caught:
+            read_series(master)
+        assert "\n" not in str(caught.value)
+    change(master, detector + "beam_center_x", units="pixel")
+    change(master, SPECIFIC + "photon_energy", 15.0, units="keV")
+    with pytest.warns(SimscWarning, match="different wavelengths"):
+        assert read_series(master).wavelength_nm == pytest.approx(0.124)
+
+
+def test_what_a_detector_writes_whom_nobody_told(tmp_path):
+    master = write_eiger(tmp_path)
+    for key in ("detector_distance", "beam_center_x", "beam_center_y"):
+        change(master, f"entry/instrument/detector/{key}", 0.0)
+    with pytest.warns(SimscWarning, match="never set"):
+        series = read_series(master)
+    assert (series.distance_m, series.beam_centre_px) == (None, None)
+
+
+def test_angles_by_start_and_increment(tmp_path):
+    master = write_eiger(tmp_path)
+    with h5py.File(master, "r+") as file:
+        goniometer = file["entry/sample/goniometer"]
+        del goniometer["omega"], goniometer["omega_end"]
+        goniometer["omega_start"], goniometer["omega_increment"] = 10.0, 0.5
+    assert read_series(master).angles_deg == pytest.approx([10.25, 10.75, 11.25, 11.75, 12.25, 12.75])
+
+
+def test_an_axis_turns_with_what_it_is_mounted_on(tmp_path):
+    """A turn of 90° about the beam brings a horizontal axis upright; one of −90°, upside down."""
+    master = write_eiger(tmp_path)
+    place = "/entry/sample/transformations"
+    with h5py.File(master, "r+") as file:
+        del file["entry/sample/goniometer"]
+        axes = file.create_group(place)
+        axes["rot"], axes["chi"] = np.arange(6.0), 90.0
+        for name, vector, base in (("rot", (1.0, 0, 0), f"{place}/chi"), ("chi", (0, 0, 1.0), ".")):
+            axes[name].attrs.update(vector=vector, transformation_type="rotation", units="deg", depends_on=base)
+    assert read_series(master).angles_deg == pytest.approx(np.arange(6.0))
+    change(master, f"{place}/chi", vector=(0, 0, -1.0))
+    assert read_series(master).angles_deg == pytest.approx(-np.arange(6.0))
+    for base in ("rot", "absent"):
+        change(master, f"{place}/chi", depends_on=base)
+        with pytest.raises(InputError, match=f"depends on '{base}', which is missing or depends on it"):
+            read_series(master)
+
+
+def test_frames_have_the_order_of_bytes_of_the_machine(tmp_path):
+    """Whoever adds them up views them as plain numbers."""
+    data = frames(6)
+    master = write_eiger(tmp_path)
+    for k, part in enumerate((data[:4], data[4:]), 1):
+        with h5py.File(tmp_path / f"run_data_{k:06d}.h5", "w") as file:
+            file["entry/data/data"] = part.astype(">u4")
+    series = read_series(master)
+    assert series.dtype == np.dtype("=u4")
+    for frame, expected in zip(series.read(range(6)), data, strict=True):
+        assert frame.dtype.isnative
+        assert (frame == expected).all()
 
 
 HEADER = """# Detector: PILATUS 300K
@@ -283,12 +381,140 @@ def test_a_folder_of_tiff(tmp_path):
         image_files(tmp_path / "nothing_*.tif")
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("4.987 m", "-4.987 m", "negative Detector_distance"),
+        ("4.987 m", "4.987 furlong", "in 'furlong'; known are m"),
+        ("4.987 m", "far m", "'far' where the number of Detector_distance"),
+        ("4.987 m", "nan m", "'nan' where the number"),
+        ("0.997 s", "1.e- s", "'1.e-' where the number of Exposure_time"),
+        ("1.24 A", "1e999 A", "'1e999' where the number of Wavelength"),
+        ("175e-6 m", "-175e-6 m", "Pixel_size that is not positive"),
+        ("m x 175e-6", "m by 175e-6", "cannot be understood"),
+        ("Start_angle 0.0000", "Start_angle 1-2", "'1-2' where the number of Start_angle"),
+    ],
+)
+def test_faults_of_headers(old, new, says, tmp_path):
+    image = CbfImage(data=frames(1, "i4")[0])
+    assert old in HEADER.format(start=0.0)
+    image.header["_array_data.header_contents"] = HEADER.format(start=0.0).replace(old, new)
+    image.write(str(tmp_path / "a.cbf"))
+    with pytest.raises(InputError, match=says) as caught:
+        read_series(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_headers_that_do_not_agree(tmp_path):
+    write_cbf(tmp_path)
+    path = tmp_path / "ball_10.cbf"
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(b"4.987", b"3.987"))
+    with pytest.raises(InputError, match=r"ball_10\.cbf: its header has another Detector_distance than ball_8"):
+        read_series(tmp_path)
+    path.write_bytes(whole.replace(b"# Start_angle", b"# Xtart_angle"))
+    with pytest.raises(InputError, match=r"ball_10\.cbf: .*only one tells its Start_angle"):
+        read_series(tmp_path)
+    path.write_bytes(whole.replace(b"signed 32-bit", b"signed 16-bit"))
+    with pytest.raises(InputError, match=r"ball_10\.cbf: has pixels of type signed 16-bit"):
+        read_series(tmp_path)
+
+
+def test_units_of_headers(tmp_path):
+    image = CbfImage(data=frames(1, "i4")[0])
+    header = HEADER.format(start=0.0).replace("1.24 A", "0.124 nm").replace("4.987 m", "4987 mm")
+    image.header["_array_data.header_contents"] = header.replace("(2.40, 3.10)", "(0.00, 0.00)")
+    image.write(str(tmp_path / "a.cbf"))
+    series = read_series(tmp_path)
+    assert series.wavelength_nm == pytest.approx(0.124)
+    assert series.distance_m == pytest.approx(4.987)
+    assert series.beam_centre_px is None  # what the detector writes whom nobody told
+
+
+def test_a_checksum_that_fabio_only_logs(tmp_path):
+    write_cbf(tmp_path, 1)
+    path = tmp_path / "ball_8.cbf"
+    content = bytearray(path.read_bytes())
+    content[content.index(b"\x0c\x1a\x04\xd5") + 10] ^= 3
+    path.write_bytes(content)
+    assert (fabio.open(str(path)).data != frames(1, "i4")[0]).any()
+    with pytest.raises(InputError, match="Checksum"):
+        every_frame(read_series(tmp_path))
+
+
+def big_endian_tiff(frame: np.ndarray, comment: bytes) -> bytes:
+    """Return a TIFF with its directory behind its pixels (TIFF 6.0, section 2)."""
+    raw = frame.astype(">u2").tobytes()
+    rows, columns = frame.shape
+    short = 1 << 16
+    entries = [
+        (256, 4, 1, columns), (257, 4, 1, rows), (258, 3, 1, 16 * short), (259, 3, 1, short), (262, 3, 1, short),
+        (270, 2, len(comment), 8 + len(raw)), (273, 4, 1, 8), (277, 3, 1, short), (278, 4, 1, rows),
+        (279, 4, 1, len(raw)),
+    ]  # fmt: skip
+    directory = struct.pack(">H", len(entries)) + b"".join(struct.pack(">HHII", *entry) for entry in entries)
+    begin = 8 + len(raw) + len(comment)
+    return b"MM\0*" + struct.pack(">I", begin) + raw + comment + directory + bytes(4)
+
+
+def test_tiff_with_comments_and_its_directory_last(tmp_path):
+    data = frames(3, "u2")
+    for k, frame in enumerate(data):
+        comment = HEADER.format(start=0.5 * k).encode() + b"\0"
+        (tmp_path / f"a_{k}.tif").write_bytes(big_endian_tiff(frame, comment))
+    series = read_series(tmp_path)
+    assert all(frame.dtype.isnative for frame in series.read(range(3)))
+    assert (every_frame(series) == data).all()
+    assert series.angles_deg == pytest.approx([0.25, 0.75, 1.25])
+    assert series.distance_m == pytest.approx(4.987)
+    assert series.beam_centre_px == pytest.approx((3.1, 2.4))
+
+
+def test_directories_of_tiff(tmp_path):
+    """In a circle of them, fabio goes for ever."""
+    path = tmp_path / "a.tif"
+    whole = big_endian_tiff(frames(1, "u2")[0], b"\0")
+    first = whole[4:8]
+    for content, says in (
+        (whole[:-4] + first, "several images"),
+        (whole[:-4] + struct.pack(">I", len(whole)) + whole[-4 - 120 - 2 :], "several images"),
+        (whole[:-2], "is cut"),
+        (whole[:4] + bytes([255]) + whole[5:], "is cut"),
+    ):
+        path.write_bytes(content)
+        with pytest.raises(InputError, match=says):
+            read_series(path)
+
+
+def test_names_of_images(tmp_path):
+    frame = TifImage(data=frames(1, "u2")[0])
+    for name in ("a_10", "a_9", "a_8", "b[1]", "c²1"):
+        frame.write(str(tmp_path / f"{name}.tif"))
+    names = [path.stem for path in image_files(tmp_path)]
+    assert names == ["a_8", "a_9", "a_10", "b[1]", "c²1"]
+    assert read_series(tmp_path / "b[1].tif").n == 1
+    (tmp_path / "a_9.tif").unlink()
+    frame.write(str(tmp_path / "a_11.tif"))
+    with pytest.warns(SimscWarning, match=r"after it comes a_10\.tif"):
+        assert read_series(tmp_path / "a_*.tif").n == 3
+    TifImage(data=frames(1, "u4")[0]).write(str(tmp_path / "a_11.tif"))
+    with pytest.raises(InputError, match=r"a_11\.tif: has pixels of type 32 bits"):
+        read_series(tmp_path / "a_*.tif")
+    shutil.copy(write_eiger(tmp_path), tmp_path / "a_12.tif")
+    with pytest.raises(InputError, match=r"a_12\.tif"):
+        read_series(tmp_path / "a_*.tif")
+    for path in ("absent_master.h5", "absent"):
+        with pytest.raises(InputError, match="no such file or folder"):
+            read_series(tmp_path / path)
+
+
 def test_angles_from_files(tmp_path):
     path = tmp_path / "angles.txt"
     for text, expected in (
         ("0\n0.5\n1\n", [0, 0.5, 1]),
         ("# by hand\nframe, omega\n1, 0.5\n2, 1.0 # late\n", [0.5, 1.0]),
         ("1 0.5 7\n2 1.0 8\n", [7, 8]),
+        ("\ufeff0.5\n1.0\n", [0.5, 1.0]),
     ):
         path.write_text(text)
         assert read_angles(path).tolist() == expected
@@ -300,11 +526,24 @@ def test_angles_from_files(tmp_path):
     assert read_angles(fio, "current").tolist() == [99.1, 99.9, 98.7]
     for text, says in (
         ("", "no numbers"), ("1 2\n3\n", "line 2 has 1 columns"), ("1\nx\n", "line 2 holds something"),
-        ("nan\n", "no numbers"), ("1e999\n", "no numbers"),
+        ("nan\n", "line 1 holds something"), ("1e999\n", "no numbers"), ("0,5\n1,0\n1,5\n", "must number the frames"),
+        ("3 0.5\n1 1.0\n", "must number the frames"), ("1;0,5\n", "both commas and semicolons"),
+        ("omega 1\n2 3\n", "line 1 holds something"),
     ):  # fmt: skip
         path.write_text(text)
         with pytest.raises(InputError, match=says):
             read_angles(path)
+    fio.write_text(FIO.replace("current DOUBLE", "file STRING").replace("99.9", "a.tif"))
+    assert read_angles(fio).tolist() == [0, 0.5, 1]
+    fio.write_text(FIO.replace("99.9", "nan"))  # a counter that was not read
+    assert read_angles(fio).tolist() == [0, 0.5, 1]
+    fio.write_text(FIO.replace("current", "omega"))
+    with pytest.raises(InputError, match="several columns 'omega'"):
+        read_angles(fio, "omega")
+    fio.write_text(FIO.replace("99.1", "1").replace("99.9", "2").replace("98.7", "3"))
+    with pytest.raises(InputError, match="2 of its columns go on in even steps"):
+        read_angles(fio)
+    fio.write_text(FIO)
     with pytest.raises(InputError, match="no column 'phi'; it has omega, current"):
         read_angles(fio, "phi")
     fio.write_text(FIO.replace(" 0.5 99.9", " 0.5"))
@@ -344,7 +583,50 @@ def test_orientation_turns_frames_mask_and_centre_alike(orientation, tmp_path):
         read_series(master, "upside")
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+class InMemory:
+    """Reads frames from an array."""
+
+    def __init__(self, data: np.ndarray) -> None:
+        self.data = data
+
+    def __call__(self, numbers):
+        return (self.data[number] for number in numbers)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    shape=st.tuples(st.integers(1, 3), st.integers(1, 6), st.integers(1, 6)),
+    orientation=st.sampled_from(ORIENTATIONS),
+    centre=st.tuples(st.floats(-9, 9), st.floats(-9, 9)),
+)
+def test_turned_there_and_back(shape, orientation, centre):
+    """Flips undo themselves; after a transposition, what flipped columns flips rows."""
+    data = np.arange(np.prod(shape)).reshape(shape)
+    series = FrameSeries(
+        "x",
+        shape[0],
+        shape[1:],
+        data.dtype,
+        InMemory(data),
+        data[0] % 3 == 0,
+        pixel_m=(1.0, 2.0),
+        beam_centre_px=centre,
+    )
+    back = orientation
+    if "transposed" in orientation:
+        columns = "left" if "up" in orientation else "right"
+        back = f"transposed-{columns}-{'up' if 'left' in orientation else 'down'}"
+    once = oriented(series, orientation)
+    again = oriented(once, back)
+    assert next(iter(once.read([0]))).shape == once.shape == once.bad.shape
+    assert (every_frame(again) == data).all()
+    assert (again.bad == series.bad).all()
+    assert again.shape == series.shape
+    assert again.pixel_m == series.pixel_m
+    assert again.beam_centre_px == pytest.approx(centre)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_damaged_files_are_read_right_or_refused(data, tmp_path_factory):
     """Bytes flipped or cut anywhere."""
@@ -352,6 +634,8 @@ def test_damaged_files_are_read_right_or_refused(data, tmp_path_factory):
     write_eiger(folder)
     write_cbf(folder, 1)
     (folder / "scan.fio").write_text(FIO)
+    (folder / "angles.txt").write_text("frame, omega\n1, 0.5\n2, 1.0 # late\n")
+    (folder / "a_1.tif").write_bytes(big_endian_tiff(frames(1, "u2")[0], HEADER.format(start=0.0).encode() + b"\0"))
     target = data.draw(st.sampled_from(sorted(path for path in folder.iterdir())))
     content = bytearray(target.read_bytes())
     for _ in range(data.draw(st.integers(1, 4))):
@@ -364,6 +648,8 @@ def test_damaged_files_are_read_right_or_refused(data, tmp_path_factory):
         for read in (
             lambda: every_frame(read_series(folder / "run_master.h5")),
             lambda: every_frame(read_series(folder / "*.cbf")),
+            lambda: every_frame(read_series(folder / "*.tif")),
+            lambda: read_angles(folder / "angles.txt"),
             lambda: read_angles(folder / "scan.fio"),
         ):
             with contextlib.suppress(InputError):

@@ -180,7 +180,7 @@ def test_stopped_and_taken_up_again(scan, tmp_path):
         (("--polarisation", "2"), "--polarisation '2': needs the horizontal part"),
         (("--mask", "nothing.tif"), "nothing.tif: no such file"),
         (("--beamstop", "9"), "masks leave no good pixel"),
-        (("--background", "nothing.h5"), "nothing.h5: there are no images"),
+        (("--background", "nothing.h5"), "nothing.h5: no such file or folder"),
     ],
 )
 def test_bad_options(options, says, scan, here):

@@ -7,7 +7,7 @@ import numpy as np
 
 from simsc.core.errors import InputError
 
-_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
+_NUMBER = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
 _LARGEST_FILE = 50_000_000  # bytes; tables of angles are much smaller
 
 
@@ -15,24 +15,27 @@ def read_angles(path: Path, column: str | None = None) -> np.ndarray:
     """Read angles, degrees, from a text table or a .fio file.
 
     Args:
-        path: a table of one column, or of several, of which the last is taken (`#` begins a comment; the first line may
-            be a header); or a .fio file.
+        path: a table of one column, of two, of which the first numbers the frames, or of more, of which the last is
+            taken (`#` begins a comment; the first line may be a header); or a .fio file.
         column: which column, by its name in the header or in the .fio file. By default the last of a table, and of a
             .fio file the only one that goes on in even steps.
 
     Raises:
         InputError: for a file that cannot be read, or numbers that are none.
     """
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path}: is no file with a table of angles")
     try:
         if path.stat().st_size > _LARGEST_FILE:
             raise InputError(f"{path}: is too large for a table of angles")
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
     names, rows = _fio(path, lines) if path.suffix.lower() == ".fio" else _table(path, lines)
     if column is not None:
-        if column not in names:
-            raise InputError(f"{path}: has no column {column!r}; it has {', '.join(names) or 'no names of columns'}")
+        if names.count(column) != 1:
+            many = "no column" if column not in names else "several columns"
+            raise InputError(f"{path}: has {many} {column!r}; it has {', '.join(names) or 'no names of columns'}")
         angles = rows[:, names.index(column)]
     elif path.suffix.lower() == ".fio":
         even = [k for k in range(rows.shape[1]) if _is_even(rows[:, k])]
@@ -43,6 +46,12 @@ def read_angles(path: Path, column: str | None = None) -> np.ndarray:
             )
         angles = rows[:, even[0]]
     else:
+        # A comma for the decimal point makes two columns of one, but hardly ever numbers of frames.
+        if rows.shape[1] == 2 and not (np.diff(rows[:, 0]) == 1).all():
+            raise InputError(
+                f"{path}: has two columns, of which the first must number the frames one after the other; otherwise "
+                "leave only the column that is meant, or give a header and name that column"
+            )
         angles = rows[:, -1]
     if not np.isfinite(angles).all():
         raise InputError(f"{path}: holds angles that are no numbers")
@@ -68,11 +77,15 @@ def _table(path: Path, lines: list[str]) -> tuple[list[str], np.ndarray]:
     rows: list[list[float]] = []
     names: list[str] = []
     for number, line in enumerate(lines, 1):
-        parts = [part for part in re.split(r"[\s,;]+", line.split("#")[0].strip()) if part]
+        text = line.split("#")[0].strip()
+        if "," in text and ";" in text:
+            raise InputError(f"{path}: line {number} has both commas and semicolons; numbers need a decimal point")
+        parts = [part for part in re.split(r"[\s,;]+", text) if part]
         if not parts:
             continue
         if not all(_NUMBER.fullmatch(part) for part in parts):
-            if rows or names:
+            # A first line that holds a number is a damaged one, not a header.
+            if rows or names or any(_is_number(part) for part in parts):
                 raise InputError(f"{path}: line {number} holds something that is no number: {line.strip()[:60]!r}")
             names = parts
             continue
@@ -84,6 +97,7 @@ def _table(path: Path, lines: list[str]) -> tuple[list[str], np.ndarray]:
 
 def _fio(path: Path, lines: list[str]) -> tuple[list[str], np.ndarray]:
     names: list[str] = []
+    types: list[str] = []
     rows: list[list[float]] = []
     block = ""
     for number, line in enumerate(lines, 1):
@@ -92,15 +106,19 @@ def _fio(path: Path, lines: list[str]) -> tuple[list[str], np.ndarray]:
             block = text[1].lower()
         elif not text or text.startswith("!") or block != "d":
             continue
-        elif match := re.fullmatch(r"Col\s+(\d+)\s+(\S+)\s+\S+.*", text):
+        elif match := re.fullmatch(r"Col\s+([0-9]+)\s+(\S+)\s+(\S+).*", text):
             if int(match[1]) != len(names) + 1 or rows:
                 raise InputError(f"{path}: line {number}: columns must be numbered one after the other before the data")
             names.append(match[2])
+            types.append(match[3].upper())
         else:
             parts = text.split()
-            if len(parts) != len(names) or not all(_NUMBER.fullmatch(part) for part in parts):
+            if len(parts) != len(names) or not all(
+                kind == "STRING" or _is_number(part) for part, kind in zip(parts, types, strict=True)
+            ):
                 raise InputError(f"{path}: line {number} does not hold {len(names)} numbers: {text[:60]!r}")
-            rows.append([float(part) for part in parts])
+            # Text, and counters that were not read, do no harm in columns that are not asked for.
+            rows.append([np.nan if kind == "STRING" else float(part) for part, kind in zip(parts, types, strict=True)])
     return names, _array(path, rows, names)
 
 
@@ -110,6 +128,10 @@ def _array(path: Path, rows: list[list[float]], names: list[str]) -> np.ndarray:
     if names and len(names) != len(rows[0]):
         raise InputError(f"{path}: has {len(names)} names for {len(rows[0])} columns")
     return np.array(rows)
+
+
+def _is_number(text: str) -> bool:
+    return bool(_NUMBER.fullmatch(text) or text.lower().lstrip("+-") in ("nan", "inf"))
 
 
 def _is_even(values: np.ndarray) -> bool:

@@ -10,26 +10,41 @@ import re
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any
 
 import h5py
 import hdf5plugin  # noqa: F401  registers the filters
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from simsc.core.errors import InputError, SimscWarning
 from simsc.core.files import open_hdf5
 from simsc.core.units import wavelength_nm
 from simsc.experiment.angles import angles_of_frames
+from simsc.experiment.bitshuffle import check_frame
 from simsc.experiment.frames import FrameSeries
+from simsc.experiment.hdf5_links import LinkedFiles, LinkedGroup, check_written
 
-_LENGTHS_M = {"m": 1.0, "metre": 1.0, "meter": 1.0, "mm": 1e-3, "um": 1e-6, "µm": 1e-6, "micron": 1e-6, "nm": 1e-9}
+_LENGTHS_M = {
+    "m": 1.0,
+    "metre": 1.0,
+    "meter": 1.0,
+    "mm": 1e-3,
+    "um": 1e-6,
+    "µm": 1e-6,
+    "μm": 1e-6,
+    "micron": 1e-6,
+    "nm": 1e-9,
+}
 _LENGTHS_M |= {"angstrom": 1e-10, "a": 1e-10, "å": 1e-10, "cm": 1e-2}
 _ENERGIES_KEV = {"ev": 1e-3, "kev": 1.0}
 _TURNS_DEG = {"deg": 1.0, "degree": 1.0, "degrees": 1.0, "rad": 180 / np.pi, "radian": 180 / np.pi}
 _TIMES_S = {"s": 1.0, "second": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 _GONIOMETER = ("omega", "phi", "chi", "kappa")
+_PIXELS = ("pixel", "pixels", "px")
+_AGREE = 1e-3  # relative difference of wavelengths that is worth a word
 _ALONG = 0.996  # cosine of 5°
 # What h5py raises for damaged files, depending on what is damaged.
 _DAMAGED = (OSError, RuntimeError, ValueError, TypeError, KeyError, OverflowError, MemoryError)
@@ -57,8 +72,7 @@ class _Reader:
                 data = file[segment.dataset]
                 for _, number in group:
                     own = number - int(begins[k])
-                    if data.chunks is not None and data.chunks[0] == 1 and not _is_stored(data, own):
-                        raise InputError(f"{segment.path}: frame {own + 1} of {segment.n} was never written")
+                    check_frame(segment.path, data, own)
                     try:
                         frame = data[own]
                     except _DAMAGED as error:
@@ -66,7 +80,8 @@ class _Reader:
                         raise InputError(
                             f"{segment.path}: frame {own + 1} of {segment.n} cannot be read ({reason})"
                         ) from None
-                    yield frame
+                    # HDF5 keeps the order of bytes of the file; whoever adds frames counts on the machine's.
+                    yield frame.astype(data.dtype.newbyteorder("="), copy=False)
 
 
 def read_hdf5_series(path: Path) -> FrameSeries:
@@ -79,18 +94,13 @@ def read_hdf5_series(path: Path) -> FrameSeries:
     Warns:
         SimscWarning: if there is no pixel mask, or the rotation axis is not vertical.
     """
-    with _damage_told(path), open_hdf5(path) as file:
-        entry = _child(file, "entry", "NXentry", path)
-        data = _child(entry, "data", "NXdata", path)
+    with _damage_told(path), contextlib.ExitStack() as stack:
+        entry = _child(LinkedFiles(path, stack).root, "entry", "NXentry", path)
         instrument = _child(entry, "instrument", "NXinstrument", path)
         detector = _child(instrument, "detector", "NXdetector", path)
         special = detector.get("detectorSpecific")
-        special = special if isinstance(special, h5py.Group) else detector
-        segments = _segments(path, data)
-        shapes, dtypes = zip(*(_shape(segment) for segment in segments), strict=True)
-        if len(set(shapes)) > 1 or len(set(dtypes)) > 1:
-            raise InputError(f"{path}: its data files hold frames of different shapes or types: {sorted(set(shapes))}")
-        shape, dtype = shapes[0], dtypes[0]
+        special = special if isinstance(special, LinkedGroup) else detector
+        segments, shape, dtype = _segments(path, _child(entry, "data", "NXdata", path))
         n = sum(segment.n for segment in segments)
         _check_number(path, special, n)
         for key, expected in zip(("y_pixels_in_detector", "x_pixels_in_detector"), shape, strict=True):
@@ -107,10 +117,11 @@ def read_hdf5_series(path: Path) -> FrameSeries:
                 SimscWarning,
                 stacklevel=2,
             )
-        centre = [_number(path, detector, f"beam_center_{axis}") for axis in "yx"]
-        beam = instrument.get("beam")
-        angles = _angles(path, entry)
-        exposure = _number(path, detector, "count_time", _TIMES_S, "s")
+        angles = _angles(path, entry, n)
+        pixel = _pair(
+            _positive(path, f"{axis}_pixel_size", _number(path, detector, f"{axis}_pixel_size", _LENGTHS_M, "m"))
+            for axis in "yx"
+        )
         return FrameSeries(
             str(path),
             n,
@@ -120,14 +131,11 @@ def read_hdf5_series(path: Path) -> FrameSeries:
             bad,
             _invalid(path, detector, dtype),
             None if angles is None else angles_of_frames(angles, n, str(path)),
-            None if exposure is None else np.full(n, _positive(path, "count_time", exposure)),
-            _pair(
-                _positive(path, f"{axis}_pixel_size", _number(path, detector, f"{axis}_pixel_size", _LENGTHS_M, "m"))
-                for axis in "yx"
-            ),
-            _positive(path, "detector_distance", _distance(path, detector)),
-            _positive(path, "the wavelength", _wavelength(path, beam, special)),
-            _pair(centre),
+            _exposure(path, detector, n),
+            pixel,
+            _distance(path, detector),
+            _wavelength(path, instrument.get("beam"), special),
+            _centre(path, detector, pixel),
         )
 
 
@@ -140,90 +148,65 @@ def _damage_told(path: Path) -> Iterator[None]:
         raise InputError(f"{path}: is damaged ({reason})") from None
 
 
-def _child(parent: h5py.Group, name: str, kind: str, path: Path) -> h5py.Group:
-    """Return a group by its name, or else the first of a NeXus class."""
-    if isinstance(parent.get(name, getclass=True, default=None), type) and isinstance(parent.get(name), h5py.Group):
-        return parent[name]
-    for key in parent:
-        if parent.get(key, getclass=True, default=None) is h5py.Group:
-            group = parent.get(key)
-            if isinstance(group, h5py.Group) and _text(group.attrs.get("NX_class", "")) == kind:
-                return group
-    raise InputError(f"{path}: has no group {parent.name.rstrip('/')}/{name} ({kind}); is it a master file of frames?")
+def _child(parent: LinkedGroup, name: str, kind: str, path: Path) -> LinkedGroup:
+    """Return a group by its name, or else the one of a NeXus class."""
+    if isinstance(group := parent.get(name), LinkedGroup):
+        return group
+    found = {key: group for key in parent if isinstance(group := parent.get(key), LinkedGroup)}
+    found = {key: group for key, group in found.items() if _text(group.attrs.get("NX_class", "")) == kind}
+    if len(found) > 1:
+        raise InputError(f"{path}: {parent.name} has several groups {kind} ({', '.join(found)}); name one {name}")
+    if not found:
+        where = f"{parent.name.rstrip('/')}/{name}"
+        raise InputError(f"{path}: has no group {where} ({kind}); is it a master file of frames?")
+    return next(iter(found.values()))
 
 
-def _segments(path: Path, data: h5py.Group) -> list[_Segment]:
-    names = sorted((name for name in data if re.fullmatch(r"data_\d+", name)), key=lambda name: int(name[5:]))
+def _segments(path: Path, data: LinkedGroup) -> tuple[list[_Segment], tuple[int, int], np.dtype]:
+    """Return where the frames are, their shape, and their type."""
+    names = sorted((name for name in data if re.fullmatch(r"data_[0-9]+", name)), key=lambda name: int(name[5:]))
+    for one, two in pairwise(names):
+        if int(two[5:]) != int(one[5:]) + 1:
+            raise InputError(f"{path}: {data.name} goes on from {one} to {two}; what is between them is missing")
     names = names or [name for name in ("data", _text(data.attrs.get("signal", ""))) if name and name in data][:1]
     if not names:
         raise InputError(f"{path}: {data.name} holds neither data_000001 … nor data")
     segments = []
+    kinds = set()
     for name in names:
-        link = data.get(name, getlink=True)
-        if isinstance(link, h5py.ExternalLink):
-            target = path.parent / link.filename
-            # A file is data: it does not decide what else is read.
-            if not target.resolve().is_relative_to(path.parent.resolve()):
-                raise InputError(
-                    f"{path}: {name} links to {link.filename}, outside of its folder; put the file beside it"
-                )
-            if not target.is_file():
-                raise InputError(f"{path}: {name} links to {link.filename}, which is missing in {path.parent}")
-            segments.append((target, link.path))
-        else:
-            segments.append((path, f"{data.name}/{name}"))
-    found = []
-    for target, dataset in segments:
-        with _damage_told(target), open_hdf5(target) as file:
-            frames = file.get(dataset)
-            if not isinstance(frames, h5py.Dataset):
-                raise InputError(f"{target}: has no dataset {dataset}, to which {path.name} links")
-            if frames.ndim != 3 or min(frames.shape) < 1:
-                raise InputError(
-                    f"{target}: {dataset} has shape {frames.shape}; frames need three dimensions: number, rows, columns"
-                )
-            if frames.dtype.kind not in "ui":
-                raise InputError(f"{target}: {dataset} holds {frames.dtype}; counts are whole numbers")
-            if frames.is_virtual:
-                _check_sources(target, frames)
-            found.append(_Segment(target, dataset, frames.shape[0]))
-    return found
+        frames = data.get(name)
+        if not isinstance(frames, h5py.Dataset):
+            raise InputError(f"{path}: {data.name}/{name} leads to no dataset of frames")
+        target = Path(frames.file.filename)
+        if frames.ndim != 3 or min(frames.shape) < 1:
+            raise InputError(
+                f"{target}: {frames.name} has shape {frames.shape}; frames need three dimensions: number, rows, columns"
+            )
+        if frames.dtype.kind not in "ui":
+            raise InputError(f"{target}: {frames.name} holds {frames.dtype}; counts are whole numbers")
+        check_written(target, frames)
+        segments.append(_Segment(target, str(frames.name), int(frames.shape[0])))
+        kinds.add((int(frames.shape[1]), int(frames.shape[2]), frames.dtype))
+    if len(kinds) > 1:
+        told = ", ".join(sorted(f"{rows} × {columns} {dtype}" for rows, columns, dtype in kinds))
+        raise InputError(f"{path}: its data files hold frames of different shapes or types: {told}")
+    rows, columns, dtype = kinds.pop()
+    return segments, (rows, columns), dtype.newbyteorder("=")
 
 
-def _check_sources(path: Path, frames: h5py.Dataset) -> None:
-    """Refuse a virtual dataset whose sources are missing, which would read as zeros."""
-    for source in frames.virtual_sources():
-        target = path if source.file_name == "." else path.parent / source.file_name
-        if not target.resolve().is_relative_to(path.parent.resolve()):
-            raise InputError(f"{path}: {frames.name} takes frames from {source.file_name}, outside of its folder")
-        if not target.is_file():
-            raise InputError(f"{path}: {frames.name} takes frames from {source.file_name}, which is missing")
-
-
-def _shape(segment: _Segment) -> tuple[tuple[int, int], np.dtype]:
-    with open_hdf5(segment.path) as file:
-        frames = file[segment.dataset]
-        return (int(frames.shape[1]), int(frames.shape[2])), frames.dtype
-
-
-def _is_stored(data: h5py.Dataset, number: int) -> bool:
-    rows, columns = data.chunks[1:]
-    corners = ((number, r, c) for r in range(0, data.shape[1], rows) for c in range(0, data.shape[2], columns))
-    return all(data.id.get_chunk_info_by_coord(corner).byte_offset is not None for corner in corners)
-
-
-def _check_number(path: Path, special: h5py.Group, n: int) -> None:
+def _check_number(path: Path, special: LinkedGroup, n: int) -> None:
     images, triggers = _number(path, special, "nimages"), _number(path, special, "ntrigger")
     if images is None:
         return
     promised = images * (1 if triggers is None else triggers)
     if promised != n:
+        what = "some are missing" if n < promised else "some belong to another scan, or nimages and ntrigger are wrong"
         raise InputError(
-            f"{path}: promises {promised:g} frames (nimages × ntrigger), its data files hold {n}; some are missing"
+            f"{path}: promises {promised:g} frames (nimages × ntrigger), its data files hold {n} whole ones; {what}"
         )
 
 
-def _mask(path: Path, groups: tuple[h5py.Group, ...], shape: tuple[int, int]) -> np.ndarray | None:
+def _mask(path: Path, groups: tuple[LinkedGroup, ...], shape: tuple[int, int]) -> np.ndarray | None:
     for group in groups:
         mask = group.get("pixel_mask")
         if isinstance(mask, h5py.Dataset):
@@ -236,60 +219,117 @@ def _mask(path: Path, groups: tuple[h5py.Group, ...], shape: tuple[int, int]) ->
     return None
 
 
-def _invalid(path: Path, detector: h5py.Group, dtype: np.dtype) -> int | None:
+def _invalid(path: Path, detector: LinkedGroup, dtype: np.dtype) -> int | None:
     """Return the smallest number that is no count."""
     limits = [int(np.iinfo(dtype).max)] if dtype.kind == "u" else []
     if (told := _number(path, detector, "saturation_value")) is not None and told >= 1:
         limits.append(int(told) + 1)
-    if (told := _number(path, detector, "bit_depth_image")) is not None and dtype.kind == "u" and 1 <= told <= 64:
+    told = _number(path, detector, "bit_depth_image")
+    if told is not None and told not in (8, 16, 32, 64):
+        raise InputError(f"{path}: bit_depth_image is {told:g}; it is one of 8, 16, 32, 64")
+    if told is not None and dtype.kind == "u":
         limits.append(2 ** int(told) - 1)
     return min(limits, default=None)
 
 
-def _distance(path: Path, detector: h5py.Group) -> float | None:
+def _distance(path: Path, detector: LinkedGroup) -> float | None:
     for key in ("detector_distance", "distance"):
         if (value := _number(path, detector, key, _LENGTHS_M, "m")) is not None:
-            return value
+            if value == 0:
+                _never_set(path, key)
+                return None
+            return _positive(path, key, value)
     return None
 
 
-def _wavelength(path: Path, beam: Any, special: h5py.Group) -> float | None:
-    if isinstance(beam, h5py.Group):
+def _centre(path: Path, detector: LinkedGroup, pixel_m: tuple[float, float] | None) -> tuple[float, float] | None:
+    """Return row and column of the beam centre, which NeXus has in pixels or as a length."""
+    centre = []
+    for key, side_m in zip(("beam_center_y", "beam_center_x"), pixel_m or (None, None), strict=True):
+        value, dataset = _number(path, detector, key), detector.get(key)
+        if value is not None and isinstance(dataset, h5py.Dataset):
+            unit = _unit(path, dataset, "pixel")
+            if unit not in _PIXELS:
+                if side_m is None:
+                    raise InputError(f"{path}: {dataset.name} is in {unit}, but the file does not tell the pixel size")
+                value *= _factor(path, dataset, _LENGTHS_M, "m") / side_m
+        centre.append(value)
+    if centre == [0, 0]:
+        _never_set(path, "beam_center")
+        return None
+    return _pair(centre)
+
+
+def _never_set(path: Path, key: str) -> None:
+    # What detectors write whom nobody told.
+    warnings.warn(f"{path}: {key} is 0, so it was never set; it is not used", SimscWarning, stacklevel=2)
+
+
+def _exposure(path: Path, detector: LinkedGroup, n: int) -> np.ndarray | None:
+    times = detector.get("count_time")
+    if isinstance(times, h5py.Dataset) and times.shape == (n,) and times.dtype.kind in "fiu":
+        exposure = times[:].astype(float) * _factor(path, times, _TIMES_S, "s")
+        if not (np.isfinite(exposure).all() and (exposure > 0).all()):
+            raise InputError(f"{path}: {times.name} must be positive numbers")
+        return exposure
+    told = _positive(path, "count_time", _number(path, detector, "count_time", _TIMES_S, "s"))
+    return None if told is None else np.full(n, told)
+
+
+def _wavelength(path: Path, beam: Any, special: LinkedGroup) -> float | None:
+    """Return the wavelength, nm; a file may tell it more than once."""
+    told: dict[str, float] = {}
+    if isinstance(beam, LinkedGroup):
         for key in ("incident_wavelength", "wavelength"):
             if (value := _number(path, beam, key, _LENGTHS_M, "angstrom")) is not None:
-                return value * 1e9
-        if (value := _number(path, beam, "incident_energy", _ENERGIES_KEV, "eV")) is not None:
-            return wavelength_nm(_positive(path, "incident_energy", value) or 1.0)
-    if (value := _number(path, special, "photon_energy", _ENERGIES_KEV, "eV")) is not None:
-        return wavelength_nm(_positive(path, "photon_energy", value) or 1.0)
-    return None
+                told[key] = 1e9 * value
+    for group, key in ((beam, "incident_energy"), (special, "photon_energy")):
+        if isinstance(group, LinkedGroup) and (value := _number(path, group, key, _ENERGIES_KEV, "eV")) is not None:
+            told[key] = wavelength_nm(_positive(path, key, value) or 1.0)
+    for key, value in told.items():
+        _positive(path, key, value)
+    if told and max(told.values()) > (1 + _AGREE) * min(told.values()):
+        words = ", ".join(f"{key} {value:.6g} nm" for key, value in told.items())
+        warnings.warn(
+            f"{path}: tells different wavelengths: {words}; the first is used, unless you give the energy",
+            SimscWarning,
+            stacklevel=2,
+        )
+    return next(iter(told.values()), None)
 
 
-def _angles(path: Path, entry: h5py.Group) -> np.ndarray | None:
+def _angles(path: Path, entry: LinkedGroup, n: int) -> np.ndarray | None:
     """Return the angles of the one axis that turns; None if the file tells none."""
     sample = entry.get("sample")
-    if not isinstance(sample, h5py.Group):
+    if not isinstance(sample, LinkedGroup):
         return None
     found: dict[str, np.ndarray] = {}
-    for where in ("transformations", "goniometer"):
-        group = sample.get(where)
-        if not isinstance(group, h5py.Group):
-            continue
-        for name in group:
-            axis = group.get(name)
-            if not isinstance(axis, h5py.Dataset) or axis.ndim != 1 or len(axis) < 2 or axis.dtype.kind not in "fiu":
-                continue
-            turns = _text(axis.attrs.get("transformation_type", "")) == "rotation"
-            if name not in _GONIOMETER and not turns:
-                continue
-            angles = axis[:].astype(float) * _factor(path, axis, _TURNS_DEG, "deg")
-            end = group.get(f"{name}_end")
-            if isinstance(end, h5py.Dataset) and end.shape == axis.shape:
-                angles = (angles + end[:] * _factor(path, end, _TURNS_DEG, "deg")) / 2
-            if not np.isfinite(angles).all():
-                raise InputError(f"{path}: {axis.name} holds angles that are no numbers")
-            if np.ptp(angles) > 0:
-                found.setdefault(name, angles * _sense(path, axis))
+    transformations, goniometer = sample.get("transformations"), sample.get("goniometer")
+    if isinstance(transformations, LinkedGroup):
+        for name in transformations:
+            axis = transformations.get(name)
+            if isinstance(axis, h5py.Dataset) and (
+                name in _GONIOMETER or _text(axis.attrs.get("transformation_type", "")) == "rotation"
+            ):
+                angles = _turning(path, transformations, name, axis)
+                if angles is not None:
+                    found[name] = angles * _sense(path, transformations, axis)
+    if isinstance(goniometer, LinkedGroup):
+        for name in _GONIOMETER:
+            axis = goniometer.get(name)
+            angles = None
+            if isinstance(axis, h5py.Dataset):
+                angles = _turning(path, goniometer, name, axis)
+                sense = 1.0 if angles is None else _sense(path, goniometer, axis)
+            else:
+                start, step = (
+                    _number(path, goniometer, f"{name}_{what}", _TURNS_DEG, "deg") for what in ("start", "increment")
+                )
+                sense = 1.0
+                if start is not None and step:
+                    angles = start + step * (np.arange(n) + 0.5)
+            if angles is not None:
+                found.setdefault(name, angles * sense)
     if len(found) > 1:
         raise InputError(
             f"{path}: {', '.join(sorted(found))} all change from frame to frame; give the angles (--angles)"
@@ -297,25 +337,66 @@ def _angles(path: Path, entry: h5py.Group) -> np.ndarray | None:
     return next(iter(found.values()), None)
 
 
-def _sense(path: Path, axis: h5py.Dataset) -> float:
+def _turning(path: Path, group: LinkedGroup, name: str, axis: h5py.Dataset) -> np.ndarray | None:
+    """Return angles in the middle of exposures, degrees; None for an axis that stands still."""
+    if axis.dtype.kind not in "fiu" or axis.shape is None or axis.ndim > 1:
+        raise InputError(f"{path}: {axis.name} must be a list of angles, it has shape {axis.shape} ({axis.dtype})")
+    angles = axis[()].reshape(-1).astype(float) * _factor(path, axis, _TURNS_DEG, "deg")
+    if not np.isfinite(angles).all():
+        raise InputError(f"{path}: {axis.name} holds angles that are no numbers")
+    if len(angles) < 2 or np.ptp(angles) == 0:
+        return None
+    end = group.get(f"{name}_end")
+    if isinstance(end, h5py.Dataset) and end.shape == axis.shape and end.dtype.kind in "fiu":
+        angles = (angles + end[:] * _factor(path, end, _TURNS_DEG, "deg")) / 2
+    else:
+        for key in (f"{name}_increment_set", f"{name}_range_average"):
+            if (width := _number(path, group, key, _TURNS_DEG, "deg")) is not None:
+                angles = angles + width / 2
+                break
+    if not np.isfinite(angles).all():
+        raise InputError(f"{path}: {axis.name} holds angles that are no numbers")
+    return angles
+
+
+def _sense(path: Path, group: LinkedGroup, axis: h5py.Dataset) -> float:
     """Return 1 or −1, the sense about the upward direction, which is y in NeXus."""
-    vector = np.asarray(axis.attrs.get("vector", (0.0, 1.0, 0.0)), dtype=float)
-    if vector.shape != (3,) or not np.linalg.norm(vector) > 0:
-        raise InputError(f"{path}: {axis.name} has a vector that is none: {vector}")
-    up = vector[1] / np.linalg.norm(vector)
-    if abs(up) < _ALONG:
+    vector = _vector(path, axis)
+    # The axes on which it is mounted turn its own.
+    seen, base = {axis.name}, axis
+    while (name := _text(base.attrs.get("depends_on", "."))) not in ("", "."):
+        found = group.get(name)
+        if not isinstance(found, h5py.Dataset) or found.name in seen:
+            raise InputError(f"{path}: {base.name} depends on {name!r}, which is missing or depends on it in turn")
+        base = found
+        seen.add(base.name)
+        if _text(base.attrs.get("transformation_type", "")) == "rotation":
+            if base.dtype.kind not in "fiu" or not base.size:
+                raise InputError(f"{path}: {base.name} must be an angle")
+            angle_deg = float(base[()].reshape(-1)[0]) * _factor(path, base, _TURNS_DEG, "deg")
+            if not np.isfinite(angle_deg):
+                raise InputError(f"{path}: {base.name} is {angle_deg}")
+            vector = Rotation.from_rotvec(angle_deg * _vector(path, base), degrees=True).apply(vector)
+    if not abs(vector[1]) >= _ALONG:
         warnings.warn(
-            f"{path}: {axis.name} turns about {vector.tolist()}, not about the vertical; frames have to be turned "
-            "so that the axis stands upright (--orientation)",
+            f"{path}: {axis.name} turns about {np.round(vector, 4).tolist()}, not about the vertical; frames have to "
+            "be turned so that the axis stands upright (--orientation)",
             SimscWarning,
             stacklevel=2,
         )
         return 1.0
-    return float(np.sign(up))
+    return float(np.sign(vector[1]))
+
+
+def _vector(path: Path, axis: h5py.Dataset) -> np.ndarray:
+    vector = np.asarray(axis.attrs.get("vector", (0.0, 1.0, 0.0)), dtype=float)
+    if vector.shape != (3,) or not 0 < np.linalg.norm(vector) < np.inf:
+        raise InputError(f"{path}: {axis.name} has a vector that is not three finite numbers")
+    return vector / np.linalg.norm(vector)
 
 
 def _number(
-    path: Path, group: h5py.Group, key: str, units: dict[str, float] | None = None, default: str = ""
+    path: Path, group: LinkedGroup, key: str, units: dict[str, float] | None = None, default: str = ""
 ) -> float | None:
     value = group.get(key)
     if not isinstance(value, h5py.Dataset):
@@ -329,11 +410,19 @@ def _number(
 
 
 def _factor(path: Path, value: h5py.Dataset, units: dict[str, float], default: str) -> float:
-    unit = _text(value.attrs.get("units", default)).strip() or default
+    unit = _unit(path, value, default)
     factor = units.get(unit) or units.get(unit.lower())
     if factor is None:
         raise InputError(f"{path}: {value.name} has the unit {unit!r}; known are {', '.join(units)}")
     return factor
+
+
+def _unit(path: Path, value: h5py.Dataset, default: str) -> str:
+    unit = value.attrs.get("units", default)
+    text = _text(unit)
+    if not text and np.size(unit) and not isinstance(unit, str | bytes):
+        raise InputError(f"{path}: {value.name} has a unit that is no text ({type(unit).__name__})")
+    return text.strip() or default
 
 
 def _positive(path: Path, key: str, value: float | None) -> float | None:
@@ -348,6 +437,8 @@ def _pair(values: Any) -> tuple[float, float] | None:
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, np.ndarray) and value.size == 1:
+        value = value.reshape(-1)[0]
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
     return value if isinstance(value, str) else ""

@@ -1,32 +1,40 @@
 """Frames as images, one a file: CBF, TIFF and whatever else fabio reads."""
 
+import contextlib
 import logging
 import re
+import struct
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from simsc.core.errors import InputError
+from simsc.core.errors import InputError, SimscWarning
 from simsc.experiment.frames import FrameSeries
 
-_PIECE = re.compile(r"(\d+)")
-_SUFFIXES = (".cbf", ".tif", ".tiff", ".edf", ".img", ".mccd")
+_PIECE = re.compile(r"([0-9]+)")
+_TIFF = (".tif", ".tiff")
+_SUFFIXES = (".cbf", *_TIFF, ".edf", ".img", ".mccd")
 _CBF_SECTION, _CBF_BINARY = b"--CIF-BINARY-FORMAT-SECTION--", b"\x0c\x1a\x04\xd5"
-_VALUE = r"\s*[=:]?\s*([-+\d.eE]+)"
-_MILLIMETRE, _MICRON = 1e-3, 1e-6
-_LENGTH = {"m": 1.0, "mm": _MILLIMETRE, "um": _MICRON, "µm": _MICRON}
-# The header lines of PILATUS and EIGER images in CBF and TIFF; numbers, then their unit.
+_LONGEST_HEAD = 1 << 20  # bytes
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+_LENGTHS_M = {"m": 1.0, "cm": 1e-2, "mm": 1e-3, "um": 1e-6, "µm": 1e-6, "μm": 1e-6}
+_WAVELENGTHS_NM = {"a": 0.1, "å": 0.1, "angstrom": 0.1, "nm": 1.0}
+_TURNS_DEG = {"deg": 1.0, "degree": 1.0, "degrees": 1.0, "rad": 180 / np.pi}
+_TIMES_S = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
+_PIXELS = {"pixels": 1.0, "pixel": 1.0, "px": 1.0}
+_IS, _NUMBER, _UNIT = r"(?:[ \t]*[=:][ \t]*|[ \t]+)", r"([^\s,;()]+)", r"[ \t]*([^\s,;()]*)"
+# The header lines of PILATUS and EIGER images in CBF and TIFF: numbers, each before its unit.
 _HEADER = {
-    "start": re.compile(r"Start_angle" + _VALUE),
-    "increment": re.compile(r"Angle_increment" + _VALUE),
-    "exposure": re.compile(r"Exposure_time" + _VALUE),
-    "distance": re.compile(r"Detector_distance" + _VALUE + r"\s*(\S*)"),
-    "wavelength": re.compile(r"Wavelength" + _VALUE),
-    "pixel": re.compile(r"Pixel_size" + _VALUE + r"\s*(\S*)\s*x" + _VALUE + r"\s*(\S*)"),
-    "centre": re.compile(r"Beam_xy\s*\(?" + _VALUE + r"\s*,\s*([-+\d.eE]+)"),
+    "Pixel_size": _IS + _NUMBER + _UNIT + r"[ \t]*x[ \t]*" + _NUMBER + _UNIT,
+    "Beam_xy": _IS + r"\(?[ \t]*" + _NUMBER + r"()[ \t]*,[ \t]*" + _NUMBER + r"[ \t]*\)?" + _UNIT,
+} | {
+    key: _IS + _NUMBER + _UNIT
+    for key in ("Start_angle", "Angle_increment", "Exposure_time", "Detector_distance", "Wavelength")
 }
 
 
@@ -34,16 +42,17 @@ _HEADER = {
 class _Reader:
     paths: tuple[Path, ...]
     shape: tuple[int, int]
-    whole: bool
+    dtype: np.dtype
 
     def __call__(self, numbers: Sequence[int]) -> Iterator[np.ndarray]:
         for number in numbers:
             path = self.paths[number]
-            with _image(path) as image:
-                data = np.asarray(image.data)
-            if data.shape != self.shape:
-                raise InputError(f"{path}: has {data.shape} pixels, the first image {self.shape}")
-            if self.whole:
+            data = _opened(path)
+            if data.shape != self.shape or data.dtype != self.dtype:
+                raise InputError(
+                    f"{path}: has {data.shape} pixels of {data.dtype}, the first image {self.shape} of {self.dtype}"
+                )
+            if data.dtype.kind in "ui":
                 yield np.ascontiguousarray(data)
                 continue
             missing = ~np.isfinite(data)
@@ -66,11 +75,20 @@ def image_files(path: Path) -> list[Path]:
             raise InputError(
                 f"{path}: holds images of several kinds ({', '.join(kinds)}); name those to read: *{kinds[0]}"
             )
+        if not files:
+            raise InputError(f"{path}: holds no images ({', '.join(_SUFFIXES)}); of HDF5 files, name the master file")
+    elif path.is_file():
+        files = [path]
     else:
         files = [file for file in path.parent.glob(path.name) if file.is_file()] if path.parent.is_dir() else []
-    if not files:
-        raise InputError(f"{path}: there are no images ({', '.join(_SUFFIXES)})")
-    return sorted(files, key=lambda file: [int(part) if part.isdigit() else part for part in _PIECE.split(file.name)])
+        if not files:
+            raise InputError(f"{path}: no such file or folder, and no images of which this is the pattern")
+    return sorted(files, key=lambda file: [(int(part), "") if k % 2 else (0, part) for k, part in _pieces(file)])
+
+
+def _pieces(file: Path) -> list[tuple[int, str]]:
+    """Return the parts of a name, of which every second one is a number."""
+    return list(enumerate(_PIECE.split(file.name)))
 
 
 def read_image_series(paths: Sequence[Path]) -> FrameSeries:
@@ -83,38 +101,54 @@ def read_image_series(paths: Sequence[Path]) -> FrameSeries:
         InputError: for an image that cannot be read, or images of different shapes.
     """
     first = paths[0]
-    with _image(first) as image:
-        data = np.asarray(image.data)
-        text = _text(image.header)
-    if data.ndim != 2:
-        raise InputError(f"{first}: has shape {data.shape}; an image has rows and columns")
-    whole = data.dtype.kind in "ui"
+    data = _opened(first)
+    if data.ndim != 2 or data.dtype.kind not in "uif":
+        raise InputError(
+            f"{first}: has shape {data.shape} of type {data.dtype}; an image has rows and columns of numbers"
+        )
     shape = (int(data.shape[0]), int(data.shape[1]))
-    angles = [_angle(text)]
-    for path in paths[1:]:
-        # Only what is needed for the angle and the shape; the pixels are looked at when they are read.
-        other = _header(path)
-        angles.append(_angle(_text(other.header)))
-        told = getattr(other, "shape", None)
-        if told and len(told) == 2 and tuple(told) != shape and min(told) > 0:
-            raise InputError(f"{path}: has {tuple(told)} pixels, the first image {shape}")
-    exposure, wavelength, distance = (_found(text, key) for key in ("exposure", "wavelength", "distance"))
-    pixel, centre = _HEADER["pixel"].search(text), _HEADER["centre"].search(text)
-    dtype = data.dtype if whole else np.dtype(np.int64)
+    # The pixels of the others are looked at when they are read.
+    headers = [_header(path) for path in paths]
+    angles, exposures = [], []
+    for path, header in zip(paths, headers, strict=True):
+        if header.shape not in (None, shape):
+            raise InputError(f"{path}: has {header.shape} pixels, the first image {shape}")
+        if header.kind != headers[0].kind:
+            raise InputError(f"{path}: has pixels of type {header.kind}, the first image {headers[0].kind}")
+        for key in ("Detector_distance", "Wavelength", "Pixel_size", "Beam_xy"):
+            if _found(path, header.text, key) != _found(first, headers[0].text, key):
+                raise InputError(f"{path}: its header has another {key} than {first.name}")
+        angles.append(_angle(path, header.text))
+        exposures.append(_measured(path, header.text, "Exposure_time", _TIMES_S, "s"))
+        if (angles[-1] is None) != (angles[0] is None) or (exposures[-1] is None) != (exposures[0] is None):
+            raise InputError(
+                f"{path}: of this image and {first.name}, only one tells its Start_angle and Exposure_time"
+            )
+    told = None if None in angles or len(set(angles)) < 2 else np.array(angles, dtype=float)
+    if told is None:
+        _warn_of_gaps(paths)
+    text = headers[0].text
+    distance = _measured(first, text, "Detector_distance", _LENGTHS_M, "m")
+    wavelength = _measured(first, text, "Wavelength", _WAVELENGTHS_NM, "a")
+    pixel, centre = _two(first, text, "Pixel_size", _LENGTHS_M, "m"), _two(first, text, "Beam_xy", _PIXELS, "pixels")
+    for key, value in (("Pixel_size", pixel), ("Detector_distance", (distance,)), ("Wavelength", (wavelength,))):
+        if value is not None and any(number is not None and number <= 0 for number in value):
+            raise InputError(f"{first}: its header has a {key} that is not positive")
+    dtype = data.dtype if data.dtype.kind in "ui" else np.dtype(np.int64)
     return FrameSeries(
         str(first.parent / f"{first.name} … {paths[-1].name}"),
         len(paths),
         shape,
         dtype,
-        _Reader(tuple(paths), shape, whole),
+        _Reader(tuple(paths), shape, data.dtype),
         None,
         int(np.iinfo(dtype).max) if dtype.kind == "u" else None,
-        None if any(angle is None for angle in angles) or len(set(angles)) < 2 else np.array(angles, dtype=float),
-        None if exposure is None else np.full(len(paths), float(exposure[1])),
-        None if pixel is None else (_length(first, pixel[3], pixel[4]), _length(first, pixel[1], pixel[2])),
-        None if distance is None else _length(first, distance[1], distance[2]),
-        None if wavelength is None else _number(first, wavelength[1]) / 10,
-        None if centre is None else (_number(first, centre[2]), _number(first, centre[1])),
+        told,
+        None if None in exposures else np.array(exposures, dtype=float),
+        pixel,
+        distance,
+        wavelength,
+        centre,
     )
 
 
@@ -130,8 +164,7 @@ def read_image(path: Path) -> np.ndarray:
         except (OSError, ValueError, EOFError) as error:
             raise InputError(f"{path}: cannot be read ({' '.join(str(error).split())})") from None
     else:
-        with _image(path) as image:
-            data = np.asarray(image.data)
+        data = _opened(path)
     if data.ndim != 2 or data.dtype.kind not in "uifb":
         raise InputError(
             f"{path}: has shape {data.shape} and type {data.dtype}; numbers in rows and columns are needed"
@@ -139,62 +172,200 @@ def read_image(path: Path) -> np.ndarray:
     return data
 
 
-def _image(path: Path) -> Any:
-    return _opened(path, "open")
+@dataclass(frozen=True)
+class _Header:
+    """What the header of an image tells: text, and shape and type of the pixels if it does."""
+
+    text: str
+    shape: tuple[int, ...] | None
+    kind: str
 
 
-def _header(path: Path) -> Any:
-    return _opened(path, "openheader")
-
-
-def _opened(path: Path, function: str) -> Any:
+def _header(path: Path) -> _Header:
     import fabio  # slow to load
+    from fabio.TiffIO import TiffIO
 
+    suffix = path.suffix.lower()
+    if suffix == ".cbf":
+        # fabio would read the whole file.
+        text = _cbf_head(path).decode("latin-1")
+        told = [re.search(rf"X-Binary-Size-{which}-Dimension:\s*([0-9]+)", text) for which in ("Second", "Fastest")]
+        kind = re.search(r'X-Binary-Element-Type:\s*"?([^"\r\n]*)', text)
+        return _Header(text, tuple(int(match[1]) for match in told if match), kind[1] if kind else "")
+    with _told(path):
+        if suffix in _TIFF:
+            # What fabio's openheader says of the shape of a TIFF is only right for some.
+            with contextlib.closing(TiffIO(str(path))) as tiff:
+                header = tiff.getInfo(0)
+            return _Header(_text(header), (header["nRows"], header["nColumns"]), f"{header['nBits']} bits")
+        image = fabio.openheader(str(path))
+        shape = getattr(image, "shape", None)
+        return _Header(_text(image.header), tuple(shape) if shape and len(shape) == 2 and min(shape) > 0 else None, "")
+
+
+def _cbf_head(path: Path) -> bytes:
+    """Return what is before the binary section of a CBF."""
     if not path.is_file():
         raise InputError(f"{path}: no such file")
-    logging.getLogger("fabio").setLevel(logging.CRITICAL)
+    with open(path, "rb") as file:
+        head = file.read(_LONGEST_HEAD)
+    # Where there is none in its place, fabio would look for it for ever.
+    if not 0 <= head.find(_CBF_SECTION) < head.find(_CBF_BINARY):
+        raise InputError(f"{path}: has no binary section; it is cut, or no CBF")
+    return head[: head.find(_CBF_BINARY)]
+
+
+def _check_directory(path: Path) -> None:
+    """Refuse a TIFF of several images, or whose directories go in a circle, in which fabio would go for ever.
+
+    A TIFF (6.0, section 2) begins with the order of bytes, 42, and the place of its first directory; a directory is the
+    number of its entries of 12 bytes, these, and the place of the next one, or 0.
+    """
+    with open(path, "rb") as file:
+        head = file.read(8)
+        order = {b"II*\0": "<", b"MM\0*": ">"}.get(head[:4])
+        if order is None:
+            return  # whatever it is, fabio has to tell
+        place, n = struct.unpack(order + "I", head[4:].rjust(4, b"\0"))[0], 0
+        while place:
+            if (n := n + 1) > 1:
+                raise InputError(f"{path}: holds several images, or is damaged; give one file for each image")
+            file.seek(place)
+            entries = int.from_bytes(file.read(2), "little" if order == "<" else "big")
+            file.seek(place + 2 + 12 * entries)
+            following = file.read(4)
+            if len(following) < 4:
+                raise InputError(f"{path}: is cut, or damaged: its directory does not end within the file")
+            place = struct.unpack(order + "I", following)[0]
+
+
+def _opened(path: Path) -> np.ndarray:
+    """Return the pixels of an image."""
+    import fabio
+
+    with _told(path), fabio.open(str(path)) as image:
+        data = np.asarray(image.data)
+        n = int(getattr(image, "nframes", 1))
+        if n > 1:
+            raise InputError(f"{path}: holds {n} images; give one file for each")
+        return data.astype(data.dtype.newbyteorder("="), copy=False)
+
+
+class _Complaints(logging.Handler):
+    """Keeps what a library logs."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.messages: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep a message."""
+        self.messages.append(record.getMessage())
+
+
+@contextlib.contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Turn whatever fabio raises, or only logs, into an error: it goes on after a wrong checksum."""
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    with open(path, "rb") as file:
+        if file.read(len(_HDF5)) == _HDF5:
+            raise InputError(f"{path}: is an HDF5 file, not an image; give the master file alone")
     if path.suffix.lower() == ".cbf":
-        content = path.read_bytes()
-        # fabio would look for ever for a binary section that is not where it belongs.
-        if not 0 <= content.find(_CBF_SECTION) < content.find(_CBF_BINARY):
-            raise InputError(f"{path}: has no binary section; it is cut, or no CBF")
+        _cbf_head(path)
+    elif path.suffix.lower() in _TIFF:
+        _check_directory(path)
+    logger, complaints = logging.getLogger("fabio"), _Complaints()
+    level, propagate = logger.level, logger.propagate
+    logger.addHandler(complaints)
+    logger.setLevel(logging.ERROR)
+    logger.propagate = False
     try:
-        return getattr(fabio, function)(str(path))
+        yield
+    except InputError:
+        raise
     except Exception as error:  # fabio raises whatever its many parsers meet
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"{path}: cannot be read as an image ({reason})") from None
+    finally:
+        logger.removeHandler(complaints)
+        logger.setLevel(level)
+        logger.propagate = propagate
+    if complaints.messages:
+        raise InputError(f"{path}: is damaged ({' '.join(complaints.messages[0].split())})")
 
 
 def _text(header: Any) -> str:
     return "\n".join(f"{key} {value}" for key, value in dict(header or {}).items())
 
 
-def _found(text: str, key: str) -> re.Match[str] | None:
-    return _HEADER[key].search(text)
-
-
-def _angle(text: str) -> float | None:
-    """Return the angle in the middle of the exposure."""
-    start, increment = _found(text, "start"), _found(text, "increment")
-    try:
-        return None if start is None else float(start[1]) + (float(increment[1]) / 2 if increment else 0.0)
-    except ValueError:
+def _found(path: Path, text: str, key: str) -> tuple[str, ...] | None:
+    """Return numbers and units of a line of a header, as they stand there."""
+    if not (begin := re.search(rf"\b{key}\b", text)):
         return None
+    match = re.compile(_HEADER[key]).match(text, begin.end())
+    if match is None:
+        line = text[begin.start() :].splitlines()[0][:60]
+        raise InputError(f"{path}: its header has a line that cannot be understood: {line!r}")
+    return match.groups()
 
 
-def _number(path: Path, text: str) -> float:
+def _number(path: Path, key: str, text: str, unit: str, units: dict[str, float], default: str) -> float:
+    factor = units.get(unit.strip(".").lower() or default)
     try:
         value = float(text)
     except ValueError:
-        raise InputError(f"{path}: its header holds {text!r} where a number belongs") from None
+        value = np.nan
     if not np.isfinite(value):
-        raise InputError(f"{path}: its header holds {text!r} where a number belongs")
-    return value
+        raise InputError(f"{path}: its header holds {text!r} where the number of {key} belongs")
+    if factor is None:
+        raise InputError(f"{path}: its header has {key} in {unit!r}; known are {', '.join(units)}")
+    return value * factor
 
 
-def _length(path: Path, text: str, unit: str) -> float:
-    """Return a length, m; the headers are in metres unless they say otherwise."""
-    value = _number(path, text) * _LENGTH.get(unit.strip(",;.").lower() or "m", 1.0)
-    if not value > 0:
-        raise InputError(f"{path}: its header holds a length of {text}")
-    return value
+def _measured(path: Path, text: str, key: str, units: dict[str, float], default: str) -> float | None:
+    """Return a positive quantity; None if it is not there, or 0, which detectors write whom nobody told."""
+    if (found := _found(path, text, key)) is None:
+        return None
+    value = _number(path, key, found[0], found[1], units, default)
+    if value < 0:
+        raise InputError(f"{path}: its header has a negative {key}: {found[0]}")
+    return value or None
+
+
+def _two(path: Path, text: str, key: str, units: dict[str, float], default: str) -> tuple[float, float] | None:
+    """Return two quantities, the vertical one first; None as above."""
+    if (found := _found(path, text, key)) is None:
+        return None
+    x, y = (_number(path, key, found[k], found[k + 1], units, default) for k in (0, 2))
+    return None if x == y == 0 else (y, x)
+
+
+def _angle(path: Path, text: str) -> float | None:
+    """Return the angle in the middle of the exposure, degrees."""
+    start, increment = (_found(path, text, key) for key in ("Start_angle", "Angle_increment"))
+    if start is None:
+        return None
+    angle = _number(path, "Start_angle", start[0], start[1], _TURNS_DEG, "deg")
+    if increment is not None:
+        angle += _number(path, "Angle_increment", increment[0], increment[1], _TURNS_DEG, "deg") / 2
+    return angle
+
+
+def _warn_of_gaps(paths: Sequence[Path]) -> None:
+    """Say so if numbers are missing in the names of images that do not tell their angles."""
+    numbers = [tuple(int(part) for k, part in _pieces(path) if k % 2) for path in paths]
+    if len({len(own) for own in numbers}) != 1:
+        return
+    changing = [own for own in zip(*numbers, strict=True) if len(set(own)) > 1]
+    if len(changing) != 1:
+        return
+    steps = [two - one for one, two in pairwise(changing[0])]
+    if len(set(steps)) > 1:
+        k = steps.index(max(steps))
+        warnings.warn(
+            f"{paths[k]}: after it comes {paths[k + 1].name}; if an image is missing between them, angles that you "
+            "give by start and step, or from a table, are wrong",
+            SimscWarning,
+            stacklevel=3,
+        )
