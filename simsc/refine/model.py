@@ -28,7 +28,7 @@ CLEAR_OF_SELF_DEG = 15.0
 _KNOTS, _KNOTS_KNOWN = 6, 3
 _FAR = 0.15  # relative distance from a reflection at which a start is no start
 _REACH = 4.5  # widths to which a peak is followed
-_TAILS = (1.0, 2.2)  # widths of the two parts of a peak, in units of σ
+_TAILS = (1.0, 3.0)  # widths of the two parts of a peak, in units of σ
 
 
 @dataclass(frozen=True, eq=False)
