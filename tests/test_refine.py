@@ -7,19 +7,23 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from conftest import lattice_ball, simsc
+from scipy.spatial.transform import Rotation
 
 from simsc.build.close_packed import close_packed
+from simsc.build.pillar import pillar
 from simsc.cli import cli
 from simsc.core.cell import Cell
 from simsc.core.correlation_map import CorrelationMap
 from simsc.core.errors import InputError
 from simsc.core.files import write_map
+from simsc.core.intensity import ShellIntensity, shell_grid
 from simsc.core.superlattice import Superlattice
 from simsc.correlation.engine import correlate
-from simsc.correlation.peaks import expected_peaks, expected_peaks_of_cell, firsts_of_shell
+from simsc.correlation.peaks import cell_reflections, expected_peaks, expected_peaks_of_cell, firsts_of_shell
 from simsc.correlation.shells import shells_of_crystal
 from simsc.refine.cell import refine_cell
 from simsc.refine.lattice import in_basis, nearest_basis, reduced_basis
+from simsc.refine.model import Reflections, displaced, one_of_each_pair
 from simsc.refine.spacing import refine_spacing
 from simsc.refine.uncertainty import bootstrap, split
 
@@ -55,8 +59,61 @@ def assert_near(parameters: np.ndarray, expected: np.ndarray, edge_nm: float, an
 
 
 def test_forward_model_finds_pillar_1(pillar_1_fit):
-    assert_near(pillar_1_fit.parameters, PILLAR_1.parameters, 0.03, 0.15)
-    assert pillar_1_fit.score > 0.95
+    assert_near(pillar_1_fit.parameters, PILLAR_1.parameters, 0.02, 0.1)
+    assert pillar_1_fit.score > 0.98
+    assert (np.abs(pillar_1_fit.parameters - PILLAR_1.parameters) < 3 * pillar_1_fit.standard_errors).all()
+
+
+def test_forward_model_is_exact_for_gaussian_peaks():
+    """Nothing but Gaussians of one width about the reflections: no size, no shape, no NPs."""
+    width, q1 = 0.02, float(2 * np.pi * np.linalg.norm(np.linalg.inv(PILLAR_1.vectors_nm)[:, 0]))
+    g = cell_reflections(PILLAR_1, np.zeros((1, 3)), 1.0)[0]
+
+    def shell(q: float) -> ShellIntensity:
+        directions = shell_grid(170, 340)[0]
+        near = g[np.abs(np.linalg.norm(g, axis=1) - q) < 5 * width]
+        along = directions @ near.T
+        exponent = (q**2 + (near**2).sum(axis=1) - 2 * q * along) / (2 * width**2)
+        return ShellIntensity(q, np.exp(-exponent).sum(axis=-1) + 1e-3)
+
+    correlation = correlate(shell(q1), (shell(q) for q in Q2), DELTA, threads=1)
+    fit = refine_cell(correlation, reference=PILLAR_1, starts=1)
+    assert_near(fit.parameters, PILLAR_1.parameters, 0.006, 0.02)
+    assert np.isclose(fit.width_inv_nm, width, rtol=0.01)
+
+
+def test_reflections_are_displaced_one_at_a_time():
+    """Each Friedel pair once in three directions: by σ along it, by σ and the mosaic spread across it."""
+    g, hkl, strength = cell_reflections(PILLAR_1, np.zeros((1, 3)), 0.8)
+    crystal = Reflections(g, strength, np.zeros(len(g), dtype=int), one_of_each_pair(hkl))
+    changes = [one.g_inv_nm - g for one in displaced(crystal, 0.1, 0.01, 0.02)]
+    assert len(changes) == 3 * len(g) // 2
+    for k in range(0, len(changes), 3):
+        (number, mate) = np.flatnonzero(np.abs(changes[k]).max(axis=1) > 0)
+        assert np.allclose(g[number], -g[mate])
+        moves = np.array([change[number] for change in changes[k : k + 3]])
+        assert all(np.allclose(change.sum(axis=0), 0) for change in changes[k : k + 3])
+        across = 0.1 * np.hypot(0.01, 0.02 * np.linalg.norm(g[number]))
+        assert np.allclose(moves @ moves.T, np.diag([0.001, across, across]) ** 2, atol=1e-12)
+        assert np.isclose(abs(moves[0] @ g[number]), 0.001 * np.linalg.norm(g[number]))
+
+
+@pytest.mark.slow
+def test_standard_errors_cover_the_truth():
+    """Cubes in the cells of Table 1, turned at random: pulls as of errors that can be trusted, or a bit smaller."""
+    pulls = []
+    for number, (parameters, _, _) in enumerate(TABLE_1.values()):
+        truth = Cell.from_parameters(*parameters)
+        turn = Rotation.random(random_state=100 + number)
+        crystal = pillar(truth, (200.0, 200.0, 200.0), rotation=turn, radius_nm=7.4)
+        q1 = float(2 * np.pi * np.linalg.norm(np.linalg.inv(truth.vectors_nm)[:, 0]))
+        correlation = correlate(*shells_of_crystal([crystal], q1, Q2, 1e-5, threads=1), DELTA, threads=1)
+        fit = refine_cell(correlation, reference=truth, radius_nm=7.4, starts=1)
+        bare = refine_cell(correlation, reference=truth, radius_nm=7.4, starts=1, misplaced=0)
+        assert (fit.standard_errors > bare.standard_errors).all()
+        pulls.append((fit.parameters - truth.parameters) / fit.standard_errors)
+    assert 0.4 < np.sqrt(np.mean(np.square(pulls))) < 1.6
+    assert np.mean(np.abs(pulls) < 2) > 0.8
 
 
 @pytest.mark.slow
@@ -252,6 +309,8 @@ def test_bad_input_is_refused(pillar_1_map):
         refine_spacing(pillar_1_map, "fcc", start_nm=-1.0)
     with pytest.raises(InputError, match="at least one"):
         refine_cell([])
+    with pytest.raises(InputError, match="misplaced must be"):
+        refine_cell(pillar_1_map, misplaced=-0.1)
     with pytest.raises(InputError, match="one map, got 2"):
         refine_cell([pillar_1_map, pillar_1_map], method="mean")
     empty = replace(pillar_1_map, ccf=np.full_like(pillar_1_map.ccf, np.nan))

@@ -12,7 +12,7 @@ from simsc.core.centring import FACE_CENTRED
 from simsc.core.correlation_map import CorrelationMap
 from simsc.core.errors import InputError
 from simsc.correlation.peaks import cell_reflections
-from simsc.refine.fit import fit
+from simsc.refine.fit import MISPLACED, fit
 from simsc.refine.lattice import in_basis, nearest_basis, reduced_basis
 from simsc.refine.mean import best_mean
 from simsc.refine.model import Reflections, check_reach, one_of_each_pair, prepare
@@ -30,7 +30,8 @@ class CellFit:
 
     Args:
         cell: the cell in the basis that was asked for.
-        covariance: (6, 6) of a, b, c, α, β, γ, nm and degrees; NaN for the metric of the paper, which has none.
+        covariance: (6, 6) of a, b, c, α, β, γ, nm and degrees, from the scatter of the residuals and from what
+            the model misses; NaN for the metric of the paper, which has none.
         method: "forward" or "mean".
         score: forward: part of the weighted variance of the map that the model explains; mean: the mean CCF.
         width_inv_nm: standard deviation of a Bragg peak, nm⁻¹; None for the metric of the paper.
@@ -87,6 +88,7 @@ def refine_cell(
     radius_std_nm: float = 0.0,
     starts: int = 24,
     seed: int = 1,
+    misplaced: float = MISPLACED,
 ) -> CellFit:
     """Refine the primitive cell of a crystal with one NP in it.
 
@@ -101,15 +103,20 @@ def refine_cell(
         radius_std_nm: its standard deviation, nm.
         starts: how many strained cells to start from.
         seed: of the starts.
+        misplaced: how far each reflection may seem to lie from where it is, in widths of a peak, since peaks have not
+            quite the shape of the model; it enters the covariance. The default was measured on simulated pillars, for
+            which errors are then as large as their standard errors; 0 for the scatter of the residuals alone.
 
     Raises:
-        InputError: for an unknown method, maps that leave nothing to fit, or if nothing fits.
+        InputError: for an unknown method, maps that leave nothing to fit, a negative `misplaced`, or if nothing fits.
     """
     maps = [maps] if isinstance(maps, CorrelationMap) else list(maps)
     if method not in METHODS:
         raise InputError(f"method {method!r} is not known; it is forward or mean")
     if not maps:
         raise InputError("at least one correlation map is needed")
+    if not 0 <= misplaced < np.inf:
+        raise InputError(f"misplaced must be zero or positive (widths of a peak), got {misplaced:g}")
     # Of a distorted cell, the shortest of the 111 reflections is the first bright peak.
     d_nn_nm = _SHORTEST * 2 * np.pi / (LAYER_SPACING * min(float(one.q1_inv_nm) for one in maps))
     start = Cell(d_nn_nm * _FCC) if reference is None else reference
@@ -122,7 +129,7 @@ def refine_cell(
         g, hkl, strength = cell_reflections(_strained(start, strain), _ONE_NP, largest)
         return Reflections(g, strength, np.zeros(len(g), dtype=int), one_of_each_pair(hkl))
 
-    found = fit(data, crystal, _starts(starts, seed), _STEP, _BOUND)
+    found = fit(data, crystal, _starts(starts, seed), _STEP, _BOUND, misplaced)
     cell = _strained(start, found.shape)
     jacobian = _central_difference(lambda strain: _strained(start, strain).parameters, found.shape)
     own = CellFit(

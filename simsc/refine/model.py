@@ -7,12 +7,14 @@ Two of them, θ apart, correlate to
 
     K(Δ) = κ exp(κ (cos(Δ − θ) − 1)) I0e(κ sin Δ sin θ),    1/κ = 1/κ1 + 1/κ2 + 2 η²,
 
-and the map is Σ K over all pairs (g1, g2), weighted with how far the spheres q1 and q2 pass from |g1| and |g2|. Fitted
-is C times the radial profile: eq. 2 of Lapkin et al. (ACS Nano 2025, 19, 42881) divides by the mean intensity, which is
-nearly nothing at the zeros of the form factor.
+and the map is Σ K over all pairs (g1, g2), weighted with how far the spheres q1 and q2 pass from |g1| and |g2|, and
+with the part of the sphere that a peak covers, σ² / (q |g|). Crystals with faces have tails that a Gaussian lacks: each
+second peak is the sum of a narrow and a wide one, in the proportion that fits best. Fitted is C times the radial
+profile: eq. 2 of Lapkin et al. (ACS Nano 2025, 19, 42881) divides by the mean intensity, which is nearly nothing at the
+zeros of the form factor.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -26,6 +28,7 @@ CLEAR_OF_SELF_DEG = 15.0
 _KNOTS, _KNOTS_KNOWN = 6, 3
 _FAR = 0.15  # relative distance from a reflection at which a start is no start
 _REACH = 4.5  # widths to which a peak is followed
+_TAILS = (1.0, 3.0)  # widths of the two parts of a peak, in units of σ
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,7 +167,8 @@ def blurred(data: FitData, width_q_inv_nm: float, width_delta: float) -> FitData
 def peaks(data: FitData, reflections: Reflections, width_inv_nm: float, mosaic: float) -> np.ndarray:
     """Return the model of the map (n_columns, n, m), without the envelope: a column for each amplitude.
 
-    Sharp maps have one for each first reflection and group of second ones, blurred maps for each pair of groups.
+    Sharp maps have two for each first reflection and group of second ones, of narrow and of wide second peaks; blurred
+    maps have one for each pair of groups.
 
     Args:
         data: which q1, q2 and Δ.
@@ -175,15 +179,19 @@ def peaks(data: FitData, reflections: Reflections, width_inv_nm: float, mosaic: 
     near, far = _within_reach(data, reflections, width_inv_nm)
     if len(near) == 0 or len(far) == 0:
         return np.zeros((1, len(data.q2_inv_nm), len(data.delta)))
-    rows = _along_q2(data, reflections, far, width_inv_nm)
+    sharp = not any(data.blur)
     columns = []
-    # How much of each first reflection the sphere q1 cuts hangs on tails of peaks, which are not Gaussian.
-    each = reflections.group[near] if any(data.blur) else np.arange(len(near))
-    for one in np.unique(each):
-        first = near[each == one]
-        for two in np.unique(reflections.group[far]):
-            second = reflections.group[far] == two
-            columns.append(rows[:, second] @ _along_delta(data, reflections, first, far[second], width_inv_nm, mosaic))
+    for factor in _TAILS if sharp else (1.0,):
+        wide = factor * width_inv_nm
+        rows = _along_q2(data, reflections, far, wide)
+        # How much of each first reflection the sphere q1 cuts hangs on tails of peaks, which are not Gaussian.
+        each = np.arange(len(near)) if sharp else reflections.group[near]
+        for one in np.unique(each):
+            first = near[each == one]
+            for two in np.unique(reflections.group[far]):
+                second = far[reflections.group[far] == two]
+                along = _along_delta(data, reflections, first, second, (width_inv_nm, wide), mosaic)
+                columns.append(rows[:, reflections.group[far] == two] @ along)
     return np.array(columns)
 
 
@@ -194,7 +202,7 @@ def brightest(data: FitData, reflections: Reflections, width_inv_nm: float, mosa
     """
     near, far = _within_reach(data, reflections, width_inv_nm)
     rows = _along_q2(data, reflections, far, width_inv_nm)
-    columns = _along_delta(data, reflections, near, far, width_inv_nm, mosaic)
+    columns = _along_delta(data, reflections, near, far, (width_inv_nm, width_inv_nm), mosaic)
     canonical = np.round(reflections.g_inv_nm, 6)
     canonical *= np.where(one_of_each_pair(canonical), 1, -1)[:, None]
     pair = np.unique(canonical, axis=0, return_inverse=True)[1].ravel()
@@ -205,6 +213,31 @@ def brightest(data: FitData, reflections: Reflections, width_inv_nm: float, mosa
         label[value > most] = number
         np.maximum(most, value, out=most)
     return label
+
+
+def displaced(reflections: Reflections, distance: float, width_inv_nm: float, mosaic: float) -> Iterator[Reflections]:
+    """Give the crystal with one reflection displaced, for each that can be a first one and each of three directions.
+
+    Args:
+        reflections: of the crystal.
+        distance: in widths of a peak: of σ along the reflection, and of σ and the mosaic spread together across it.
+        width_inv_nm: σ of a Bragg peak, nm⁻¹.
+        mosaic: standard deviation η of the orientation about each of two axes, radians.
+    """
+    g = reflections.g_inv_nm
+    for number in np.flatnonzero(reflections.first):
+        mate = np.linalg.norm(g + g[number], axis=1).argmin()
+        length = float(np.linalg.norm(g[number]))
+        along = g[number] / length
+        across = np.linalg.svd(along[None])[2][1:]
+        for direction, width in (
+            (along, width_inv_nm),
+            *((one, np.hypot(width_inv_nm, mosaic * length)) for one in across),
+        ):
+            moved = g.copy()
+            moved[number] += distance * width * direction
+            moved[mate] = -moved[number]
+            yield replace(reflections, g_inv_nm=moved)
 
 
 def _within_reach(data: FitData, reflections: Reflections, width_inv_nm: float) -> tuple[np.ndarray, np.ndarray]:
@@ -223,7 +256,9 @@ def _along_q2(data: FitData, reflections: Reflections, far: np.ndarray, width_in
     """Return how much (n, n_far) of each second reflection the spheres q2 see."""
     length = np.linalg.norm(reflections.g_inv_nm[far], axis=1)
     radial = np.hypot(width_inv_nm, data.blur[0])
-    return np.exp(-((data.q2_inv_nm[:, None] - length) ** 2) / (2 * radial**2)) * reflections.strength[far] / length**2
+    q2 = data.q2_inv_nm[:, None]
+    # Of a peak as wide as those of small crystals, 1 / q2 moves the maximum by σ² / q2.
+    return np.exp(-((q2 - length) ** 2) / (2 * radial**2)) * reflections.strength[far] / (q2 * length)
 
 
 def _along_delta(
@@ -231,16 +266,20 @@ def _along_delta(
     reflections: Reflections,
     near: np.ndarray,
     far: np.ndarray,
-    width_inv_nm: float,
+    widths_inv_nm: tuple[float, float],
     mosaic: float,
 ) -> np.ndarray:
-    """Return the correlation (n_far, m) of each second reflection with the first ones, along Δ."""
+    """Return the correlation (n_far, m) of each second reflection with the first ones, along Δ.
+
+    Widths are those of the first reflections and of the second ones.
+    """
     one, two = reflections.g_inv_nm[near], reflections.g_inv_nm[far]
     length_one, length_two = np.linalg.norm(one, axis=1), np.linalg.norm(two, axis=1)[:, None]
-    exponent = (data.q1_inv_nm - length_one) ** 2 / (2 * width_inv_nm**2)
+    exponent = (data.q1_inv_nm - length_one) ** 2 / (2 * widths_inv_nm[0] ** 2)
     seen = reflections.strength[near] * np.exp(exponent.min() - exponent)
     cosine = np.clip(two @ one.T / (length_two * length_one), -1, 1)
-    variance = width_inv_nm**2 * (1 / length_two**2 + 1 / length_one**2) + 2 * mosaic**2 + data.blur[1] ** 2
+    variance = (widths_inv_nm[1] / length_two) ** 2 + (widths_inv_nm[0] / length_one) ** 2
+    variance = variance + 2 * mosaic**2 + data.blur[1] ** 2
     return _ring(data.delta, cosine, 1 / variance) @ seen
 
 

@@ -31,7 +31,8 @@ class SpacingFit:
 
     Args:
         d_nn_nm: nearest-neighbour distance, nm.
-        standard_error_nm: its standard error, nm; NaN for the metric of the paper, which has none.
+        standard_error_nm: its standard error, nm, from the scatter of the residuals and, unless layers were fitted,
+            from what the model of peaks misses; NaN for the metric of the paper, which has none.
         structure: "fcc", "hcp" or "r-hcp".
         method: "forward" or "mean".
         score: forward: part of the weighted variance of the map that the model explains; mean: the mean CCF.

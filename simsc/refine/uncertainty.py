@@ -1,8 +1,9 @@
 """Uncertainties beyond those of one fit: from independent parts of the data, and from refits of simulations.
 
-The standard errors of a fit see noise, and what the model misses as far as it scatters from reflection to reflection:
-for one map of a pillar of 200 nm they are 1.6 to 2.2 times too small (tests/benchmarks/refinement_pulls.csv), and more
-so for several maps together, which share what the model misses.
+The standard errors of a fit hold noise, what scatters from reflection to reflection, and how far reflections seem to be
+from where they are since peaks have not the shape of the model. The last is a number that was measured on simulated
+pillars (tests/benchmarks/refinement_pulls.csv). Parts of the data show the noise alone; refits of simulations show all
+of it for crystals of another kind.
 """
 
 from collections.abc import Callable, Sequence
