@@ -14,9 +14,9 @@ _WIDTHS, _START = np.array([[3e-4, 0.1], [1e-4, 0.2]]), (0.01, 0.005)
 _BLUR = (0.012, np.radians(3.0))
 _MIDDLE_BLUR = 0.3  # of the above
 _KEPT = 3
-# Chosen on 8 simulated cubes of 200 and 250 nm in the cells of Table 1; tests/benchmarks/refinement_pulls.csv has 24 with
-# other sizes and radii, but partly the same orientations. Their errors are as large as their standard errors say, the
-# smallest cubes' by a third larger; the scatter of residuals alone gives a third of them. Nothing but cubes was tried.
+# Chosen on 8 simulated cubes of 200 and 250 nm in the cells of Table 1. The 24 of tests/benchmarks/refinement_pulls.csv
+# have other sizes and radii, but partly the same orientations. Their errors are as large as their standard errors say,
+# the smallest cubes' by a third larger; the scatter of residuals alone gives a third of them. Only cubes were tried.
 MISPLACED = 0.06
 
 # From shape parameters, the largest |g| and the width of peaks, both nm⁻¹.
