@@ -29,7 +29,7 @@ from simsc.correlation.shells import shells_of_file
 from simsc.doctor import available_cores
 from simsc.experiment.angles import read_angles
 from simsc.experiment.bragg import find_peaks, orientation, peak_of_profile, radial_profile
-from simsc.experiment.geometry import Told, angles_of, bad_pixels, detector_of, refined_centre
+from simsc.experiment.geometry import Told, angles_of, bad_pixels, detector_of, flux_of, refined_centre
 from simsc.experiment.merge import Corrections, Merged, Scan, merge
 from simsc.experiment.series import ORIENTATIONS, read_series
 from simsc.experiment.targets import ShellTarget, Target, VoxelTarget
@@ -158,7 +158,9 @@ def beamline(
 @click.option("--solid-angle/--no-solid-angle", default=True, show_default=True, help="Correct for it.")
 @click.option("--polarisation", default="1", show_default=True, help="Horizontal part, 0 … 1, or none: no correction.")
 @click.option("--lorentz", is_flag=True, help="Apply the Lorentz factor, which means over samples do without.")
-@click.option("--flux", type=PATH, help="Text file with the flux of each frame, or of each angle.")
+@click.option(
+    "--flux", type=PATH, help="Text file with the flux of each frame, or of each angle; default: exposure times."
+)
 @click.option("--background", type=PATH, help="Frames without the sample, whose mean is subtracted.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Processes; the default is one a core.")
 @OUTPUT
@@ -202,7 +204,7 @@ def import_frames(
     series = read_series(frames, turn)
     pixel_m = None if pixel_um is None else (1e-6 * pixel_um[0], 1e-6 * pixel_um[1])
     detector = detector_of(series, Told(distance_m, energy_kev, pixel_m, beam_centre))
-    relative = None if flux is None else angles_of(series, read_angles(flux))
+    relative = flux_of(series, flux)
     shade, shade_frames = _background(background, turn, series.shape)
     stop = StopRequest()
 
@@ -229,6 +231,7 @@ def import_frames(
             for k in range(1, _ROUNDS + 1):
                 own = output.with_name(f".{output.name}.centre{k}")
                 volume = merged(scan, coarse, f"centre {k}", own)
+                own.unlink()
                 better, shift = refined_centre(volume, scan, (0.35 * reach, reach), peak_width)
                 scan = scan_with(better)
                 done = float(np.abs(shift.shift_px).max()) < _CENTRED_PX
@@ -237,8 +240,6 @@ def import_frames(
             # What it moved by at last is not less than what is still wrong.
             errors = np.hypot(shift.standard_errors_px, shift.shift_px)
             facts["centre_errors_px"] = errors.tolist()
-            for k in range(1, _ROUNDS + 1):
-                output.with_name(f".{output.name}.centre{k}").unlink(missing_ok=True)
             row, column_px = scan.detector.beam_centre_px
             click.echo(
                 f"beam centre: row {row:.2f} ± {errors[0]:.2f}, column {column_px:.2f} ± {errors[1]:.2f} "

@@ -9,7 +9,7 @@ from scipy.spatial.transform import Rotation
 
 from simsc.build.finite_crystal import with_normal_radii
 from simsc.build.supraparticle import ball
-from simsc.core.detector import Detector, eiger_x_4m, eiger_x_4m_gaps, turned
+from simsc.core.detector import Detector, eiger_x_4m, eiger_x_4m_gaps
 from simsc.core.errors import InputError
 from simsc.core.units import wavelength_nm
 from simsc.scattering.beamline import Background, Beamline, VirtualScan
@@ -204,13 +204,11 @@ def test_bad_beamlines(options, says):
         small_beamline(**options)
 
 
-def test_bad_detectors_and_rotation():
+def test_bad_detectors():
     for bad in ({"distance_m": -1.0}, {"wavelength_nm": np.inf}, {"beam_centre_px": (np.nan, 1.0)}):
         with pytest.raises(InputError):
             Detector(**({"shape": (3, 3), "pixel_m": (1e-3, 1e-3), "distance_m": 1.0, "wavelength_nm": 0.1} |
                         {"beam_centre_px": (1.0, 1.0)} | bad))  # fmt: skip
-    q = np.random.default_rng(0).normal(size=(5, 3))
-    assert np.allclose(turned(q, 33.0), Rotation.from_euler("z", 33, degrees=True).apply(q))
 
 
 def two_theta(detector: Detector) -> np.ndarray:

@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import time
+from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -30,6 +31,8 @@ from simsc.experiment.bragg import (
     peak_of_profile,
     radial_profile,
 )
+from simsc.experiment.frames import FrameSeries
+from simsc.experiment.geometry import flux_of
 from simsc.scattering.beamline import Beamline
 from simsc.scattering.eiger_scan import write_scan
 
@@ -219,6 +222,14 @@ def test_files_that_do_not_tell_the_geometry(here):
     cli.main(["import", "a*.tif", *options], standalone_mode=False)
     volume = read_intensity(here / "out.h5")
     assert volume.intensity[volume.measured] == pytest.approx(1, rel=1e-3)
+
+
+def test_longer_exposures_are_more_flux(tmp_path):
+    series = FrameSeries("made", 4, (3, 3), np.dtype("u4"), iter, exposure_s=np.array([1.0, 1.0, 2.0, 2.0]))
+    assert flux_of(series, None).tolist() == [1, 1, 2, 2]
+    assert flux_of(replace(series, exposure_s=np.ones(4)), None) is None
+    (tmp_path / "flux.txt").write_text("3\n5\n")
+    assert flux_of(series, tmp_path / "flux.txt").tolist() == [3, 3, 5, 5]
 
 
 def test_the_centre_from_made_up_peaks():

@@ -120,9 +120,3 @@ def eiger_x_4m_gaps() -> np.ndarray:
         for column in range(2):
             gaps[row * 551 : row * 551 + 514, column * 1040 : column * 1040 + 1030] = False
     return gaps
-
-
-def turned(q_inv_nm: np.ndarray, angle_deg: float) -> np.ndarray:
-    """Return R_z(angle) q for momentum transfers (…, 3)."""
-    cosine, sine = np.cos(np.radians(angle_deg)), np.sin(np.radians(angle_deg))
-    return q_inv_nm @ np.array([[cosine, sine, 0.0], [-sine, cosine, 0.0], [0.0, 0.0, 1.0]])

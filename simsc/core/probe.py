@@ -5,13 +5,23 @@ import os
 import signal
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from simsc.core.errors import InputError, SimscError
 
 _PATIENCE_S, _SLOWEST_PER_S = 20.0, 5e6  # and bytes
 _FOLDER = 1e9  # bytes, as a guess
+
+
+@contextlib.contextmanager
+def damage_told(path: Path, kinds: tuple[type[Exception], ...]) -> Iterator[None]:
+    """Turn what libraries raise for damaged files into an `InputError` of one line."""
+    try:
+        yield
+    except kinds as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"{path}: is damaged, or too large ({reason})") from None
 
 
 def check_readable(path: Path, read: Callable[[], object]) -> None:

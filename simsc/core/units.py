@@ -15,6 +15,7 @@ from simsc.core.errors import InputError
 
 ANGSTROM_PER_NM = 10.0
 FS_PER_NS = 1.0e6
+_KEV_NM = 1.2398419843320026  # h c
 NM_PER_UNIT = {"nm": 1.0, "A": 1.0 / ANGSTROM_PER_NM}
 
 # Symbols as they are written, since 1/mm and 1/Mm differ; words in any case.
@@ -48,7 +49,12 @@ def ns_from_steps(steps: Number, timestep_fs: float) -> Number:
 
 def wavelength_nm(energy_kev: float) -> float:
     """Return the wavelength, nm, of photons of some energy, keV: h c / E (CODATA 2018, exact)."""
-    return 1.2398419843320026 / energy_kev
+    return _KEV_NM / energy_kev
+
+
+def photon_energy_kev(wavelength_nm: float) -> float:
+    """Return the energy, keV, of photons of some wavelength, nm."""
+    return _KEV_NM / wavelength_nm
 
 
 def inv_nm_per(unit: str) -> float:

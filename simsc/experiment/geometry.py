@@ -10,7 +10,7 @@ import numpy as np
 from simsc.core.detector import Detector
 from simsc.core.errors import InputError, SimscWarning
 from simsc.core.units import wavelength_nm
-from simsc.experiment.angles import angles_of_frames
+from simsc.experiment.angles import angles_of_frames, read_angles
 from simsc.experiment.bragg import CentreShift, centre_shift, find_peaks
 from simsc.experiment.frames import FrameSeries
 from simsc.experiment.image_frames import read_image
@@ -83,6 +83,20 @@ def angles_of(series: FrameSeries, told_deg: np.ndarray | None) -> np.ndarray:
             f"{series.name}: does not tell the angles of the sample; give --angles FILE, or --angles START:STEP"
         )
     return series.angles_deg
+
+
+def flux_of(series: FrameSeries, told: Path | None) -> np.ndarray | None:
+    """Return the relative flux of each frame (n,): a file's, one number a frame or angle, else the exposure times.
+
+    None where all frames had the same, as far as anybody knows.
+
+    Raises:
+        InputError: if the file cannot be read, or its numbers do not fit.
+    """
+    if told is not None:
+        return angles_of_frames(read_angles(told), series.n, str(told))
+    exposure = series.exposure_s
+    return None if exposure is None or np.ptp(exposure) == 0 else exposure
 
 
 def bad_pixels(series: FrameSeries, detector: Detector, mask: Path | None, beamstop_inv_nm: float) -> np.ndarray:

@@ -21,6 +21,7 @@ from scipy.spatial.transform import Rotation
 
 from simsc.core.errors import InputError, SimscWarning
 from simsc.core.files import open_hdf5
+from simsc.core.probe import damage_told
 from simsc.core.units import wavelength_nm
 from simsc.experiment.angles import angles_of_frames
 from simsc.experiment.bitshuffle import check_frame
@@ -68,7 +69,7 @@ class _Reader:
         where = [int(np.searchsorted(begins, number, side="right")) - 1 for number in numbers]
         for k, group in groupby(zip(where, numbers, strict=True), key=lambda pair: pair[0]):
             segment = self.segments[k]
-            with _damage_told(segment.path), open_hdf5(segment.path) as file:
+            with damage_told(segment.path, _DAMAGED), open_hdf5(segment.path) as file:
                 data = file[segment.dataset]
                 for _, number in group:
                     own = number - int(begins[k])
@@ -94,7 +95,7 @@ def read_hdf5_series(path: Path) -> FrameSeries:
     Warns:
         SimscWarning: if there is no pixel mask, or the rotation axis is not vertical.
     """
-    with _damage_told(path), contextlib.ExitStack() as stack:
+    with damage_told(path, _DAMAGED), contextlib.ExitStack() as stack:
         entry = _child(LinkedFiles(path, stack).root, "entry", "NXentry", path)
         instrument = _child(entry, "instrument", "NXinstrument", path)
         detector = _child(instrument, "detector", "NXdetector", path)
@@ -137,15 +138,6 @@ def read_hdf5_series(path: Path) -> FrameSeries:
             _wavelength(path, instrument.get("beam"), special),
             _centre(path, detector, pixel),
         )
-
-
-@contextlib.contextmanager
-def _damage_told(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except _DAMAGED as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"{path}: is damaged ({reason})") from None
 
 
 def _child(parent: LinkedGroup, name: str, kind: str, path: Path) -> LinkedGroup:

@@ -2,8 +2,8 @@
 
 A cell collects the photons N of all pixels and frames that see it, and what they should have seen of unit intensity:
 w = Σ efficiency × flux. Its intensity is N / w, the estimate of maximum likelihood for Poisson counts, less the
-background; the variance is N / w². Sums are kept in whole numbers, so that they do not depend on the order in which
-frames come: the same bits come out on any number of processes, and after any number of stops.
+background; the variance is N / w², with N at least 1. Sums are kept in whole numbers, so that they do not depend on the
+order in which frames come: the same bits come out on any number of processes, and after any number of stops.
 """
 
 import contextlib
@@ -266,11 +266,12 @@ def merge(
             raise StoppedEarly(
                 f"stopped after {done.sum()} of {len(groups)} angles; the same command goes on from there"
             )
-        _save(checkpoint, digest, sums, done)
         unit = _EFFICIENCY * _FLUX
         weight = sums[1] / unit
         if not weight.any():
+            checkpoint.unlink(missing_ok=True)
             raise InputError(f"{scan.series.name}: no good pixel reaches the range of q that is asked for")
+        _save(checkpoint, digest, sums, done)
         background = sums[2] / unit if layers == 3 else None
         return Merged(target, np.array(sums[0]), weight, background, scan.background_frames, scan.series.n)
 

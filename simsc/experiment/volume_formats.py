@@ -3,14 +3,13 @@
 Files are told apart by how they begin, not by their names. Whatever is damaged in a file, there is an `InputError`.
 """
 
-import contextlib
 import math
 import re
 import tokenize
 import warnings
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ import numpy as np
 
 from simsc.core.errors import InputError, SimscWarning
 from simsc.core.files import open_hdf5
-from simsc.core.probe import check_readable
+from simsc.core.probe import check_readable, damage_told
 
 ROLES = ("intensity", "qx", "qy", "qz", "variance", "errors", "counts", "measured", "mask")
 _ARRAYS = tuple(role for role in ROLES if role not in ("qx", "qy", "qz"))
@@ -79,7 +78,7 @@ def read_raw(path: Path, names: Mapping[str, str]) -> RawVolume:
         raise InputError(f"{path}: {sorted(unknown)[0]!r} is no role of an array; these are {', '.join(ROLES)}")
     if not path.is_file():
         raise InputError(f"{path}: no such file")
-    with _damage_told(path), open(path, "rb") as file:
+    with damage_told(path, _DAMAGED), open(path, "rb") as file:
         start = file.read(1024)
     if h5py.is_hdf5(path):
         check_readable(path, lambda: _read_hdf5(path, names))
@@ -103,7 +102,7 @@ def read_axis(path: Path) -> np.ndarray:
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file")
-    with _damage_told(path), warnings.catch_warnings():
+    with damage_told(path, _DAMAGED), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of empty files; their shape tells
         if path.read_bytes()[:6] == b"\x93NUMPY":
             values = np.array(np.load(path, allow_pickle=False, mmap_mode="r"))
@@ -115,7 +114,7 @@ def read_axis(path: Path) -> np.ndarray:
 
 
 def _read_hdf5(path: Path, names: Mapping[str, str]) -> RawVolume:
-    with _damage_told(path), open_hdf5(path) as file:
+    with damage_told(path, _DAMAGED), open_hdf5(path) as file:
         group, signal = _nxdata(path, file, names)
         wanted: dict[str, Any] = {role: _named(path, file, group, name) for role, name in names.items()}
         if "intensity" not in wanted and signal is not None:
@@ -262,7 +261,7 @@ def _check_home(path: Path, data: h5py.Dataset) -> None:
 
 
 def _read_npy(path: Path) -> RawVolume:
-    with _damage_told(path), warnings.catch_warnings():
+    with damage_told(path, _DAMAGED), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         # Mapped, the size that the header tells is compared with that of the file.
         data = np.load(path, allow_pickle=False, mmap_mode="r")
@@ -271,7 +270,7 @@ def _read_npy(path: Path) -> RawVolume:
 
 
 def _read_npz(path: Path, names: Mapping[str, str]) -> RawVolume:
-    with _damage_told(path), warnings.catch_warnings(), zipfile.ZipFile(path) as archive:
+    with damage_told(path, _DAMAGED), warnings.catch_warnings(), zipfile.ZipFile(path) as archive:
         warnings.simplefilter("ignore")
         members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
         wanted = {role: names.get(role, role) for role in ROLES}
@@ -311,7 +310,7 @@ def _member(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.n
 def _read_mrc(path: Path) -> RawVolume:
     import mrcfile
 
-    with _damage_told(path), warnings.catch_warnings(record=True) as notes:
+    with damage_told(path, _DAMAGED), warnings.catch_warnings(record=True) as notes:
         warnings.simplefilter("always")
         with mrcfile.open(path, header_only=True) as file:
             header = file.header
@@ -341,15 +340,6 @@ def _check_array(
         raise InputError(f"{path}: {name} has shape {shape}, the intensity {expected}")
     if math.prod(shape) > _MOST_VOXELS:
         raise InputError(f"{path}: {name} has shape {shape}: more than 2048³ numbers")
-
-
-@contextlib.contextmanager
-def _damage_told(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except _DAMAGED as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"{path}: is damaged, or too large ({reason})") from None
 
 
 def _text(value: Any) -> str:

@@ -22,6 +22,7 @@ import numpy as np
 from simsc.core.errors import InputError, ResourceError
 from simsc.core.files import new_hdf5, open_hdf5, streamed_hdf5
 from simsc.core.superlattice import Superlattice
+from simsc.core.units import photon_energy_kev
 from simsc.scattering.amplitude import SPHERE, Form
 from simsc.scattering.beamline import Beamline, VirtualScan
 
@@ -174,7 +175,7 @@ def _write_master(
             _put(device, name, value, unit)
         device["bit_depth_image"] = bits
         device["description"] = "simsc virtual EIGER"
-        _put(special, "photon_energy", 1239.8419843320026 / detector.wavelength_nm, "eV")
+        _put(special, "photon_energy", 1e3 * photon_energy_kev(detector.wavelength_nm), "eV")
         special["nimages"], special["ntrigger"] = repeats, sum(len(block) for block in blocks)
         special["y_pixels_in_detector"], special["x_pixels_in_detector"] = detector.shape
         mask = np.where(beamline.gaps, GAP, 0) | np.where(beamline.dead, DEAD, 0)
