@@ -8,7 +8,7 @@ from simsc.core.errors import InputError, SamplingError
 from simsc.core.files import read_intensity, read_map, write_intensity, write_map
 from simsc.core.intensity import IntensityVolume, ShellIntensity, shell_grid
 from simsc.core.superlattice import Superlattice
-from simsc.correlation.engine import correlate, correlate_all
+from simsc.correlation.engine import correlate, correlate_all, correlate_several
 from simsc.correlation.peaks import expected_peaks, layer_momentum_transfer, reflections, rod_arcs
 from simsc.correlation.shells import (
     every_shell_of_crystal,
@@ -57,6 +57,21 @@ def brute_force(cluster: Superlattice, q1: float, q2: float, delta_deg: np.ndarr
         )
         values.append(weights @ (first * contrast(q2, circle).mean(axis=1)))
     return np.array(values)
+
+
+def test_several_first_shells_give_the_maps_of_each():
+    rng = np.random.default_rng(3)
+    shells = [ShellIntensity(q, rng.gamma(2.0, size=(n, 2 * n)), rng.random((n, 2 * n)) < 0.8) for q, n in
+              ((0.2, 12), (0.3, 20), (0.35, 16), (0.4, 24))]  # fmt: skip
+    together = correlate_several(shells[:2], iter(shells[2:]), DELTA)
+    for first, one in zip(shells[:2], together, strict=True):
+        alone = correlate(first, shells[2:], DELTA)
+        assert one.q1_inv_nm == alone.q1_inv_nm
+        # Harmonics of degrees that a first shell does not have are left out, whichever others there are.
+        assert np.abs(one.ccf - alone.ccf).max() < 1e-12 * np.abs(alone.ccf).max()
+        assert np.abs(one.coverage - alone.coverage).max() < 1e-12
+    with pytest.raises(InputError, match="no first shell"):
+        correlate_several([], shells, DELTA)
 
 
 def test_map_against_brute_force(cluster):

@@ -13,7 +13,7 @@ both correlations over the same pairs of directions; ⟨M M⟩ is the coverage. 
 by samples of it, which go the same way as the intensity.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import ducc0
@@ -53,29 +53,63 @@ def correlate(
         SamplingError: if a shell holds no measured intensity, or its mean is not positive.
         InputError: for angles or bins out of range, or numbers of samples that differ.
     """
-    one = _spectrum(first, first.intensity.shape[0] - 1, threads)
-    polynomials = _polynomials(delta_deg, bin_deg, one.lmax)
-    q2, rows, coverages, variances, profile = [], [], [], [], []
+    return correlate_several([first], second, delta_deg, threads, on_shell, bin_deg)[0]
+
+
+def correlate_several(
+    firsts: Sequence[ShellIntensity],
+    second: Iterable[ShellIntensity],
+    delta_deg: np.ndarray,
+    threads: int = 0,
+    on_shell: Callable[[], None] = lambda: None,
+    bin_deg: float = 0.0,
+) -> list[CorrelationMap]:
+    """Correlate each of some shells with many, of which each is read and transformed once.
+
+    Args:
+        firsts: intensities on spheres q1.
+        second: as for `correlate`, as the other arguments; fine enough for the largest q1.
+        delta_deg: (n_delta,) angles Δ, degrees, 0 to 180.
+        threads: of the harmonic transforms.
+        on_shell: called after each second shell.
+        bin_deg: width of bins around the angles, degrees.
+
+    Returns:
+        The map of each first shell.
+
+    Raises:
+        SamplingError: as `correlate`.
+        InputError: as `correlate`, and without a first shell.
+    """
+    if not firsts:
+        raise InputError("there is no first shell to correlate with")
+    ones = [_spectrum(first, first.intensity.shape[0] - 1, threads) for first in firsts]
+    polynomials = _polynomials(delta_deg, bin_deg, max(one.lmax for one in ones))
+    q2, profile = [], []
+    rows: list[list[tuple[np.ndarray, np.ndarray, np.ndarray | None]]] = [[] for _ in ones]
     for shell in second:
-        two = _spectrum(shell, min(one.lmax, shell.intensity.shape[0] - 1), threads)
-        row, coverage, variance = _row(one, two, polynomials)
+        two = _spectrum(shell, min(max(one.lmax for one in ones), shell.intensity.shape[0] - 1), threads)
+        for one, own in zip(ones, rows, strict=True):
+            own.append(_row(one, two, polynomials))
         q2.append(shell.q_inv_nm)
-        rows.append(row)
-        coverages.append(coverage)
-        variances.append(variance)
         profile.append(two.mean)
         on_shell()
-    known = [variance for variance in variances if variance is not None]
-    return CorrelationMap(
-        first.q_inv_nm,
-        np.array(q2),
-        np.array(delta_deg, dtype=float),
-        np.array(rows),
-        np.array(coverages),
-        np.array(profile),
-        np.array(known) if known and len(known) == len(variances) else None,
-        bin_deg,
-    )
+    maps = []
+    for first, own in zip(firsts, rows, strict=True):
+        known = [variance for _, _, variance in own if variance is not None]
+        maps.append(
+            CorrelationMap(
+                first.q_inv_nm,
+                np.array(q2),
+                np.array(delta_deg, dtype=float),
+                np.array([ccf for ccf, _, _ in own]),
+                np.array([coverage for _, coverage, _ in own]),
+                np.array(profile),
+                np.array(known) if known and len(known) == len(own) else None,
+                bin_deg,
+            )
+        )
+    return maps
 
 
 def correlate_all(

@@ -1,28 +1,27 @@
 """The cells of Table 1 of Lapkin et al. (ACS Nano 2025, 19, 42881) from simulated scans: forward model and mean CCF.
 
-    python tests/benchmarks/table_1.py [--size 1000] [--rows 1,2,3,4] [--photons 1e6] [--maps FOLDER] [--write]
+    python tests/benchmarks/table_1.py [--size 1000] [--rows 1,2,3,4] [--photons 1e6,1e5] [--seed 1] [--write]
 
-For each row of the table a pillar of its primitive cell is cut (a cube, cores of 7.4 ± 0.8 nm), and its intensity
-computed on spheres. Photons are counted: so many on the brightest sphere, others in proportion to their mean intensity.
-Measured is what an EIGER X 4M sees 5 m behind the sample at 10 keV (|q_z| ≤ 0.823, horizontally up to 0.786 nm⁻¹) in a
-rotation of 180 degrees about z. There are maps at the q1 of all four 111 reflections; fits to one map and the mean CCF
-take the one at 100. The cell is fitted without knowing it, except for the mean CCF, which starts from the true one.
+For each row of the table a pillar of its primitive cell is cut (a cube in any orientation of the lattice, cores of
+7.4 ± 0.8 nm), and its intensity computed on spheres. Photons are counted: so many on the brightest sphere, others in
+proportion to their mean intensity. Measured is what an EIGER X 4M sees 5 m behind the sample at 10 keV (|q_z| ≤ 0.823,
+horizontally up to 0.786 nm⁻¹) in a rotation of 180 degrees about z. There are maps at the q1 of all four 111
+reflections; fits to one map and the mean CCF take the one at 100. The cell is fitted without knowing it, except for the
+mean CCF, which starts from the true one.
 
-`score` is the part of the map that the forward model explains, or the mean CCF. A pillar of 1 µm has 2.6·10⁵ NPs; on
-one core its intensity takes about 5 minutes and its four maps 7, in 2.4 GB of memory and 1.5 GB of disk.
-
-The rows of the table at 1 µm were fitted by this script to maps that forerunners of its `Scan` made; `Scan` itself has
-run at 150 to 250 nm only. Of each row there is one orientation and one draw of the noise.
+`score` is the part of the map that the forward model explains, or the mean CCF. A pillar of 1 µm has 2.6·10⁵ NPs; its
+spheres take 1.5 GB of disk. The seed is that of radii, orientation and noise: one draw of each a row of the result.
 """
 
 import argparse
 import csv
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from simsc.build.finite_crystal import with_normal_radii
 from simsc.build.pillar import pillar
@@ -31,7 +30,7 @@ from simsc.core.correlation_map import CorrelationMap
 from simsc.core.files import provenance, read_map, write_map
 from simsc.core.intensity import ShellIntensity, band_limit, shell_grid
 from simsc.core.superlattice import Superlattice
-from simsc.correlation.engine import correlate
+from simsc.correlation.engine import correlate_several
 from simsc.correlation.peaks import cell_reflections
 from simsc.refine.cell import CellFit, refine_cell
 from simsc.refine.lattice import nearest_basis
@@ -49,7 +48,7 @@ TABLE_1 = {
     "Pillar 3 (after HT)": (18.0, 16.8, 16.9, 61.5, 58.4, 61.6),
 }
 PARAMETERS = ["a", "b", "c", "alpha", "beta", "gamma"]
-FIELDS = ["size_nm", "n", "photons", "pillar", "method", *PARAMETERS]
+FIELDS = ["size_nm", "n", "photons", "seed", "pillar", "method", *PARAMETERS]
 FIELDS += [f"{what}_{name}" for what in ("error", "sigma") for name in PARAMETERS]
 FIELDS += ["score", "largest_pull"]
 
@@ -94,28 +93,33 @@ class Scan:
         seen &= self.q_inv_nm[k] * np.sqrt(1 - cosine**2) <= REACH_INV_NM[0]
         return ShellIntensity(float(self.q_inv_nm[k]), counts / exposure, np.broadcast_to(seen, counts.shape))
 
-    def maps(self, photons: float, firsts: Sequence[int], delta_deg: np.ndarray, seed: int) -> Iterator[CorrelationMap]:
-        """Give the map at each of some first spheres."""
-        seconds = range(len(self.q_inv_nm))[4:]
-        for k in firsts:
-            second = (self.counted(j, photons, seed) for j in seconds)
-            yield correlate(self.counted(k, photons, seed), second, delta_deg, threads=1)
+    def maps(self, photons: float, firsts: Sequence[int], delta_deg: np.ndarray, seed: int) -> list[CorrelationMap]:
+        """Return the map at each of some first spheres."""
+        second = (self.counted(j, photons, seed) for j in range(len(self.q_inv_nm))[4:])
+        return correlate_several([self.counted(k, photons, seed) for k in firsts], second, delta_deg, threads=1)
 
 
-def maps_of_row(number: int, size_nm: float, photons: float, folder: Path) -> tuple[int, list[CorrelationMap]]:
-    """Return the number of NPs of a pillar and its four maps, computed unless they are in the folder."""
+def maps_of_row(
+    number: int, size_nm: float, photons: Sequence[float], seed: int, folder: Path
+) -> tuple[int, list[list[CorrelationMap]]]:
+    """Return the number of NPs of a pillar and its four maps for each number of photons.
+
+    They are computed unless they are in the folder.
+    """
     truth = Cell.from_parameters(*list(TABLE_1.values())[number])
-    crystal = with_normal_radii(
-        pillar(truth, (size_nm,) * 3, radius_nm=RADIUS_NM), RADIUS_NM, RADIUS_STD_NM, np.random.default_rng(1)
-    )
-    paths = [folder / f"{size_nm:g}_{number}_{photons:g}_{k}.h5" for k in range(4)]
-    if not all(path.exists() for path in paths):
+    rng = np.random.default_rng([seed, number])
+    lattice = pillar(truth, (size_nm,) * 3, radius_nm=RADIUS_NM, rotation=Rotation.random(rng=rng))
+    crystal = with_normal_radii(lattice, RADIUS_NM, RADIUS_STD_NM, rng)
+    paths = [[folder / f"{size_nm:g}_{number}_{seed}_{some:g}_{k}.h5" for k in range(4)] for some in photons]
+    if not all(path.exists() for row in paths for path in row):
         delta = np.linspace(0, 180, 720 * int(np.ceil(size_nm / 500)) + 1)
         with tempfile.TemporaryDirectory(dir=folder) as spheres:
             scan = Scan.of(crystal, size_nm, first_spheres(truth)[0], Path(spheres))
-            for path, one in zip(paths, scan.maps(photons, range(4), delta, seed=0), strict=True):
-                write_map(path, one, provenance(pillar=number, size_nm=size_nm, photons=photons))
-    return crystal.n, [read_map(path) for path in paths]
+            for some, row in zip(photons, paths, strict=True):
+                facts = provenance(pillar=number, size_nm=size_nm, photons=some, seed=seed)
+                for path, one in zip(row, scan.maps(some, range(4), delta, seed), strict=True):
+                    write_map(path, one, facts)
+    return crystal.n, [[read_map(path) for path in row] for row in paths]
 
 
 def row(fit: CellFit, truth: Cell, facts: dict[str, object]) -> dict[str, object]:
@@ -135,36 +139,43 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--size", type=float, default=1000.0, help="edge of the pillar, nm")
     parser.add_argument("--rows", default="1,2,3,4", help="of the table")
-    parser.add_argument("--photons", type=float, default=1e6, help="on the brightest sphere")
+    parser.add_argument("--photons", default="1e6,1e5", help="on the brightest sphere")
+    parser.add_argument("--seed", type=int, default=1, help="of orientation, radii and noise")
     parser.add_argument("--maps", type=Path, help="folder to keep maps in, and to take them from if they are there")
     parser.add_argument("--write", action="store_true", help=f"add the rows to {RESULT.name}")
     arguments = parser.parse_args()
-    core = {"radius_nm": RADIUS_NM, "radius_std_nm": RADIUS_STD_NM}
+    photons = [float(word) for word in arguments.photons.split(",")]
     for number in (int(word) - 1 for word in arguments.rows.split(",")):
-        name = list(TABLE_1)[number]
-        truth = Cell.from_parameters(*TABLE_1[name])
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(temporary) if arguments.maps is None else arguments.maps
-            n, several = maps_of_row(number, arguments.size, arguments.photons, folder)
-        at_100 = several[first_spheres(truth)[1]]
-        facts = {"size_nm": f"{arguments.size:g}", "n": n, "photons": f"{arguments.photons:g}", "pillar": name}
-        one = refine_cell(at_100, **core)
-        fits = {
-            "forward": one,
-            # Other minima are the business of the fit to one map.
-            "forward at four q1": refine_cell(several, reference=one.cell, starts=1, **core),
-            "mean CCF": refine_cell(at_100, method="mean", reference=truth),
-        }
-        rows = [row(fit, truth, facts | {"method": method}) for method, fit in fits.items()]
-        for result in rows:
-            print({key: result[key] for key in FIELDS if not key.startswith("sigma")}, flush=True)
-        if arguments.write:
-            new = not RESULT.exists()
-            with RESULT.open("a", newline="") as file:
-                writer = csv.DictWriter(file, FIELDS)
-                if new:
-                    writer.writeheader()
-                writer.writerows(rows)
+            n, maps = maps_of_row(number, arguments.size, photons, arguments.seed, folder)
+        for some, four in zip(photons, maps, strict=True):
+            facts = {"size_nm": f"{arguments.size:g}", "n": n, "photons": f"{some:g}", "seed": arguments.seed}
+            rows = fitted(four, number, facts)
+            for result in rows:
+                print({key: result[key] for key in FIELDS if not key.startswith("sigma")}, flush=True)
+            if arguments.write:
+                new = not RESULT.exists()
+                with RESULT.open("a", newline="", encoding="utf-8") as file:
+                    writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
+                    if new:
+                        writer.writeheader()
+                    writer.writerows(rows)
+
+
+def fitted(maps: list[CorrelationMap], number: int, facts: dict[str, object]) -> list[dict[str, object]]:
+    """Return the rows of the table for the four maps of a pillar: both metrics, and all maps together."""
+    name = list(TABLE_1)[number]
+    truth, core = Cell.from_parameters(*TABLE_1[name]), {"radius_nm": RADIUS_NM, "radius_std_nm": RADIUS_STD_NM}
+    at_100 = maps[first_spheres(truth)[1]]
+    one = refine_cell(at_100, **core)
+    fits = {
+        "forward": one,
+        # Other minima are the business of the fit to one map.
+        "forward at four q1": refine_cell(maps, reference=one.cell, starts=1, **core),
+        "mean CCF": refine_cell(at_100, method="mean", reference=truth),
+    }
+    return [row(fit, truth, facts | {"pillar": name, "method": method}) for method, fit in fits.items()]
 
 
 if __name__ == "__main__":
