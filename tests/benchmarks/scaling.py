@@ -3,8 +3,8 @@
     python tests/benchmarks/scaling.py [--largest 1000000] [--write]
 
 Balls of fcc, 16 nm between neighbours, cores of 7.4 ± 0.8 nm. Their intensity is computed on the sphere of the first
-bright peak and on 101 spheres from 0.4 to 0.9 nm⁻¹, to 10⁻⁸ of the amplitude at q = 0, then correlated at 721 angles, all
-on one thread. Beside the correlation stands what the bare harmonic transforms (ducc0) of the same spheres take. Each size
+bright peak and on 101 spheres from 0.4 to 0.9 nm⁻¹, to 10⁻⁸ of the amplitude at q = 0, then correlated at 721 angles,
+all on one thread. Beside the correlation stands what the bare harmonic transforms (ducc0) of them take. Each size
 runs in a process of its own, so that the peak of memory is its own; spheres are correlated and forgotten one by one.
 Slopes are those of the logarithms from each size to the next.
 """
@@ -76,6 +76,13 @@ def case(n: int) -> dict[str, object]:
     }
 
 
+def slope(before: dict[str, object], now: dict[str, object], key: str) -> str:
+    """Return the slope of the logarithm of a time against that of the number of NPs."""
+    logs = [np.log([float(str(row[name])) for name in (key, "n")]) for row in (before, now)]
+    rise, run = logs[1] - logs[0]
+    return f"{rise / run:.2f}"
+
+
 def draw(rows: list[dict[str, object]], path: Path) -> None:
     """Draw the times against the number of NPs and against the band limit."""
     figure, axes = plt.subplots(1, 2, figsize=(7.2, 3.0), sharey=True, layout="constrained")
@@ -114,12 +121,7 @@ def main() -> None:
         command = [sys.executable, *sys.argv, "--case", str(n)]
         row = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
         for key in ("intensity_s", "correlation_s"):
-            slope = ""
-            if rows:
-                slope = (
-                    f"{np.log(float(row[key]) / float(str(rows[-1][key]))) / np.log(n / int(str(rows[-1]['n']))):.2f}"
-                )
-            row[f"slope_of_{key[:-2]}"] = slope
+            row[f"slope_of_{key[:-2]}"] = slope(rows[-1], row, key) if rows else ""
         rows.append(row)
         print(*(f"{name} {value}" for name, value in row.items()), sep="  ", flush=True)
     if arguments.write:
