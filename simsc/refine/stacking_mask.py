@@ -195,7 +195,10 @@ class _Simulation:
         return _Drawn(true, fits[0].values, fits[1].values, coverage)
 
     def photons_of_variance(self) -> float:
-        """Return how many photons on the second spheres give simulated maps the variance of the measured one."""
+        """Return how many photons on the second spheres give a simulated map the variance of the measured one.
+
+        Of another crystal it depends on how that is stacked: 10⁵ and 10⁷ photons came out as 0.8 and 0.7 of them.
+        """
         rng = np.random.default_rng([self.seed, 0])
         shells = [masked(shell, self.mask) for shell in self._shells(self._crystal(rng)[0])]
         photons = _TRIAL_PHOTONS
