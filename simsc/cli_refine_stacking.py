@@ -81,6 +81,8 @@ def stacking(
     """Fit the stacking disorder of FILE: a structure or an intensity volume (rods 10l), or a correlation map (arcs)."""
     if radius_std_nm and radius_nm is None:
         raise InputError("--radius-std needs --radius")
+    if intensity is not None and radius_nm is None:
+        raise InputError("--intensity needs --radius, for simulations")
     sequence = effect = None
     if is_map(file):
         correlation = read_map(file)
@@ -97,8 +99,7 @@ def stacking(
     fit = fit_stacking(found, process, bootstrap, seed)
     alone = fit.realised_fcc_error
     if intensity is not None:
-        if radius_nm is None:
-            raise InputError("--intensity needs --radius, for simulations")
+        assert radius_nm is not None
         effect = _effect(correlation, fit, intensity, radius_nm, radius_std_nm, draws, seed, jobs or available_cores())
         fit = fit_stacking(effect.added_to(found), process, bootstrap, seed)
     if as_json:

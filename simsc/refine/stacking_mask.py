@@ -252,6 +252,7 @@ def _every(simulation: _Simulation, draws: int, jobs: int) -> Iterator[tuple[int
         yield from ((number, simulation.draw(number)) for number in range(draws))
         return
     context = multiprocessing.get_context("spawn")
+    others = set(multiprocessing.active_children())
     with ProcessPoolExecutor(jobs, context, _begin, (simulation,)) as pool:
         numbers = {pool.submit(_draw, number): number for number in range(draws)}
         try:
@@ -261,6 +262,11 @@ def _every(simulation: _Simulation, draws: int, jobs: int) -> Iterator[tuple[int
             raise ResourceError(
                 "a process that simulated crystals was killed, perhaps for want of memory; use fewer --jobs"
             ) from None
+        except BaseException:
+            # Ctrl-C above all: nobody waits for draws that nobody looks at.
+            for process in set(multiprocessing.active_children()) - others:
+                process.terminate()
+            raise
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
@@ -270,8 +276,8 @@ _own: _Simulation  # of a process of the pool
 
 def _begin(simulation: _Simulation) -> None:
     global _own
-    # Ctrl-C reaches all processes: these end at once, and the first one tells.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    # Ctrl-C reaches all processes; the first one ends these.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     _own = simulation
 
 
