@@ -24,6 +24,11 @@ RADIUS = click.option("--radius", "radius_nm", type=float, help="Core radius, nm
 RADIUS_STD = click.option(
     "--radius-std", "radius_std_nm", type=float, default=0.0, show_default=True, help="Its standard deviation, nm."
 )
+INTENSITY = click.option(
+    "--intensity",
+    type=PATH,
+    help="Volume or spheres that the map is of: what was not measured there is left out of simulations too.",
+)
 SEED = click.option("--seed", type=int, default=1, show_default=True, help="Of the random radii.")
 
 

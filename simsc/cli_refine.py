@@ -8,16 +8,17 @@ from typing import Any, Literal
 import click
 import numpy as np
 
-from simsc.cli_options import PATH, example
+from simsc.cli_options import INTENSITY, PATH, example
 from simsc.cli_refine_stacking import stacking
 from simsc.console import StageProgress
 from simsc.core.cell import Cell
 from simsc.core.errors import InputError
-from simsc.core.files import read_intensity, read_map
+from simsc.core.files import read_map
+from simsc.correlation.mask import mask_of_file
 from simsc.doctor import available_cores
 from simsc.refine.cell import METHODS, CellFit, refine_cell
 from simsc.refine.spacing import STRUCTURES, Structure, refine_spacing
-from simsc.refine.structure import CANDIDATES, cell_candidate, mask_of_volume, rank_structures
+from simsc.refine.structure import CANDIDATES, cell_candidate, rank_structures
 from simsc.refine.uncertainty import split
 
 _MAPS = click.argument("maps", metavar="MAP...", type=PATH, nargs=-1, required=True)
@@ -186,7 +187,7 @@ def spacing(
     metavar="NAME a b c α β γ",
     help="A ball of this primitive cell as a candidate of its own, nm and degrees.",
 )
-@click.option("--intensity", type=PATH, help="Volume that the map is of: what was not measured there is not looked at.")
+@INTENSITY
 @click.option("--displacement", type=float, default=0.03, show_default=True, help="Of NPs, in units of d_NN.")
 @click.option("--draws", type=click.IntRange(min=2), default=4, show_default=True, help="Crystals of each candidate.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Of the draws.")
@@ -213,7 +214,7 @@ def structure(
     for name, *parameters in cells:
         own = Cell.from_parameters(*parameters)
         chosen.append(cell_candidate(name, own, float(np.mean(parameters[:3]))))
-    mask = None if intensity is None else mask_of_volume(read_intensity(intensity))
+    mask = None if intensity is None else mask_of_file(intensity)
     with StageProgress() as progress:
         ranks = rank_structures(
             read_map(file),

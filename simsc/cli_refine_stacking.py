@@ -1,6 +1,7 @@
 """The command `simsc refine stacking`: how much of a crystal is fcc, from rods or from a correlation map."""
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any, get_args
 
@@ -9,9 +10,13 @@ import numpy as np
 
 from simsc.build.finite_crystal import with_normal_radii
 from simsc.classify.stacking import layer_frame, stacking_sequence
-from simsc.cli_options import LENGTH_UNIT, PATH, RADIUS, RADIUS_STD, example
-from simsc.core.errors import InputError
+from simsc.cli_options import INTENSITY, LENGTH_UNIT, PATH, RADIUS, RADIUS_STD, example
+from simsc.console import StageProgress
+from simsc.core.correlation_map import CorrelationMap
+from simsc.core.errors import InputError, SimscWarning
 from simsc.core.files import is_intensity, is_map, read_intensity, read_map, read_superlattice
+from simsc.correlation.mask import mask_of_file
+from simsc.doctor import available_cores
 from simsc.refine.stacking_disorder import (
     PairCorrelations,
     Process,
@@ -22,6 +27,7 @@ from simsc.refine.stacking_disorder import (
     fit_stacking,
 )
 from simsc.refine.stacking_map import correlations_of_map
+from simsc.refine.stacking_mask import MaskEffect, mask_effect
 from simsc.scattering.rods import layers_of_volume, rod_profile, rod_profile_of_volume, sphere_statistics
 
 _ROD_POINTS = 201
@@ -33,6 +39,7 @@ _LARGEST_L = 3.2
     epilog=example(
         "simsc refine stacking ball.xyz --radius 7.4 --radius-std 0.8",
         "simsc refine stacking map.h5 --d-nn 15.9 --diameter 260 --radius 7.4 --radius-std 0.8 --json",
+        "simsc refine stacking map.h5 --diameter 260 --radius 7.4 --radius-std 0.8 --intensity spheres.h5",
     ),
 )
 @click.argument("file", type=PATH)
@@ -42,7 +49,18 @@ _LARGEST_L = 3.2
 @RADIUS_STD
 @click.option("--process", type=click.Choice(get_args(Process)), default="growth", show_default=True)
 @click.option("--bootstrap", type=click.IntRange(min=0), default=200, show_default=True, help="Refits for errors.")
-@click.option("--seed", type=int, default=1, show_default=True, help="Of random radii and of the bootstrap.")
+@INTENSITY
+@click.option(
+    "--draws",
+    type=click.IntRange(min=2),
+    default=12,
+    show_default=True,
+    help="Crystals to simulate, with --intensity, for what an incomplete measurement adds to the errors.",
+)
+@click.option("--jobs", type=click.IntRange(min=1), help="Processes for them; the default is one a core.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Of random radii and simulations."
+)
 @LENGTH_UNIT
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def stacking(
@@ -53,6 +71,9 @@ def stacking(
     radius_std_nm: float,
     process: Process,
     bootstrap: int,
+    intensity: Path | None,
+    draws: int,
+    jobs: int | None,
     seed: int,
     length_unit: str | None,
     as_json: bool,
@@ -60,19 +81,41 @@ def stacking(
     """Fit the stacking disorder of FILE: a structure or an intensity volume (rods 10l), or a correlation map (arcs)."""
     if radius_std_nm and radius_nm is None:
         raise InputError("--radius-std needs --radius")
-    sequence = None
+    if intensity is not None and radius_nm is None:
+        raise InputError("--intensity needs --radius, for simulations")
+    sequence = effect = None
     if is_map(file):
-        found = _of_map(file, d_nn_nm, diameter_nm, radius_nm, radius_std_nm)
+        correlation = read_map(file)
+        with warnings.catch_warnings():
+            if intensity is not None:  # which is what the warning about poor coverage asks for
+                warnings.simplefilter("ignore", SimscWarning)
+            found = _of_map(file, correlation, d_nn_nm, diameter_nm, radius_nm, radius_std_nm)
+    elif intensity is not None:
+        raise InputError(f"--intensity: is for correlation maps, which {file} is not")
     elif is_intensity(file):
         found = _of_volume(file, d_nn_nm, diameter_nm, radius_nm, radius_std_nm)
     else:
         found, sequence = _of_structure(file, d_nn_nm, diameter_nm, radius_nm, radius_std_nm, seed, length_unit)
     fit = fit_stacking(found, process, bootstrap, seed)
+    alone = fit.realised_fcc_error
+    if intensity is not None:
+        assert radius_nm is not None
+        effect = _effect(correlation, fit, intensity, radius_nm, radius_std_nm, draws, seed, jobs or available_cores())
+        fit = fit_stacking(effect.added_to(found), process, bootstrap, seed)
     if as_json:
-        click.echo(json.dumps(_as_dict(fit, sequence)))
+        click.echo(json.dumps(_as_dict(fit, sequence) | {"mask": _mask_as_dict(effect, alone)}))
         return
     click.echo(f"from the {found.source}: d_NN {found.d_nn_nm:.4g} nm, ball of {found.diameter_nm:.4g} nm")
     click.echo(f"this crystal: fcc fraction {fit.realised_fcc:.3f} ± {fit.realised_fcc_error:.3f}")
+    if effect is not None:
+        (bias, spread), (bias_complete, spread_complete) = effect.fcc_fraction, effect.fcc_fraction_complete
+        click.echo(
+            f"  of the fit alone ± {alone:.3f}; fitted − true of {len(effect.realised)} simulated crystals under the "
+            f"same mask: mean {bias:+.3f}, scatter {spread:.3f} (without a mask {bias_complete:+.3f}, "
+            f"{spread_complete:.3f}), which all errors here hold"
+        )
+        if effect.failed:
+            click.echo(f"  {effect.failed} more could not be fitted as they lay under the mask, and are left out")
     for name, value in fit.parameters.items():
         errors = f"± {fit.formal_errors[name]:.3f} (formal)"
         if fit.bootstrap_errors is not None and fit.bootstrap_bias is not None:
@@ -83,12 +126,38 @@ def stacking(
         click.echo(f"sequence, read from the positions: {sequence}")
 
 
+def _effect(
+    correlation: CorrelationMap,
+    fit: StackingFit,
+    intensity: Path,
+    radius_nm: float,
+    radius_std_nm: float,
+    draws: int,
+    seed: int,
+    jobs: int,
+) -> MaskEffect:
+    jobs = min(jobs, draws)
+    with StageProgress() as progress:
+
+        def tell(done: int) -> None:
+            progress("draws", done / draws, f"{done} of {draws}" if done < draws else "")
+
+        return mask_effect(
+            correlation, fit, mask_of_file(intensity), radius_nm, radius_std_nm, draws, seed, jobs,
+            max(1, available_cores() // jobs), tell,
+        )  # fmt: skip
+
+
 def _of_map(
-    file: Path, d_nn_nm: float | None, diameter_nm: float | None, radius_nm: float | None, radius_std_nm: float
+    file: Path,
+    correlation: CorrelationMap,
+    d_nn_nm: float | None,
+    diameter_nm: float | None,
+    radius_nm: float | None,
+    radius_std_nm: float,
 ) -> PairCorrelations:
     if diameter_nm is None:
         raise InputError(f"{file}: is a map; give the --diameter of the crystal (nm)")
-    correlation = read_map(file)
     form = None if radius_nm is None else sphere_statistics(correlation.q2_inv_nm, radius_nm, radius_std_nm)[0]
     return correlations_of_map(correlation, diameter_nm, d_nn_nm, form)
 
@@ -158,4 +227,21 @@ def _as_dict(fit: StackingFit, sequence: str | None) -> dict[str, Any]:
         "pair_correlations": fit.correlations.values.tolist(),
         "residual": fit.correlations.residual,
         "sequence": sequence,
+    }
+
+
+def _mask_as_dict(effect: MaskEffect | None, error_alone: float) -> dict[str, Any] | None:
+    """Return what `realised` and `process` hold for the mask; None where they hold nothing for it."""
+    if effect is None:
+        return None
+    (bias, spread), (bias_complete, spread_complete) = effect.fcc_fraction, effect.fcc_fraction_complete
+    return {
+        "draws": len(effect.realised),
+        "not_fitted": effect.failed,
+        "photons": effect.photons,
+        "fcc_fraction_error_without": error_alone,
+        "fcc_fraction_bias": bias,
+        "fcc_fraction_spread": spread,
+        "fcc_fraction_bias_complete": bias_complete,
+        "fcc_fraction_spread_complete": spread_complete,
     }

@@ -17,15 +17,10 @@ from simsc.core.files import write_intensity, write_map
 from simsc.core.intensity import IntensityVolume
 from simsc.core.superlattice import Superlattice
 from simsc.correlation.engine import correlate
+from simsc.correlation.mask import mask_of_volume, masked
 from simsc.correlation.peaks import layer_momentum_transfer
 from simsc.correlation.shells import shells_of_crystal
-from simsc.refine.structure import (
-    CANDIDATES,
-    cell_candidate,
-    crystal_candidate,
-    mask_of_volume,
-    rank_structures,
-)
+from simsc.refine.structure import CANDIDATES, cell_candidate, crystal_candidate, rank_structures
 from simsc.scattering.counting import counted_shell
 
 D_NM, DIAMETER_NM = 16.0, 140.0
@@ -56,14 +51,13 @@ def test_a_hidden_structure_is_found(hidden):
 
 def test_a_mask_is_taken_into_account():
     """Half of all directions are missing, in the measurement and, told so, in the candidates."""
-    from simsc.refine.structure import _masked
 
     def measured(q_inv_nm: np.ndarray) -> np.ndarray:
         return np.abs(q_inv_nm[:, 2]) < 0.3
 
     rng = np.random.default_rng(3)
     truth = CANDIDATES["fcc"].draw(D_NM, DIAMETER_NM, rng)
-    seen = measured_map(truth, rng, lambda shell: _masked(shell, measured))
+    seen = measured_map(truth, rng, lambda shell: masked(shell, measured))
     assert seen.coverage.min() < 0.8
     assert rank_structures(seen, CHOICE, DIAMETER_NM, 7.4, 0.8, draws=2, mask=measured)[0].name == "fcc"
 

@@ -104,6 +104,12 @@ class StackingFit:
     chi_squared: float
     correlations: PairCorrelations
 
+    @property
+    def simulated(self) -> StackingModel:
+        """The chain to simulate such crystals with: the fitted one, but never without chance."""
+        layers = len(self.correlations.layer_sizes)
+        return _model(self.process, _chancy(self.process, np.array(list(self.parameters.values())), layers))
+
 
 def default_disc(diameter_nm: float) -> float:
     """Return the radius, nm⁻¹, of a disc that holds a rod of a ball of NPs: up to the first zero of its transform."""

@@ -34,7 +34,7 @@ _WIDEST = 40.0  # over the diameter: distance from a rod beyond which its tails 
 _TABLE = 600
 _FLOOR = 0.02  # least standard deviation of a Q_m, as measured on simulated balls
 _WIDEST_BIN_DEG = 1.5  # of angles; peaks of a ball of twenty layers are 3° wide
-_POOR_COVERAGE = 0.5
+_POOR_COVERAGE = 0.9  # of an unmeasured wedge of 25°: 0.74
 _POOR_SHARE = 0.01
 _RELATIVE = 0.1  # error of the model relative to the map
 _PRIOR = 0.5
@@ -54,8 +54,7 @@ def correlations_of_map(
 ) -> PairCorrelations:
     """Fit pair correlations to a correlation map.
 
-    The model knows of no mask: gaps of a detector (coverage 0.4 at the worst) shifted the fcc fraction of balls of 17
-    layers by up to 0.04, an unmeasured wedge of 30° by up to 0.03.
+    The model knows of no mask, and its errors hold nothing of it: see `simsc.refine.stacking_mask`.
 
     Args:
         correlation: a map at q1 = 002 of hcp, which is 111 of fcc, with q2 over at least q100 … 1.9 q100.
@@ -91,8 +90,9 @@ def correlations_of_map(
     usable = np.isfinite(data) & (coverage > _LEAST_COVERAGE)
     if (poor := (coverage < _POOR_COVERAGE).mean()) > _POOR_SHARE:
         warnings.warn(
-            f"{100 * poor:.0f} % of the map rest on less than half of the pairs of directions: what the rest of the "
-            "sphere holds is not known, and the fit takes both for alike",
+            f"{100 * poor:.0f} % of the map rest on less than {100 * _POOR_COVERAGE:.0f} % of the pairs of directions: "
+            "what the rest of the sphere holds is not known, and the fit takes both for alike; what that does to the "
+            "stacking, simulations under the same mask tell (simsc refine stacking --intensity)",
             SimscWarning,
             stacklevel=2,
         )

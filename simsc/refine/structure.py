@@ -25,13 +25,12 @@ from simsc.build.supraparticle import ball, decahedral, icosahedral, layers_of_b
 from simsc.core.cell import Cell
 from simsc.core.correlation_map import CorrelationMap
 from simsc.core.errors import InputError
-from simsc.core.intensity import IntensityVolume, ShellIntensity, shell_grid
 from simsc.core.superlattice import Superlattice
 from simsc.correlation.engine import correlate
+from simsc.correlation.mask import Mask, masked
 from simsc.correlation.peaks import layer_momentum_transfer
 from simsc.correlation.shells import shells_of_crystal
 
-Mask = Callable[[np.ndarray], np.ndarray]  # momentum transfers (n, 3), nm⁻¹ → (n,) bool, whether measured
 Draw = Callable[[float, float, np.random.Generator], Superlattice]
 
 _LEAST_DELTA_DEG = 15.0  # below it the map tells of the size of the crystal only
@@ -214,29 +213,6 @@ def stacked_candidate(name: str, alpha: float) -> Candidate:
     return Candidate(name, draw, (1.0,) if alpha >= 0.5 else (1.0, _HCP_100, _HCP_101))
 
 
-def mask_of_volume(volume: IntensityVolume) -> Mask:
-    """Return which momentum transfers a volume measured: those between voxels that were all measured.
-
-    Args:
-        volume: intensity, with or without a mask of its own.
-    """
-    origin = np.array([axis[0] for axis in volume.q_axes_inv_nm])
-    steps = np.array([axis[1] - axis[0] for axis in volume.q_axes_inv_nm])
-    last = np.array(volume.intensity.shape) - 1
-
-    def measured(q_inv_nm: np.ndarray) -> np.ndarray:
-        places = (q_inv_nm - origin) / steps
-        inside = ((places >= -1e-6) & (places <= last + 1e-6)).all(axis=1)
-        if volume.measured is not None:
-            low = np.clip(np.floor(places).astype(int), 0, np.maximum(last - 1, 0))
-            for corner in np.ndindex(2, 2, 2):
-                at = np.minimum(low + corner, last)
-                inside &= volume.measured[at[:, 0], at[:, 1], at[:, 2]]
-        return inside
-
-    return measured
-
-
 def _icosahedral(d: float, diameter_nm: float, rng: np.random.Generator, core: float) -> Superlattice:
     """Return a ball cut out of an icosahedron whose Mackay core has a part of its radius; 1 is Mackay alone."""
     shells = diameter_nm / d / 2
@@ -316,8 +292,8 @@ class _Data:
         first, second = shells_of_crystal([crystal], self.q1_inv_nm, self.q2_inv_nm, 1e-5, threads)
         if mask is None:
             return correlate(first, second, self.delta_deg, threads, bin_deg=self.bin_deg).ccf
-        shells = (_masked(shell, mask) for shell in second)
-        return correlate(_masked(first, mask), shells, self.delta_deg, threads, bin_deg=self.bin_deg).ccf
+        shells = (masked(shell, mask) for shell in second)
+        return correlate(masked(first, mask), shells, self.delta_deg, threads, bin_deg=self.bin_deg).ccf
 
 
 @dataclass(frozen=True, eq=False)
@@ -374,9 +350,3 @@ def _wins(by_block: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     counts = rng.multinomial(n, np.full(n, 1 / n), size=_RESAMPLES)
     best = (by_block @ counts.T).argmax(axis=0)
     return np.bincount(best, minlength=len(by_block)) / _RESAMPLES
-
-
-def _masked(shell: ShellIntensity, mask: Mask) -> ShellIntensity:
-    directions = shell_grid(*shell.intensity.shape)[0].reshape(-1, 3)
-    measured = mask(shell.q_inv_nm * directions).reshape(shell.intensity.shape)
-    return ShellIntensity(shell.q_inv_nm, np.where(measured, shell.intensity, np.nan), measured)
