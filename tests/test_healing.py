@@ -91,7 +91,7 @@ def test_other_rings_by_enumeration(n):
 
 @pytest.mark.parametrize("epsilon", [-0.7, 0.0, 0.4, 2.0])
 def test_24_layers_with_an_energy_by_a_transfer_matrix(epsilon):
-    """Partition functions of Ising's ring: traces of powers of 2 × 2 matrices; h through a phase on each sign change."""
+    """Partition functions of Ising's ring: traces of powers of 2 × 2 matrices, a phase on each change."""
     n = 24
     phases = 2 * np.pi * np.arange(n + 1) / (n + 1)
     senses = 2 * np.pi * np.arange(2 * n + 1) / (2 * n + 1)
@@ -135,7 +135,7 @@ def test_replication_multiplies_h(ring, times):
 
 @pytest.mark.parametrize("letters", [PAPER, HEALED, "ABABAB", "ABCABC", "ABACBC", "ABCBABCB"])
 def test_single_layers_reach_what_the_null_counts(letters):
-    """Letters move one by one; up to a shift of all layers (A → B → C) each ring of the null is reached, and no other."""
+    """Letters move one by one; but for a shift of all layers they reach each ring of the null, and no other."""
     reached = reached_by_layers(letters)
     steps = {tuple(int(step) for step in stacking_steps(other)) for other in reached}
     n, start = len(letters), stacking_steps(letters)
@@ -165,7 +165,7 @@ def test_random_slides_come_to_the_stationary_distribution(rng):
 
 
 def test_a_few_slides_from_a_start_by_letters(rng):
-    """Random walks in letters: blocks above an interface slide, or single layers do as long as one slide is expected."""
+    """Random walks in letters: blocks above an interface slide, or single layers do."""
     start, walks = stacking_steps(PAPER), 20_000
     counts = np.zeros(13)
     for _ in range(walks):

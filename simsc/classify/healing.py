@@ -37,7 +37,7 @@ from simsc.core.errors import InputError, SimscWarning
 Null = Literal["free", "closed", "single_layer"]
 NULLS: tuple[Null, ...] = get_args(Null)
 _MOST_LAYERS = 62  # bits of a ring, in `after_slides`
-_MOST_RINGS = 2_000_000  # that are followed there
+_MOST_RINGS = 300_000  # that are followed there: a second or so for each slide
 _LARGEST_KT = 100.0  # of an energy per hcp-like layer that is looked for
 _ROUNDING = 1e-9
 
@@ -143,7 +143,7 @@ def after_slides(start: np.ndarray, kinds: Sequence[SlideKind]) -> HcpDistributi
         The distribution, exact for this chain. Layers that cannot slide, in fcc, stay.
 
     Raises:
-        InputError: for a kind that is unknown, too many layers, or more rings than can be followed (2 million).
+        InputError: for a kind that is unknown, too many layers, or more than 300 000 rings.
 
     Example:
         >>> from simsc.classify.slides import stacking_steps

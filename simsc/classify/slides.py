@@ -78,7 +78,7 @@ class StackingHistory:
     @property
     def read(self) -> np.ndarray:
         """(F,) whether a stacking was read."""
-        return self.steps.any(axis=1)
+        return np.any(self.steps != 0, axis=1)
 
     @property
     def hcp_layers(self) -> np.ndarray:
