@@ -55,7 +55,7 @@ def test_known_slides_of_a_vibrating_drifting_crystal(tmp_path, rng):
     vectors = start.cell.vectors_nm.copy()
     vectors[2, 1] += D_NM / np.sqrt(3)
     block = Superlattice(block.positions_nm, cell=Cell(vectors))
-    # Half way between the two nothing can be read, once; once the stacking is back where it was.
+    # Once the layer is half way, and may be read as anything; then it is there, but goes back once more.
     half = Superlattice((start.positions_nm + single.positions_nm) / 2, cell=start.cell)
     crystals = [start] * 5 + [half, single, start] + [single] * 5 + [block] * 5
     write_order(tmp_path, timed_order(frames_of(crystals, rng), "paper"), len(crystals), {"a": 0}, {})
@@ -67,9 +67,7 @@ def test_known_slides_of_a_vibrating_drifting_crystal(tmp_path, rng):
     assert hcp_layers(found.start) == 6
     layer, interface = found.slides
     assert (layer.kind, layer.h_before, layer.h_after) == ("layer", 6, hcp_layers(stacking_steps("ABCABCABACAB")))
-    assert (layer.since_ns, layer.time_ns, layer.phase) == pytest.approx((0.8, 0.9, 0)) or (
-        (round(layer.since_ns, 6), round(layer.time_ns, 6), layer.phase) == (0.8, 0.9, "heat")
-    )
+    assert (round(layer.since_ns, 6), round(layer.time_ns, 6), layer.phase) == (0.8, 0.9, "heat")
     assert interface.kind == "interface"
     assert (round(interface.since_ns, 6), round(interface.time_ns, 6), interface.phase) == (1.3, 1.4, "cool")
     assert sorted(layer.before) == sorted(layer.after) == [-1, 1]
@@ -86,8 +84,8 @@ def test_known_slides_of_a_vibrating_drifting_crystal(tmp_path, rng):
     assert rates["heat"]["layer"].slides == 1
     assert rates["heat"]["interface"].slides == 0
     assert rates["cool"]["interface"].exposure_ns == pytest.approx(12 * 0.6)
-    # With a longer look the passing return counts for nothing either; with one frame it does.
-    assert len(find_slides(history, confirm=1).slides) == 4
+    # If one frame were enough, the passing return would count.
+    assert len(find_slides(history, confirm=1).slides) >= 4
     assert len(find_slides(history, confirm=5).slides) == 2
     assert find_slides(history, confirm=9) is None
 
@@ -132,8 +130,8 @@ def test_slides_add_up(ring, interfaces, turned):
     # Seen only before and after, no more slides than that are told, and they lead there.
     ends = find_slides(StackingHistory(steps[[0, 0, 0, -1, -1, -1]], np.arange(6.0), ("x",) * 6))
     assert len(ends.slides) <= len(interfaces)
-    h = [ends.slides[0].h_before] if ends.slides else []
-    assert all(slide.h_before == before for slide, before in zip(ends.slides, h + [s.h_after for s in ends.slides]))  # noqa: B905
+    h = [hcp_layers(rings[0]), *(slide.h_after for slide in ends.slides)]
+    assert [slide.h_before for slide in ends.slides] == h[:-1]
     assert hcp_layers(ends.end) == hcp_layers(rings[-1])
 
 

@@ -53,7 +53,7 @@ def _after_slides(found: SetHealing) -> str:
     if found.p_after_slides is None:
         return "What as many slides at random lead to was not computed (too many stackings), so no p-value holds."
     return (
-        f"From the same start, as many slides at random leave so few hcp-like layers, or fewer, in "
+        f"From the same {'start' if len(found.runs) == 1 else 'starts'}, as many slides at random leave so few hcp-like layers, or fewer, in "
         f"{percent(found.p_after_slides)} of cases (one-sided p = {found.p_after_slides:.2g}); this is the number to "
         "quote."
     )
@@ -68,9 +68,9 @@ def _chances(found: SetHealing) -> str:
 
 MEANING = (
     "p is the probability that so few hcp-like layers, or fewer, are left although no stacking is better than any "
-    "other (one-sided). It is not the probability that the crystal healed by chance, nor one minus that of healing, and a "
-    "large p does not show that fcc and hcp are equally good. It holds only if the runs were chosen before their "
-    "outcome was known."
+    "other (one-sided). It is not the probability that the crystal healed by chance, nor one minus that of healing, "
+    "and a large p does not show that fcc and hcp are equally good. It holds only if the runs were chosen before "
+    "their outcome was known."
 )
 
 
