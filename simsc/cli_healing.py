@@ -10,7 +10,7 @@ from simsc.classify.slides import CONFIRM
 from simsc.cli_options import PATH, example
 from simsc.core.errors import InputError
 from simsc.report.healing_text import FORGOTTEN, MEANING, NULL_NAMES, energy, run_lines, verdict
-from simsc.study.healing import SetHealing, described, run_healing, set_healing
+from simsc.study.healing import SetHealing, described, order_folder, run_healing, set_healing
 from simsc.study.replicas import replica_folder
 from simsc.study.run import STUDY_FILE, study_of
 
@@ -31,9 +31,12 @@ def healing(folders: tuple[Path, ...], confirm: int, as_json: bool) -> None:
     RUN is a run folder, one of replicas (those that are classified count), or one that `simsc classify -o` wrote. All
     together are one set of independent runs: do not choose them by their outcome.
     """
-    found = []
+    found, seen = [], set()
     for folder in folders:
         for run in _runs(folder):
+            if (order := order_folder(run).resolve()) in seen:
+                raise InputError(f"{run}: is given twice; the runs of a set are independent")
+            seen.add(order)
             if (outcome := run_healing(run, confirm)) is None:
                 if not as_json:
                     click.echo(f"{run.name}: no stacking lasted for {confirm} frames in a row; left out")

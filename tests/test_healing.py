@@ -1,6 +1,8 @@
 """Statistics of hcp-like layers, against enumerations and random walks that are written out here with letters."""
 
 import itertools
+import json
+import tomllib
 from collections import Counter
 from fractions import Fraction
 
@@ -24,6 +26,7 @@ from simsc.classify.healing import (
 from simsc.classify.sequence import layer_kinds
 from simsc.classify.slides import closes, hcp_layers, stacking_steps
 from simsc.core.errors import InputError, SimscWarning
+from simsc.study.schema import Study, preset_text
 
 HEALED = "ABCABCACBACB"  # of the paper
 rings = st.lists(st.sampled_from([1, -1]), min_size=2, max_size=14).map(np.array)
@@ -312,3 +315,10 @@ def test_control_starts():
 def test_what_cannot_be(call, says):
     with pytest.raises(InputError, match=says):
         call()
+
+
+def test_the_preset_has_the_controls():
+    study = Study.model_validate_json(json.dumps(tomllib.loads(preset_text("healing"))))
+    starts = list(dict.fromkeys(variant.study.superlattice.stacking for variant in study.variants()))
+    assert starts == [PAPER, *control_starts(12, seeds=(1,)).values()]
+    assert len(study.variants()) == 6 * len(starts)

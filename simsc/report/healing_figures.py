@@ -2,12 +2,14 @@
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from simsc.classify.healing import NULLS, HcpDistribution, Null
 from simsc.report.figures import AFTER, BEFORE, COLOURS, NEUTRAL, TIME_LABEL
 from simsc.study.healing import RunHealing, SetHealing
 
-_SHADES: dict[Null, str] = {"free": "#8a8f98", "closed": "#b9bdc4", "single_layer": "#5f646c"}
+_NEGLIGIBLE = 1e-12
+_SHADES: dict[Null, str] = {"free": "#7b8088", "closed": "#b4b8bf", "single_layer": "#dcdfe4"}
 _LABELS: dict[Null, str] = {"free": "any interface", "closed": "any, closed cell", "single_layer": "single layers"}
 
 
@@ -18,15 +20,17 @@ def hcp_against_chance(found: SetHealing) -> Figure:
     n = len(found.runs)
     drawn = [null for null in NULLS if found.p_values[null] is not None]
     for k, null in enumerate(drawn):
-        chance = np.ones(1)
-        for run in found.runs:
-            chance = np.convolve(chance, _known(run.chance(null)).probabilities())
-        h = np.flatnonzero(chance > 1e-12)
+        h, chance = _summed([run.chance(null) for run in found.runs])
         width = 2 / n / (len(drawn) + 1)
         ax.bar(
-            h / n + (k - (len(drawn) - 1) / 2) * width, chance[h], 0.95 * width, color=_SHADES[null],
-            label=f"chance: {_LABELS[null]}",
+            h / n + (k - (len(drawn) - 1) / 2) * width, chance, 0.95 * width, color=_SHADES[null],
+            label=f"start forgotten: {_LABELS[null]}",
         )  # fmt: skip
+    if found.p_after_slides is not None:
+        h, chance = _summed([run.chance_after_slides for run in found.runs])
+        ax.plot(
+            h / n, chance, "o", color="black", markerfacecolor="white", markersize=5, label="as many slides as seen"
+        )
     ends, starts = (np.mean([getattr(run, name) for run in found.runs]) for name in ("h_end", "h_start"))
     top = ax.get_ylim()[1]
     for value, colour, name, style in ((starts, BEFORE, "start", "--"), (ends, AFTER, "end", "-")):
@@ -63,11 +67,17 @@ def slides_over_time(run: RunHealing) -> Figure:
     if not run.slides.slides:
         below.text(0.5, 0.5, "no slide", transform=below.transAxes, ha="center", va="center", color=NEUTRAL)
     below.set(xlabel=TIME_LABEL, ylabel="layer number", ylim=(0.5, run.n_layers + 1))
+    below.yaxis.set_major_locator(MaxNLocator(integer=True))
     below.grid(alpha=0.25)
     below.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=8)
     return figure
 
 
-def _known(chance: HcpDistribution | None) -> HcpDistribution:
-    assert chance is not None
-    return chance
+def _summed(chances: list[HcpDistribution | None]) -> tuple[np.ndarray, np.ndarray]:
+    """Return which sums of hcp-like layers are possible by chance, and their probabilities."""
+    total = np.ones(1)
+    for chance in chances:
+        assert chance is not None
+        total = np.convolve(total, chance.probabilities())
+    h = np.flatnonzero(total > _NEGLIGIBLE)
+    return h, total[h]

@@ -52,8 +52,9 @@ def _verdict_of_set(found: SetHealing) -> str:
 def _after_slides(found: SetHealing) -> str:
     if found.p_after_slides is None:
         return "What as many slides at random lead to was not computed (too many stackings), so no p-value holds."
+    starts = "start" if len(found.runs) == 1 else "starts"
     return (
-        f"From the same {'start' if len(found.runs) == 1 else 'starts'}, as many slides at random leave so few hcp-like layers, or fewer, in "
+        f"From the same {starts}, as many slides at random leave so few hcp-like layers, or fewer, in "
         f"{percent(found.p_after_slides)} of cases (one-sided p = {found.p_after_slides:.2g}); this is the number to "
         "quote."
     )

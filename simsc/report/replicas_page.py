@@ -102,7 +102,8 @@ def _healing(found: list[Outcome]) -> str:
             drawn = svg(hcp_against_chance(all_of_them), f"chance-{k}", "Hcp-like layers, and what chance leaves.")
         text += (
             f"<figure>{drawn}<figcaption>Mean number of hcp-like layers of all these replicas. Grey: what is left by "
-            "chance if no stacking is preferred and each start is forgotten.</figcaption></figure>"
+            "chance if no stacking is preferred and each start is forgotten. Circles: what as many slides at random "
+            "leave from these starts.</figcaption></figure>"
         )
     return text
 

@@ -160,12 +160,17 @@ def run_healing(folder: Path, confirm: int = CONFIRM) -> RunHealing | None:
     Raises:
         InputError: if the folder holds no order, a damaged one, or that of a finite crystal.
     """
-    order = folder / "order" if (folder / "order").is_dir() else folder
+    order = order_folder(folder)
     try:
         stamp = (order / "order.h5").stat().st_mtime_ns
     except OSError:
         raise InputError(f"{folder}: holds neither a run whose NPs are classified nor an order (no order.h5)") from None
     return _read(folder, order, stamp, confirm)
+
+
+def order_folder(folder: Path) -> Path:
+    """Return where the order of a run lies: in its folder, or this is it."""
+    return folder / "order" if (folder / "order").is_dir() else folder
 
 
 @functools.lru_cache(_KEPT)
