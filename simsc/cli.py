@@ -21,6 +21,7 @@ from simsc.cli_classify import classify
 from simsc.cli_compare import compare
 from simsc.cli_experiment import import_volume
 from simsc.cli_frames import beamline, import_frames, orient
+from simsc.cli_healing import healing
 from simsc.cli_options import PATH, example
 from simsc.cli_refine import refine
 from simsc.cli_scattering import correlate, scatter
@@ -261,7 +262,19 @@ def doctor(as_json: bool) -> None:
         raise ResourceError(f"not in order: {', '.join(failed)}")
 
 
-for command in (build, classify, scatter, correlate, refine, beamline, import_frames, orient, import_volume, compare):
+for command in (
+    build,
+    classify,
+    healing,
+    scatter,
+    correlate,
+    refine,
+    beamline,
+    import_frames,
+    orient,
+    import_volume,
+    compare,
+):
     cli.add_command(command)
 
 

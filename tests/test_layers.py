@@ -16,7 +16,16 @@ LAYERS = [
     ["doctor", "console"],
     ["cli_options"],
     ["cli_refine_stacking"],
-    ["cli_build", "cli_classify", "cli_compare", "cli_experiment", "cli_frames", "cli_refine", "cli_scattering"],
+    [
+        "cli_build",
+        "cli_classify",
+        "cli_compare",
+        "cli_experiment",
+        "cli_frames",
+        "cli_healing",
+        "cli_refine",
+        "cli_scattering",
+    ],
     ["cli"],
 ]
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}

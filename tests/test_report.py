@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 import tomllib
 from html.parser import HTMLParser
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from conftest import simsc
 from matplotlib.collections import PathCollection, QuadMesh
 from matplotlib.patches import Circle, Rectangle
 
@@ -25,7 +27,9 @@ from simsc.md.trajectory import COLUMNS, Trajectory, write_trajectory
 from simsc.report import figures, scattering_figures
 from simsc.report.embed import drawing_style, json_script, png, svg
 from simsc.report.page import page, write_report
+from simsc.report.replicas_page import write_replicas_report
 from simsc.report.results import read_results
+from simsc.study.replicas import outcomes, write_outcomes
 from simsc.study.schema import Study, preset_text
 
 CLASSES = ("fcc", "hcp", "surface")
@@ -34,7 +38,7 @@ TITLE = "</script><img src=x onerror=alert(1)> & $\\frac{"
 PHASE = '<b onclick="alert(2)">$\\frac{\'&amp;</b>'
 FILE = "<svg onload=alert(3)>.csv"
 FRAMES = 8
-SECTIONS = ("summary", "system", "order", "sequence", "thermo", "scattering", "correlation", "provenance")
+SECTIONS = ("summary", "system", "order", "sequence", "healing", "thermo", "scattering", "correlation", "provenance")
 D_NM = 6.2
 
 
@@ -226,7 +230,7 @@ def test_pictures_have_alternatives_and_tables_have_headers(parsed: Page) -> Non
     assert len(parsed.all("img")) == 3
     assert all(attributes.get("alt") for attributes in parsed.all("img"))
     drawings = parsed.all("svg")
-    assert len(drawings) == 7
+    assert len(drawings) == 9
     assert all(attributes.get("role") == "img" and attributes.get("aria-label") for attributes in drawings)
     assert all(attributes.get("aria-label") for attributes in parsed.all("canvas"))
     assert all(attributes.get("scope") in ("row", "col") for attributes in parsed.all("th"))
@@ -238,6 +242,86 @@ def test_headline_compares_the_stackings(parsed: Page) -> None:
     assert "In 1 of 8 frames no sequence could be read" in words
     assert "20 × 12 × 2 times" in words
     assert "its time is not real time" in words
+
+
+def test_healing_is_told_with_what_it_is_worth(parsed: Page) -> None:
+    """Three interfaces slid between two frames; 3 slides of 12 at random leave nothing but fcc in 1 of 288 cases."""
+    words = " ".join("".join(parsed.words).split())
+    assert "3 slides; of 12 layers 6 were hcp-like, and 0 are." in words
+    assert "fewer slides than layers, so the end still remembers the start" in words
+    # Of 12³ ways to turn three steps 3! turn the three that are −.
+    assert f"one-sided p = {6 / 12**3:.2g}" in words
+    assert "single layers only – ruled out" in " ".join(" ".join(parsed.words).split())
+    assert "It is not the probability that the crystal healed by chance" in words
+    assert "all above the interface of layers 8 and 9" in words
+
+
+def test_a_run_without_slides_gets_no_p_value(tmp_path: Path) -> None:
+    folder = write_fake_run(tmp_path / "run")
+    path = folder / "order" / "counts.csv"
+    path.write_text(path.read_text().replace(HEALED, SEQUENCE))
+    words = " ".join("".join(Page(page(read_results(folder))).words).split())
+    assert "No layer slid for good. This run says nothing" in words
+    assert "(one-sided)" not in words
+
+
+def test_replicas_are_one_set_and_one_of_each_start(tmp_path: Path) -> None:
+    """Three replicas of a start and one control, by the package's own writers; one has not begun."""
+    values = tomllib.loads(preset_text("preview"))
+    values["replicas"] = {"seeds": 2, "vary": [{"keys": ["superlattice.stacking"], "values": [SEQUENCE, HEALED]}]}
+    study = Study.model_validate_json(json.dumps(values))
+    write_text(tmp_path / "study.toml", study.to_toml())
+    for number in range(3):
+        folder = write_fake_run(tmp_path / f"replica_{number:04d}")
+        write_text(folder / "study.toml", study.variants()[number].study.to_toml())
+        path = folder / "order" / "counts.csv"
+        if number == 1:
+            path.write_text(path.read_text().replace(HEALED, SEQUENCE))
+        if number == 2:
+            path.write_text(path.read_text().replace(SEQUENCE, HEALED))
+    write_outcomes(tmp_path, outcomes(tmp_path))
+    with open(tmp_path / "outcomes.csv", newline="") as file:
+        rows = [[row[f"hcp_layers_{k}"] for k in ("start", "end")] + [row["slides"]] for row in csv.DictReader(file)]
+    assert rows == [["6", "0", "3"], ["6", "6", "0"], ["0", "0", "0"], ["", "", ""]]
+    write_replicas_report(tmp_path, tmp_path / "report.html")
+    page = Page((tmp_path / "report.html").read_text())
+    words = " ".join(" ".join(page.words).split())
+    assert page.open == []
+    assert "3 independent runs, 3 slides, 6 hcp-like layers left in all." in words
+    assert "In 3 of them fewer slides than layers were seen (2 without any)" in words
+    # Those that did not slide stay as they are by chance too.
+    assert f"{SEQUENCE} 2 6, 6 0, 6 3, 0 {6 / 12**3:.2g}" in words
+    assert f"{HEALED} 1 0 0 0 – – – – nothing slid" in words
+    assert len(page.all("svg")) == 1
+
+
+def test_healing_on_the_command_line(tmp_path: Path) -> None:
+    write_fake_run(tmp_path / "run")
+    told = simsc("healing", "run", cwd=tmp_path)
+    assert told.returncode == 0
+    assert "ABCABCABABAB (h 6) → ABCABCABCABC (h 0), 3 slides" in told.stdout
+    assert "1 of 1 runs had fewer slides than layers" in told.stderr
+    shutil.copytree(tmp_path / "run" / "order", tmp_path / "other")
+    known = json.loads(simsc("healing", "run", "other", "--json", cwd=tmp_path).stdout)
+    assert known["independent_runs"] == 2
+    assert known["p_value_after_as_many_slides"] == pytest.approx((6 / 12**3) ** 2)
+    assert known["p_values_one_sided_few_hcp"]["free"] == pytest.approx((2 / 2**12) ** 2)
+    assert known["p_values_one_sided_few_hcp"]["single_layer"] is None
+    assert [slide["layer"] for slide in known["runs"][0]["slides"]] == [7, 9, 11]
+    (tmp_path / "damaged").mkdir()
+    (tmp_path / "damaged" / "order.h5").write_bytes(b"no HDF5")
+    (tmp_path / "damaged" / "counts.csv").write_text("time_ns,phase,sequence\n0.1,heat,ABC\n")
+    for arguments, says in (
+        (["missing"], "holds neither a run"),
+        (["run", "run/order"], "given twice"),
+        (["damaged"], "no stacking over time"),
+        (["run", "--confirm", "20"], "no stacking lasted for 20 frames"),
+        (["run", "--confirm", "0"], "--confirm"),
+    ):
+        wrong = simsc("healing", *arguments, cwd=tmp_path)
+        assert wrong.returncode == 2
+        assert says in wrong.stderr
+        assert len(wrong.stderr.strip().splitlines()) == 1
 
 
 def test_viewer_data_is_wrapped_into_the_cell(parsed: Page) -> None:

@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 
 from simsc.classify.over_time import TimedOrder, change_frames, fractions, healing_time_ns, transitions
+from simsc.classify.slides import StackingHistory, stacking_history
 from simsc.core.errors import InputError
 from simsc.core.files import streamed_hdf5, whole_file, write_text
 
@@ -30,8 +31,9 @@ def write_order(
 ) -> dict[str, Any]:
     """Write the order of frames as they come, and what follows from all; memory does not grow with their number.
 
-    `order.h5` holds `q4`, `q6`, `w4`, `w6`, `labels` and `layers` (F, N), `probabilities` (F, N, C), `time_ns` (F,),
-    and `hcp_to_fcc_frame` (N,), −1 for NPs that do not change. `counts.csv` has a row for each frame: NPs of each
+    `order.h5` holds `q4`, `q6`, `w4`, `w6`, `labels` and `layers` (F, N; its attribute `periodic` tells of the last
+    stacking that was read), `probabilities` (F, N, C), `time_ns` (F,), and `hcp_to_fcc_frame` (N,), −1 for NPs that do
+    not change. `counts.csv` has a row for each frame: NPs of each
     class, fractions with standard errors, and the stacking sequence.
 
     Args:
@@ -76,6 +78,8 @@ def write_order(
                 file[name][k] = getattr(frame.order.bond_order, name)
             file["labels"][k], file["probabilities"][k] = labels.numbers, labels.probabilities
             file["layers"][k] = stacking.layers if stacking else -1
+            if stacking:
+                file["layers"].attrs["periodic"] = stacking.periodic
             file["time_ns"][k] = times_ns[k] = frame.time_ns
             writer.writerow(_row(frame))
             for state in (name for name, number in states.items() if number == k):
@@ -98,6 +102,27 @@ def write_order(
     summary["healing"] = _healing(times_ns, changes, seed)
     write_text(out / "summary.json", json.dumps(summary, indent=1))
     return summary
+
+
+def read_history(folder: Path) -> StackingHistory:
+    """Read the stacking over time of a periodic crystal from a folder that `write_order` wrote.
+
+    Raises:
+        InputError: if files are missing or damaged, or the crystal is finite.
+    """
+    try:
+        with open(folder / "counts.csv", newline="", encoding="utf-8") as table:
+            rows = [(row["sequence"], row["phase"]) for row in csv.DictReader(table)]
+        with h5py.File(folder / "order.h5", "r") as file:
+            layers, time_ns = file["layers"], file["time_ns"][:]
+            if len(rows) != len(layers):
+                raise InputError(f"counts.csv has {len(rows)} frames, order.h5 {len(layers)}")
+            if not layers.attrs.get("periodic", True):
+                raise InputError("this is a finite crystal; slides are followed in periodic ones")
+            sequences, phases = ([row[k] for row in rows] for k in (0, 1))
+            return stacking_history(sequences, layers, time_ns, phases)
+    except (OSError, KeyError, ValueError, TypeError, csv.Error, RuntimeError, InputError) as error:
+        raise InputError(f"{folder}: no stacking over time: {' '.join(str(error).split())}") from None
 
 
 def _lay_out(file: h5py.File, n_frames: int, n: int, classes: tuple[str, ...]) -> None:

@@ -8,14 +8,31 @@ from typing import Any
 
 import numpy as np
 
+from simsc.classify.healing import NULLS
 from simsc.classify.sequence import same_stacking
 from simsc.core.files import write_text
-from simsc.report.page import COARSE
+from simsc.report.embed import drawing_style, svg
+from simsc.report.healing_figures import hcp_against_chance
+from simsc.report.healing_text import NULL_NAMES, energy, verdict
+from simsc.report.page import COARSE, chance_table
 from simsc.report.status_text import duration
+from simsc.study.healing import set_healing
 from simsc.study.replicas import Outcome, outcomes, replica_folder
 from simsc.study.run import REPORT, STUDY_FILE
 from simsc.study.schema import read_study
 from simsc.study.stages import STATES
+
+_START = "superlattice.stacking"
+_HEALING_HEAD = (
+    "start",
+    "runs",
+    "hcp-like layers at the start",
+    "at the end",
+    "slides",
+    "p after as many slides",
+    *(f"p, start forgotten: {NULL_NAMES[null]}" for null in NULLS),
+    "energy per hcp-like layer, any interface, kT (95 %)",
+)
 
 
 def write_replicas_report(folder: Path, report: Path) -> None:
@@ -42,6 +59,7 @@ def write_replicas_report(folder: Path, report: Path) -> None:
         f'<body>\n<div class="wrap">\n<header><h1>{title}</h1>'
         f'<p class="soft">{done} of {len(found)} replicas done</p></header>\n<main>\n'
         f"<section><h2>On average</h2>{note}{_averages(found)}</section>\n"
+        f"<section><h2>Did they heal?</h2>{_healing(found)}</section>\n"
         f"<section><h2>Each replica</h2>{_each(folder, found)}</section>\n</main>\n</div>\n</body>\n</html>\n",
     )
 
@@ -59,6 +77,55 @@ def _averages(found: list[Outcome]) -> str:
         changed = sum(not same_stacking(sequences["before"], sequences["after"]) for sequences in read)
         rows.append([values, f"{len(done)} of {len(members)}", *fractions, f"{changed} of {len(read)}"])
     return _table(["values", "finished", "fcc before", "fcc after", "stacking changed (of those read)"], rows)
+
+
+def _healing(found: list[Outcome]) -> str:
+    """Return, for replicas that differ in start and seed only, what each start and all together are worth."""
+    sets: dict[str, list[Outcome]] = {}
+    for outcome in found:
+        if outcome.healing is not None:
+            sets.setdefault(_values(outcome, without=_START), []).append(outcome)
+    if not sets:
+        return "<p>No replica has been classified yet.</p>"
+    text = ""
+    for k, (values, members) in enumerate(sets.items()):
+        starts: dict[str, list[Outcome]] = {}
+        for outcome in members:
+            starts.setdefault(outcome.variant.study.superlattice.stacking, []).append(outcome)
+        all_of_them = set_healing([outcome.healing for outcome in members if outcome.healing])
+        heading = f"<h3>{escape(values)}</h3>" if len(sets) > 1 else ""
+        text += f"{heading}<p><strong>{escape(verdict(all_of_them))}</strong></p>"
+        text += _table(_HEALING_HEAD, [_start_row(start, of_start) for start, of_start in starts.items()])
+        if any(all_of_them.n_slides):
+            text += f"<h3>All starts together</h3>{chance_table(all_of_them)}"
+        with drawing_style():
+            drawn = svg(hcp_against_chance(all_of_them), f"chance-{k}", "Hcp-like layers, and what chance leaves.")
+        text += (
+            f"<figure>{drawn}<figcaption>Mean number of hcp-like layers of all these replicas. Grey: what is left by "
+            "chance if no stacking is preferred and each start is forgotten. Circles: what as many slides at random "
+            "leave from these starts.</figcaption></figure>"
+        )
+    return text
+
+
+def _start_row(start: str, members: list[Outcome]) -> list[Any]:
+    found = set_healing([outcome.healing for outcome in members if outcome.healing])
+    after = "–" if found.p_after_slides is None else f"{found.p_after_slides:.2g}"
+    slid = any(found.n_slides)
+    return [
+        start,
+        len(found.runs),
+        ", ".join(str(run.h_start) for run in found.runs),
+        ", ".join(str(h) for h in found.h_end),
+        ", ".join(str(n) for n in found.n_slides),
+        after,
+        *(_p(found.p_values[null]) if slid else "–" for null in NULLS),
+        energy(found.energies["free"]) if slid else "nothing slid",
+    ]
+
+
+def _p(value: float | None) -> str:
+    return "ruled out" if value is None else f"{value:.2g}"
 
 
 def _each(folder: Path, found: list[Outcome]) -> str:
@@ -100,8 +167,9 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     return f'<div class="scroll"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
-def _values(outcome: Outcome) -> str:
-    return ", ".join(f"{key} = {value}" for key, value in outcome.variant.values.items()) or "as in the study"
+def _values(outcome: Outcome, without: str = "") -> str:
+    values = {key: value for key, value in outcome.variant.values.items() if key != without}
+    return ", ".join(f"{key} = {value}" for key, value in values.items()) or "as in the study"
 
 
 def _fcc_fraction(outcome: Outcome, state: str) -> float:

@@ -17,6 +17,7 @@ from typing import Any
 
 from simsc.core.errors import InputError, SimulationError, StoppedEarly, StudyError
 from simsc.core.files import write_text
+from simsc.study.healing import RunHealing, run_healing
 from simsc.study.run import STUDY_FILE, claimed, study_of
 from simsc.study.schema import Study, Variant
 from simsc.study.stages import STATES
@@ -39,6 +40,7 @@ class Outcome:
         counts: of NPs by class, for the states "before" and "after"; empty until then.
         sequences: stacking sequences of both; empty where none could be read.
         d_nn_nm: mean distance of nearest neighbours at the end, nm; None until then.
+        healing: what became of the stacking; None until then, or where none lasted.
     """
 
     variant: Variant
@@ -46,6 +48,7 @@ class Outcome:
     counts: dict[str, dict[str, int]]
     sequences: dict[str, str]
     d_nn_nm: float | None
+    healing: RunHealing | None = None
 
     @property
     def state(self) -> str:
@@ -73,6 +76,9 @@ class Outcome:
                 for state in STATES
                 for name, number in _fcc_hcp_neither(self.counts.get(state)).items()
             },
+            "hcp_layers_start": "" if self.healing is None else self.healing.h_start,
+            "hcp_layers_end": "" if self.healing is None else self.healing.h_end,
+            "slides": "" if self.healing is None else self.healing.n_slides,
             "d_nn_nm": "" if self.d_nn_nm is None else f"{self.d_nn_nm:.4f}",
             "error": progress.text if progress is not None and self.state == "failed" else "",
         }
@@ -199,6 +205,7 @@ def _outcome(variant: Variant, folder: Path) -> Outcome:
     counts: dict[str, dict[str, int]] = {}
     sequences: dict[str, str] = {}
     d_nn_nm = None
+    healing = None
     with contextlib.suppress(OSError, ValueError, KeyError):
         summary = json.loads((folder / "order" / "summary.json").read_text(encoding="utf-8"))
         counts = {state: summary[state]["counts"] for state in STATES}
@@ -206,7 +213,10 @@ def _outcome(variant: Variant, folder: Path) -> Outcome:
     with contextlib.suppress(OSError, ValueError, KeyError, IndexError):
         thermo = (folder / "anneal" / "thermo.csv").read_text(encoding="utf-8")
         d_nn_nm = float(list(csv.DictReader(io.StringIO(thermo)))[-1]["d_nn_nm"])
-    return Outcome(variant, run_status(folder), counts, sequences, d_nn_nm)
+    if counts:
+        with contextlib.suppress(InputError):
+            healing = run_healing(folder)
+    return Outcome(variant, run_status(folder), counts, sequences, d_nn_nm, healing)
 
 
 def _start(folder: Path, number: int, arguments: list[str]) -> subprocess.Popen[bytes]:

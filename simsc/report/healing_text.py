@@ -1,0 +1,127 @@
+"""What the stacking of runs came to, in words that cannot be taken for more than they say."""
+
+from simsc.classify.healing import EnergyFit, Null
+from simsc.classify.slides import CONFIRM, Slide, Slides
+from simsc.study.healing import RunHealing, SetHealing
+
+NULL_NAMES: dict[Null, str] = {
+    "free": "any interface slides by itself",
+    "closed": "any, but the cell stays orthogonal",
+    "single_layer": "single layers only",
+}
+FORGOTTEN = "p (one-sided) if the start is forgotten"
+NOTHING_LASTED = f"No stacking lasted for {CONFIRM} frames in a row, so nothing can be said about slides."
+
+
+def verdict(found: SetHealing) -> str:
+    """Return what a run, or a set of independent runs, says about healing, in two or three sentences."""
+    return _verdict_of_one(found) if len(found.runs) == 1 else _verdict_of_set(found)
+
+
+def _verdict_of_one(found: SetHealing) -> str:
+    run = found.runs[0]
+    if not run.n_slides:
+        return (
+            "No layer slid for good. This run says nothing about which stacking is preferred, and no p-value belongs "
+            f"to it: its {run.h_end} hcp-like layers are those that it began with."
+        )
+    said = f"{_slid(run.n_slides)}; of {run.n_layers} layers {run.h_start} were hcp-like, and {run.h_end} are. "
+    if run.remembers_start:
+        said += f"These are fewer slides than layers, so the end still remembers the start. {_after_slides(found)}"
+    else:
+        said += f"If nothing preferred fcc, {run.h_end} or fewer hcp-like layers would be left in {_chances(found)}."
+    return f"{said} One run is weak evidence whatever its p-value: replicas are needed."
+
+
+def _verdict_of_set(found: SetHealing) -> str:
+    total, n = sum(found.h_end), len(found.runs)
+    still = sum(not run.n_slides for run in found.runs)
+    said = f"{n} independent runs, {sum(found.n_slides)} slides, {total} hcp-like layers left in all. "
+    if still == n:
+        return f"{said}No layer slid for good in any of them: they say nothing about which stacking is preferred."
+    if found.n_remembering:
+        said += (
+            f"In {found.n_remembering} of them fewer slides than layers were seen ({still} without any), so that their "
+            f"ends still remember their starts. {_after_slides(found)}"
+        )
+    else:
+        said += f"If nothing preferred fcc, {total} or fewer would be left in {_chances(found)}."
+    return said
+
+
+def _after_slides(found: SetHealing) -> str:
+    if found.p_after_slides is None:
+        return "What as many slides at random lead to was not computed (too many stackings), so no p-value holds."
+    starts = "start" if len(found.runs) == 1 else "starts"
+    return (
+        f"From the same {starts}, as many slides at random leave so few hcp-like layers, or fewer, in "
+        f"{percent(found.p_after_slides)} of cases (one-sided p = {found.p_after_slides:.2g}); this is the number to "
+        "quote."
+    )
+
+
+def _chances(found: SetHealing) -> str:
+    known = [p for p in found.p_values.values() if p is not None]
+    low, high = min(known), max(known)
+    span = percent(high) if percent(low) == percent(high) else f"{percent(low)} to {percent(high)}"
+    return f"{span} of cases (one-sided; quote the largest, p = {high:.2g}, unless it is known how layers slide)"
+
+
+MEANING = (
+    "p is the probability that so few hcp-like layers, or fewer, are left although no stacking is better than any "
+    "other (one-sided). It is not the probability that the crystal healed by chance, nor one minus that of healing, "
+    "and a large p does not show that fcc and hcp are equally good. It holds only if the runs were chosen before "
+    "their outcome was known."
+)
+
+
+def percent(probability: float) -> str:
+    """Return a probability as a percentage of two digits."""
+    value = 100 * probability
+    return f"{value:.0f} %" if value >= 9.95 else f"{value:.2g} %"
+
+
+def energy(fit: EnergyFit | None) -> str:
+    """Return an energy per hcp-like layer, kT, with its interval."""
+    if fit is None:
+        return "ruled out: such slides cannot have led to these ends"
+    if fit.epsilon_kT != fit.epsilon_kT:
+        return "no other end was possible"
+    return f"{_number(fit.epsilon_kT)} ({_number(fit.low_kT)} to {_number(fit.high_kT)})"
+
+
+def _number(value: float) -> str:
+    return f"{value:+.2f}".replace("+inf", "+∞").replace("-inf", "−∞").replace("-", "−")
+
+
+def moved(slide: Slide) -> str:
+    """Return what slid; layers are numbered from 1, as in the diagram of the stack."""
+    if slide.kind == "interface":
+        return f"all above the interface of layers {slide.layer + 1} and {slide.layer + 2}"
+    return f"layer {slide.layer + 1} alone"
+
+
+def signs(steps: tuple[int, ...]) -> str:
+    """Return steps as + and −."""
+    return " ".join("+" if step > 0 else "−" for step in steps)
+
+
+def run_lines(run: RunHealing) -> list[str]:
+    """Return the lines that tell of one run on a terminal."""
+    start, end = run.slides.sequences
+    lines = [f"{run.name}: {start} (h {run.h_start}) → {end} (h {run.h_end}), {_slid(run.n_slides)}"]
+    lines += [
+        f"  {slide.time_ns:>10.4g} ns  {moved(slide)}: {signs(slide.before)} → {signs(slide.after)}, "
+        f"h {slide.h_before} → {slide.h_after}"
+        for slide in run.slides.slides
+    ]
+    return lines + ([] if run.slides.lasting else ["  (the last frame shows another stacking, or none)"])
+
+
+def unread(slides: Slides) -> str:
+    """Return a remark on a stacking that does not last to the end."""
+    return "" if slides.lasting else " The last frame shows another stacking, or none, which has not lasted yet."
+
+
+def _slid(n: int) -> str:
+    return {0: "no slide", 1: "1 slide"}.get(n, f"{n} slides")
