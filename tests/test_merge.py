@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from simsc.core.detector import Detector
-from simsc.core.errors import InputError, StoppedEarly
+from simsc.core.errors import InputError, ResourceError, StoppedEarly
 from simsc.core.files import read_shells, write_shells
 from simsc.core.units import wavelength_nm
 from simsc.correlation.shells import shells_of_file
@@ -44,6 +44,16 @@ class Made:
             if number == 4:
                 frame[30, 11] = 100 if frame.dtype.itemsize == 1 else 60_000
             yield frame
+
+
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """Frames in memory."""
+
+    frames: np.ndarray
+
+    def __call__(self, numbers):
+        return iter(self.frames[list(numbers)])
 
 
 def series(dtype: str = "u4", **options) -> FrameSeries:
@@ -105,6 +115,49 @@ def test_merging_is_binning_pixel_by_pixel(target, cell_of, dtype, tmp_path):
     assert photons.sum() > 1e4
     assert (merged.photons == photons).all()
     assert merged.weight == pytest.approx(weight, abs=1e-9)
+
+
+@pytest.mark.parametrize("n", [9, 32, 255, 256])
+def test_voxels_of_segments_are_those_of_their_pixels(n):
+    """Also where a column lies in a face between voxels, and where voxels are smaller than pixels."""
+    tall = replace(DETECTOR, shape=(700, 41), pixel_m=(0.15e-3, 2.7e-3), beam_centre_px=(350.0, 20.0))
+    target = VoxelTarget(0.55, n)
+    q, good = tall.q_inv_nm.reshape(-1, 3), np.random.default_rng(3).random(tall.shape) < 0.97
+    binning = target.binning(tall, good)
+    begins, m = binning.begins, len(binning.pixels)
+    ends = np.append(begins[1:], m)
+    assert (ends - begins).max() <= 128
+    assert sorted(set(binning.pixels)) == sorted(binning.pixels)
+    step = 1.1 / (n - 1)
+    for angle_deg in (0.0, 90.0, 180.0, -45.0, 1 / 3, 33.1, 271.7):
+        turn = np.radians(angle_deg)
+        x, y = q[:, 0] * np.cos(turn) + q[:, 1] * np.sin(turn), q[:, 1] * np.cos(turn) - q[:, 0] * np.sin(turn)
+        place = np.stack([x, y, q[:, 2]]) / step + (n - 1) / 2
+        index = np.rint(place).astype(int)
+        inside = (index >= 0).all(axis=0) & (index < n).all(axis=0)
+        expected = np.where(inside, (index[0] * n + index[1]) * n + index[2], -1)
+        in_face = (np.abs(place - np.floor(place) - 0.5) < 1e-9).any(axis=0)
+        cells, divided = binning.cells(angle_deg)
+        of_pixels = binning.cells_at(angle_deg, np.arange(m))
+        assert ((of_pixels == expected[binning.pixels]) | in_face[binning.pixels]).all()
+        own = np.repeat(np.where(divided, -2, cells), ends - begins)
+        assert ((own == of_pixels) | (own == -2)).all()
+        assert divided.mean() < 0.6
+        left_out = np.setdiff1d(np.flatnonzero(good), binning.pixels)
+        assert (expected[left_out] == -1).all()
+
+
+def test_many_photons_and_long_segments_are_counted_exactly(tmp_path):
+    """Up to the largest counts that are added in 32 bits, and beyond; 40 frames at an angle; segments that are cut."""
+    tall = replace(DETECTOR, shape=(700, 3), pixel_m=(0.15e-3, 2.7e-3), beam_centre_px=(350.0, -20.0))
+    frames = np.full((40, *tall.shape), (1 << 20) - 1, dtype="u4")
+    frames[5, 10, 1], frames[17, 300:500] = 2**32 - 2, 1 << 20
+    frames[33, 60] = 2**32 - 1
+    made = FrameSeries("made", 40, tall.shape, np.dtype("u4"), Kept(frames), None, 2**32 - 1)
+    merged = merge(Scan(made, tall, np.zeros(40)), VoxelTarget(0.55, 4), tmp_path / "work", Corrections(False, None))
+    valid = frames < 2**32 - 1
+    assert int(merged.photons.sum()) == int(frames[valid].sum(dtype=np.int64))
+    assert merged.weight.sum() == pytest.approx(valid.sum(), rel=1e-9)
 
 
 def test_corrections_flux_and_background(tmp_path):
@@ -180,6 +233,30 @@ def test_killed_and_begun_again(tmp_path):
     undisturbed = merge(Scan(series(), DETECTOR, ANGLES), VOXELS, tmp_path / "once")
     assert (after.photons == undisturbed.photons).all()
     assert (after.weight == undisturbed.weight).all()
+
+
+def test_what_outlives_a_killed_merge_adds_nothing_to_the_next_one(tmp_path):
+    scan = Scan(series(), DETECTOR, ANGLES)
+    once = merge(scan, VOXELS, tmp_path / "once")
+    left = np.memmap(tmp_path / ".work.sums", np.int64, "w+", shape=(2, VOXELS.n_cells))
+
+    def add(done, n):
+        left[:] += 1
+
+    after = merge(scan, VOXELS, tmp_path / "work", progress=add)
+    assert left.min() > 0
+    assert (after.photons == once.photons).all()
+    assert (after.weight == once.weight).all()
+
+
+def test_two_merges_into_one_file_do_not_meet(tmp_path):
+    scan = Scan(series(), DETECTOR, ANGLES)
+
+    def other(done, n):
+        with pytest.raises(ResourceError, match="another process"):
+            merge(scan, VOXELS, tmp_path / "work")
+
+    merge(scan, VOXELS, tmp_path / "work", progress=other)
 
 
 def test_a_checkpoint_of_other_work_is_refused(tmp_path):

@@ -57,20 +57,24 @@ class Detector:
         return self._directions(*(np.arange(n, dtype=float) for n in self.shape))
 
     def _directions(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        x = (columns - self.beam_centre_px[1]) * self.pixel_m[1]
+        z = (self.beam_centre_px[0] - rows[:, None]) * self.pixel_m[0]
+        length = np.sqrt(x**2 + self.distance_m**2 + z**2)
         vectors = np.empty((len(rows), len(columns), 3))
-        vectors[..., 0] = (columns - self.beam_centre_px[1]) * self.pixel_m[1]
-        vectors[..., 1] = self.distance_m
-        vectors[..., 2] = (self.beam_centre_px[0] - rows[:, None]) * self.pixel_m[0]
-        return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+        vectors[..., 0], vectors[..., 1], vectors[..., 2] = x / length, self.distance_m / length, z / length
+        return vectors
 
     @cached_property
     def q_inv_nm(self) -> np.ndarray:
         """(rows, columns, 3) momentum transfer of the pixels in the laboratory, nm⁻¹."""
-        return self.q_at(*(np.arange(n, dtype=float) for n in self.shape))
+        return self._q(self.directions)
 
     def q_at(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """Return (m, n, 3) momentum transfers k (s − y), on the Ewald sphere, nm⁻¹, at rows (m,) and columns (n,)."""
-        return self.wavenumber_inv_nm * (self._directions(rows, columns) - np.array([0.0, 1.0, 0.0]))
+        return self._q(self._directions(rows, columns))
+
+    def _q(self, directions: np.ndarray) -> np.ndarray:
+        return self.wavenumber_inv_nm * (directions - np.array([0.0, 1.0, 0.0]))
 
     @property
     def solid_angle(self) -> np.ndarray:
