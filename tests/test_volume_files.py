@@ -276,6 +276,17 @@ def test_nothing_is_unpickled(tmp_path):
     assert not (tmp_path / "sprung").exists()
 
 
+def test_messages_about_damaged_files_are_one_line(tmp_path):
+    np.savez(tmp_path / "a.npz", **{"inte\nsity": np.ones((4, 4, 4))})
+    with pytest.raises(InputError, match=r"has no array intensity; it holds inte sity$"):
+        read_volume(tmp_path / "a.npz")
+    with mrcfile.new(tmp_path / "a.mrc", np.ones((4, 4, 4), dtype="f4")) as file:
+        # A stack of volumes of no section each: the library divides by it.
+        file.header.ispg, file.header.mz = 401, 0
+    with pytest.raises(InputError, match=r"a\.mrc"):
+        read_volume(tmp_path / "a.mrc")
+
+
 def test_mrc(tmp_path):
     values = intensity().astype("f4")
     with mrcfile.new(tmp_path / "a.mrc", values.transpose(2, 1, 0)) as file:

@@ -2,7 +2,7 @@
 
     python forcefields/oleate_one_site/sample.py FOLDER [--only 300 600] [--ns 1.0]
 
-Each state is a crystal of 36 NPs (ABC, 12 a layer) in a fixed cell at one temperature and one distance, in FOLDER/T_d.npz:
+Each state is a crystal of 36 NPs (ABC, 12 a layer) in a fixed cell at one temperature and distance, in FOLDER/T_d.npz:
 positions and forces of all cores (n_samples, 36, 3), pressure (n_samples,), the cell; beside it T_d_fast.npz with
 forces every four steps, for the friction. A state that is there is not run again.
 """

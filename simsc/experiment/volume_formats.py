@@ -28,7 +28,7 @@ _MOST_VOXELS = 2048**3
 # What NumPy, zipfile, zlib, mrcfile and h5py raise for damaged files, depending on what is damaged.
 _DAMAGED: tuple[type[Exception], ...] = (
     OSError, EOFError, RuntimeError, ValueError, TypeError, KeyError, IndexError, AttributeError, SyntaxError,
-    OverflowError, MemoryError, AssertionError, zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error,
+    ArithmeticError, MemoryError, AssertionError, zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error,
     tokenize.TokenError,
 )  # fmt: skip
 
@@ -276,9 +276,8 @@ def _read_npz(path: Path, names: Mapping[str, str]) -> RawVolume:
         wanted = {role: names.get(role, role) for role in ROLES}
         for role, name in wanted.items():
             if name not in members and (role in names or role == "intensity"):
-                raise InputError(
-                    f"{path}: has no array {name}; it holds {', '.join(sorted(members)[:12]) or 'nothing'}"
-                )
+                held = ", ".join(" ".join(member.split()) for member in sorted(members)[:12])
+                raise InputError(f"{path}: has no array {name}; it holds {held or 'nothing'}")
         found = {role: _member(path, archive, members[name]) for role, name in wanted.items() if name in members}
         unit = str(_member(path, archive, members["unit"])) if "unit" in members else None
     axes: dict[int | str, RawAxis] = {
