@@ -5,7 +5,7 @@ import json
 import MDAnalysis
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import cdist, pdist
 from scipy.spatial.transform import Rotation
@@ -93,6 +93,7 @@ def test_default_nanoparticle_is_the_papers(tmp_path):
     least=st.sampled_from([0, 3]),
     seed=st.integers(0, 5),
 )
+@example(count=1, centre="32e", least=0, seed=0)
 def test_every_nanoparticle_is_neutral_and_has_no_overlaps(count, centre, least, seed):
     core = hydroxylate(carve(magnetite(), 2.0, centre=centre), least)
     ligand = load_ligand(LIGANDS[1])

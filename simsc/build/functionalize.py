@@ -145,7 +145,10 @@ def functionalize(
     octahedral = core.is_cation & (core.ideal_coordination > 4)
     swappable = np.flatnonzero(core.is_cation if swap_tetrahedral else octahedral)
     if n_fe2 > len(swappable):
-        raise InputError(f"neutrality needs {n_fe2} Fe2+, but there are {len(swappable)} sites for it")
+        raise InputError(
+            f"neutrality needs {n_fe2} Fe2+, but there are {len(swappable)} sites for it: take more ligands or OH"
+            + ("" if swap_tetrahedral else ", or let Fe2+ on tetrahedral sites too")
+        )
 
     progress(f"spreading {n} heads over {len(candidates)} places")
     heads = candidates[_spread(candidates, n, rng)]
