@@ -1,5 +1,9 @@
 """The virtual beamline against direct sums on the Ewald sphere, and its files against what other programs read."""
 
+import multiprocessing
+import threading
+import time
+
 import fabio
 import h5py
 import numpy as np
@@ -10,7 +14,7 @@ from scipy.spatial.transform import Rotation
 from simsc.build.finite_crystal import with_normal_radii
 from simsc.build.supraparticle import ball
 from simsc.core.detector import Detector, eiger_x_4m, eiger_x_4m_gaps
-from simsc.core.errors import InputError
+from simsc.core.errors import InputError, ResourceError
 from simsc.core.units import wavelength_nm
 from simsc.scattering.beamline import Background, Beamline, VirtualScan
 from simsc.scattering.eiger_scan import write_scan
@@ -184,6 +188,22 @@ def test_a_scan_goes_on_and_refuses_what_is_another(tmp_path):
     assert first
     with pytest.raises(InputError, match="another scan"):
         write_scan(crystal(), beamline, tmp_path, seed=5)
+
+
+def test_a_process_that_is_killed_had_these_angles(tmp_path):
+    def kill():
+        while len(list(tmp_path.iterdir())) < 2:
+            time.sleep(0.01)
+        for process in multiprocessing.active_children():
+            process.kill()
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    beamline = small_beamline(angles_deg=np.arange(60) * 0.5, repeats=1)
+    with pytest.raises(ResourceError, match=r"killed while at work on frames at \d+° to [\d.]+°: for want of memory"):
+        write_scan(crystal(), beamline, tmp_path, jobs=2)
+    killer.join()
+    assert list(tmp_path.glob("*master*")) == []
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,17 @@
 """Merging of frames against binning pixel by pixel, and against itself after stops."""
 
+import multiprocessing
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from dataclasses import dataclass, replace
+from pathlib import Path
 
+import h5py
+import hdf5plugin
 import numpy as np
 import pytest
 
@@ -17,6 +22,7 @@ from simsc.core.units import wavelength_nm
 from simsc.correlation.shells import shells_of_file
 from simsc.experiment.frames import FrameSeries
 from simsc.experiment.merge import Corrections, Scan, merge
+from simsc.experiment.series import read_series
 from simsc.experiment.targets import ShellTarget, VoxelTarget
 
 DETECTOR = Detector((60, 50), (2.6e-3, 2.7e-3), 5.0, wavelength_nm(10.0), (28.7, 22.4))
@@ -288,6 +294,48 @@ def test_spheres_to_a_file_and_to_a_correlation(tmp_path):
     assert (first.noise / deviation)[:, first.measured].std() == pytest.approx(1, abs=0.02)
     with pytest.raises(InputError, match="none at"):
         shells_of_file(tmp_path / "shells.h5", 0.6, np.array([0.44]))
+
+
+class Killed(Made):
+    """The same, but frame 21 kills the process that merges it."""
+
+    def __call__(self, numbers):
+        for number, frame in zip(numbers, super().__call__(numbers), strict=True):
+            if number == 20 and multiprocessing.parent_process() is not None:
+                os.kill(os.getpid(), signal.SIGKILL)
+            yield frame
+
+    def file(self, number):
+        return Path("made")
+
+
+def test_a_process_that_is_killed_had_these_frames(tmp_path):
+    scan = Scan(replace(series(), read=Killed()), DETECTOR, ANGLES)
+    with pytest.raises(ResourceError, match=r"killed while at work on frames \d+ to \d+ of made: for want of") as told:
+        merge(scan, VOXELS, tmp_path / "work", jobs=2)
+    first, last = (int(text) for text in re.findall(r"frames (\d+) to (\d+)", str(told.value))[0])
+    assert first <= 21 <= last < first + 24
+    assert "a library crashed" in str(told.value)
+    assert [path.name for path in tmp_path.iterdir()] == []
+
+
+def test_a_frame_that_crashes_its_reader_is_named(tmp_path):
+    """Compression whose sizes nobody can look at beforehand, as another filter comes before it."""
+    path = tmp_path / "scan.h5"
+    counts = np.stack(list(Made()(range(len(ANGLES)))))
+    with h5py.File(path, "w") as file:
+        file.create_group("entry/instrument/detector")["pixel_mask"] = np.zeros(DETECTOR.shape, "u4")
+        data = file.create_dataset(
+            "entry/data/data", data=counts, chunks=(1, *DETECTOR.shape), shuffle=True,
+            compression=hdf5plugin.Bitshuffle(cname="lz4"),
+        )  # fmt: skip
+        place = data.id.get_chunk_info(17).byte_offset
+    content = bytearray(path.read_bytes())
+    content[place + 12 : place + 16] = b"\x7f\xff\xff\xf0"
+    path.write_bytes(content)
+    scan = Scan(read_series(path), DETECTOR, ANGLES)
+    with pytest.raises(InputError, match=rf"{path}: frame 18 of {len(ANGLES)} is damaged, reading it crashes"):
+        merge(scan, VOXELS, tmp_path / "work", jobs=2)
 
 
 @pytest.mark.parametrize(

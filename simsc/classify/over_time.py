@@ -2,10 +2,9 @@
 
 import contextlib
 import itertools
-import multiprocessing
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,6 +15,7 @@ from simsc.classify.stacking import Stacking, stacking_sequence
 from simsc.classify.steinhardt import BondOrder, bond_order
 from simsc.core.cell import Cell
 from simsc.core.errors import InputError
+from simsc.core.processes import pool
 from simsc.core.superlattice import Frame, Superlattice
 
 _AHEAD = 64  # frames that are being worked on at a time; bounds memory
@@ -222,7 +222,7 @@ def processes(workers: int, n_frames: int, n_nps: int | None = None) -> Iterator
     if workers < 2 or (n_nps is not None and n_frames * n_nps < _WORTH_PROCESSES):
         yield None
         return
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as executor:
+    with pool(workers, lambda: f"{n_frames} frames") as executor:
         yield executor
 
 

@@ -1,6 +1,7 @@
 """A look at a foreign file from a process of its own, because a damaged one may crash the library that reads it."""
 
 import contextlib
+import faulthandler
 import os
 import signal
 import time
@@ -24,7 +25,7 @@ def damage_told(path: Path, kinds: tuple[type[Exception], ...]) -> Iterator[None
         raise InputError(f"{path}: is damaged, or too large ({reason})") from None
 
 
-def check_readable(path: Path, read: Callable[[], object]) -> None:
+def check_readable(path: Path, read: Callable[[], object], part: str = "") -> None:
     """Read a file in a forked process first.
 
     Whatever exception comes up there will come up again when the file is read here.
@@ -32,6 +33,7 @@ def check_readable(path: Path, read: Callable[[], object]) -> None:
     Args:
         path: the file, for the message.
         read: reads it.
+        part: what is read of it, for the message.
 
     Raises:
         InputError: if that process crashed, or did not come to an end.
@@ -43,11 +45,13 @@ def check_readable(path: Path, read: Callable[[], object]) -> None:
     if child == 0:
         with contextlib.suppress(BaseException):
             os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+            faulthandler.disable()
             signal.signal(signal.SIGINT, signal.SIG_DFL)
             warnings.simplefilter("ignore")
             with contextlib.suppress(SimscError):
                 read()
         os._exit(0)
+    what = f"{path}: {part}" if part else f"{path}:"
     size = path.stat().st_size if path.is_file() else _FOLDER
     end_s, wait_s = time.monotonic() + _PATIENCE_S + size / _SLOWEST_PER_S, 0.001
     while True:
@@ -57,9 +61,9 @@ def check_readable(path: Path, read: Callable[[], object]) -> None:
         if time.monotonic() > end_s:
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
-            raise InputError(f"{path}: reading it does not come to an end; it is damaged")
+            raise InputError(f"{what} does not come to an end when it is read; it is damaged")
         time.sleep(wait_s)
         wait_s = min(2 * wait_s, 0.05)
     if os.WIFSIGNALED(status):
-        name = signal.Signals(os.WTERMSIG(status)).name
-        raise InputError(f"{path}: is damaged, reading it crashes the library that does ({name})")
+        reason = signal.Signals(os.WTERMSIG(status)).name
+        raise InputError(f"{what} is damaged, reading it crashes the library that does ({reason})")

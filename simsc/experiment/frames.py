@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -16,6 +17,9 @@ class FrameReader(Protocol):
         Raises:
             InputError: if a frame is missing or cannot be read; it names the file and the frame.
         """
+
+    def file(self, number: int) -> Path:
+        """Return which file a frame is in."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -65,14 +65,10 @@ class _Reader:
     segments: tuple[_Segment, ...]
 
     def __call__(self, numbers: Sequence[int]) -> Iterator[np.ndarray]:
-        begins = np.concatenate([[0], np.cumsum([segment.n for segment in self.segments])])
-        where = [int(np.searchsorted(begins, number, side="right")) - 1 for number in numbers]
-        for k, group in groupby(zip(where, numbers, strict=True), key=lambda pair: pair[0]):
-            segment = self.segments[k]
+        for segment, group in groupby(map(self._place, numbers), key=lambda place: place[0]):
             with damage_told(segment.path, _DAMAGED), open_hdf5(segment.path) as file:
                 data = file[segment.dataset]
-                for _, number in group:
-                    own = number - int(begins[k])
+                for _, own in group:
                     check_frame(segment.path, data, own)
                     try:
                         frame = data[own]
@@ -83,6 +79,17 @@ class _Reader:
                         ) from None
                     # HDF5 keeps the order of bytes of the file; whoever adds frames counts on the machine's.
                     yield frame.astype(data.dtype.newbyteorder("="), copy=False)
+
+    def file(self, number: int) -> Path:
+        return self._place(number)[0].path
+
+    def _place(self, number: int) -> tuple[_Segment, int]:
+        """Return the segment of a frame, and its number there."""
+        for segment in self.segments:
+            if number < segment.n:
+                return segment, number
+            number -= segment.n
+        raise IndexError(number)
 
 
 def read_hdf5_series(path: Path) -> FrameSeries:

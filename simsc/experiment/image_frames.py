@@ -61,6 +61,9 @@ class _Reader:
                 raise InputError(f"{path}: holds numbers that are no counts; give the images as they were counted")
             yield counts.astype(np.int64)
 
+    def file(self, number: int) -> Path:
+        return self.paths[number]
+
 
 def image_files(path: Path) -> list[Path]:
     """Return the images of a folder, or those that a pattern such as `scan_*.cbf` names, in the order of their numbers.

@@ -13,12 +13,11 @@ import hashlib
 import json
 import multiprocessing
 import os
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -30,6 +29,8 @@ from simsc.core.detector import Detector
 from simsc.core.errors import InputError, ResourceError, StoppedEarly
 from simsc.core.files import new_hdf5, open_hdf5, write_error
 from simsc.core.intensity import IntensityVolume, ShellIntensity
+from simsc.core.probe import check_readable
+from simsc.core.processes import lost, pool
 from simsc.experiment.frames import FrameSeries
 from simsc.experiment.targets import ShellTarget, Target, VoxelTarget
 
@@ -220,7 +221,8 @@ def merge(
         stop: is asked now and then whether to stop at a checkpoint.
 
     Raises:
-        InputError: if a frame cannot be read, nothing reaches the target, or the checkpoint belongs to other work.
+        InputError: if a frame cannot be read, or crashes what reads it, if nothing reaches the target, or the
+            checkpoint belongs to other work.
         ResourceError: if the disk is full, another process works on the same checkpoint, or a process was killed.
         StoppedEarly: after `stop` said so.
     """
@@ -232,18 +234,20 @@ def merge(
         done = _resume(checkpoint, digest, sums, len(groups))
         todo = np.flatnonzero(~done)
         tasks = [todo[k : k + _ANGLES_A_TASK] for k in range(0, len(todo), _ANGLES_A_TASK)]
-        context = multiprocessing.get_context("spawn")
-        lock = context.Lock()
+        lock = multiprocessing.get_context("spawn").Lock()
         arguments = (scan, target, corrections, path, sums.shape, lock)
-        pool = ProcessPoolExecutor(max(1, min(jobs, len(tasks))), context, _begin, arguments)
-        try:
+        running: dict[Future[None], np.ndarray] = {}
+
+        def at_work() -> str:
+            return _frames(scan.series, [n for task in lost(running, jobs) for k in task for n in groups[k].tolist()])
+
+        with pool(max(1, min(jobs, len(tasks))), at_work, _begin, arguments) as processes:
             saved_s = time.monotonic()
-            running: dict[Future[None], np.ndarray] = {}
             while tasks or running:
                 if stop is not None and stop():
                     tasks.clear()
                 while tasks and len(running) < 2 * jobs:
-                    running[pool.submit(_work, [groups[k] for k in tasks[0]])] = tasks[0]
+                    running[processes.submit(_work, [groups[k] for k in tasks[0]])] = tasks[0]
                     del tasks[0]
                 ended, _ = wait(running, timeout=1.0, return_when=FIRST_COMPLETED)
                 for future in ended:
@@ -259,12 +263,6 @@ def merge(
                     running.clear()
                     _save(checkpoint, digest, sums, done)
                     saved_s = time.monotonic()
-        except BrokenProcessPool:
-            raise ResourceError(
-                "a process that merged frames was killed, perhaps for want of memory; start again with fewer --jobs"
-            ) from None
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
         if not done.all():
             _save(checkpoint, digest, sums, done)
             raise StoppedEarly(
@@ -278,6 +276,22 @@ def merge(
         _save(checkpoint, digest, sums, done)
         background = sums[2] / unit if layers == 3 else None
         return Merged(target, np.array(sums[0]), weight, background, scan.background_frames, scan.series.n)
+
+
+def _frames(series: FrameSeries, numbers: list[int]) -> str:
+    """Return what frames of some numbers are called.
+
+    Raises:
+        InputError: if one of them crashes what reads it.
+    """
+    for number in numbers:
+        name = f"frame {number + 1} of {series.n}"
+        check_readable(series.read.file(number), partial(_read_one, series, number), name)
+    return f"frames {min(numbers) + 1} to {max(numbers) + 1} of {series.name}" if numbers else ""
+
+
+def _read_one(series: FrameSeries, number: int) -> None:
+    list(series.read([number]))
 
 
 class _Worker:
@@ -395,7 +409,6 @@ def _begin(*arguments: Any) -> None:
     global _worker
     _keep_memory()
     _worker = _Worker(*arguments)
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
 
 
 def _keep_memory() -> None:
@@ -408,13 +421,6 @@ def _keep_memory() -> None:
         mallopt = ctypes.CDLL(None).mallopt
         for parameter, size in ((_M_TRIM_THRESHOLD, 1 << 28), (_M_MMAP_THRESHOLD, 1 << 26)):
             mallopt(parameter, size)
-
-
-def _end_with(parent: int) -> None:
-    """End when the parent does, however it ended."""
-    while os.getppid() == parent:
-        time.sleep(0.5)
-    os._exit(1)
 
 
 def _work(groups: Sequence[np.ndarray]) -> None:

@@ -87,3 +87,6 @@ class _TurnedReader:
 
     def __call__(self, numbers: Sequence[int]) -> Iterator[np.ndarray]:
         return (self.turn(frame) for frame in self.read(numbers))
+
+    def file(self, number: int) -> Path:
+        return self.read.file(number)

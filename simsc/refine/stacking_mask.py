@@ -7,12 +7,9 @@ fitted to them less what they are has a mean and a scatter; the mean is not subt
 error.
 """
 
-import multiprocessing
-import signal
 import warnings
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import Future, as_completed
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,8 +20,9 @@ from simsc.build.finite_crystal import with_normal_radii
 from simsc.build.supraparticle import ball, layers_of_ball
 from simsc.classify.sequence import lettered
 from simsc.core.correlation_map import CorrelationMap
-from simsc.core.errors import InputError, ResourceError, SimscWarning
+from simsc.core.errors import InputError, SimscWarning
 from simsc.core.intensity import ShellIntensity
+from simsc.core.processes import lost, pool
 from simsc.core.superlattice import Superlattice
 from simsc.correlation.engine import correlate
 from simsc.correlation.mask import Mask, masked
@@ -251,24 +249,17 @@ def _every(simulation: _Simulation, draws: int, jobs: int) -> Iterator[tuple[int
     if jobs < 2:
         yield from ((number, simulation.draw(number)) for number in range(draws))
         return
-    context = multiprocessing.get_context("spawn")
-    others = set(multiprocessing.active_children())
-    with ProcessPoolExecutor(jobs, context, _begin, (simulation,)) as pool:
-        numbers = {pool.submit(_draw, number): number for number in range(draws)}
-        try:
-            for future in as_completed(numbers):
-                yield numbers[future], future.result()
-        except BrokenProcessPool:
-            raise ResourceError(
-                "a process that simulated crystals was killed, perhaps for want of memory; use fewer --jobs"
-            ) from None
-        except BaseException:
-            # Ctrl-C above all: nobody waits for draws that nobody looks at.
-            for process in set(multiprocessing.active_children()) - others:
-                process.terminate()
-            raise
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+    running: dict[Future[_Drawn | None], int] = {}
+
+    def at_work() -> str:
+        return f"simulations {', '.join(str(number + 1) for number in lost(running, jobs))} of {draws}"
+
+    with pool(jobs, at_work, _begin, (simulation,)) as processes:
+        for number in range(draws):
+            running[processes.submit(_draw, number)] = number
+        for future in as_completed(list(running)):
+            drawn = future.result()
+            yield running.pop(future), drawn
 
 
 _own: _Simulation  # of a process of the pool
@@ -276,8 +267,6 @@ _own: _Simulation  # of a process of the pool
 
 def _begin(simulation: _Simulation) -> None:
     global _own
-    # Ctrl-C reaches all processes; the first one ends these.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     _own = simulation
 
 

@@ -7,10 +7,8 @@ bitshuffle and LZ4 compressed, the largest number of the type in pixels that do 
 
 import hashlib
 import json
-import multiprocessing
 from collections.abc import Callable, Iterable
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,8 +17,9 @@ import h5py
 import hdf5plugin
 import numpy as np
 
-from simsc.core.errors import InputError, ResourceError
+from simsc.core.errors import InputError
 from simsc.core.files import new_hdf5, open_hdf5, streamed_hdf5
+from simsc.core.processes import lost, pool
 from simsc.core.superlattice import Superlattice
 from simsc.core.units import photon_energy_kev
 from simsc.scattering.amplitude import SPHERE, Form
@@ -85,23 +84,22 @@ def write_scan(
     missing = [k for k, path in enumerate(paths) if not _is_there(path, digest)]
     done = n - sum(len(blocks[k]) for k in missing)
     task = (several, beamline, form, sigma_nm, seed, bits, digest)
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(max(1, min(jobs, len(missing))), context, _begin, task) as pool:
-        running = {pool.submit(_write_block, paths[k], blocks[k]): len(blocks[k]) for k in missing}
-        try:
-            while running:
-                if progress is not None:
-                    progress(done, n)
-                ended, _ = wait(running, return_when=FIRST_COMPLETED)
-                for future in ended:
-                    future.result()
-                    done += running.pop(future)
-        except BrokenProcessPool:
-            raise ResourceError(
-                "a process that computed frames was killed, perhaps for want of memory; start again with fewer --jobs"
-            ) from None
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+    running: dict[Future[None], int] = {}
+
+    def at_work() -> str:
+        angles_deg = [float(beamline.angles_deg[k]) for block in lost(running, jobs) for k in blocks[block]]
+        return f"frames at {angles_deg[0]:g}° to {angles_deg[-1]:g}°" if angles_deg else ""
+
+    with pool(max(1, min(jobs, len(missing))), at_work, _begin, task) as processes:
+        for k in missing:
+            running[processes.submit(_write_block, paths[k], blocks[k])] = k
+        while running:
+            if progress is not None:
+                progress(done, n)
+            ended, _ = wait(running, return_when=FIRST_COMPLETED)
+            for future in ended:
+                future.result()
+                done += len(blocks[running.pop(future)])
     if progress is not None:
         progress(n, n)
     master = folder / f"{name}_master.h5"

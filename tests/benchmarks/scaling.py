@@ -4,9 +4,9 @@
 
 Balls of fcc, 16 nm between neighbours, cores of 7.4 ± 0.8 nm. Their intensity is computed on the sphere of the first
 bright peak and on 101 spheres from 0.4 to 0.9 nm⁻¹, to 10⁻⁸ of the amplitude at q = 0, then correlated at 721 angles,
-all on one thread. Beside the correlation stands what the bare harmonic transforms (ducc0) of them take. Each size
-runs in a process of its own, so that the peak of memory is its own; spheres are correlated and forgotten one by one.
-Slopes are those of the logarithms from each size to the next.
+all on one thread; times are those of the processor. Beside the correlation stands what the bare harmonic transforms
+(ducc0) of them take. Each size runs in a process of its own, so that the peak of memory is its own; spheres are
+correlated and forgotten one by one. Slopes are those of the logarithms from each size to the next.
 """
 
 import argparse
@@ -40,30 +40,30 @@ def case(n: int) -> dict[str, object]:
     crystal = with_normal_radii(
         ball("ABC", D_NM, n=n, radius_nm=RADIUS_NM), RADIUS_NM, RADIUS_STD_NM, np.random.default_rng(n)
     )
-    begin = time.perf_counter()
+    begin = time.process_time()
     first, second = shells_of_crystal([crystal], layer_momentum_transfer(D_NM), Q2, threads=1)
-    first_s, others_s, bare_s, points = time.perf_counter() - begin, 0.0, 0.0, first.intensity.size
+    first_s, others_s, bare_s, points = time.process_time() - begin, 0.0, 0.0, first.intensity.size
     lmax = first.intensity.shape[0] - 1
 
     def watched():  # type: ignore[no-untyped-def]
         nonlocal others_s, bare_s, points
         shells = iter(second)
         while True:
-            start = time.perf_counter()
+            start = time.process_time()
             shell = next(shells, None)
-            others_s += time.perf_counter() - start
+            others_s += time.process_time() - start
             if shell is None:
                 return
             points += shell.intensity.size
-            start = time.perf_counter()
+            start = time.process_time()
             degree = min(lmax, shell.intensity.shape[0] - 1)
             ducc0.sht.analysis_2d(map=shell.intensity[None], spin=0, lmax=degree, geometry="GL", nthreads=1)
-            bare_s += time.perf_counter() - start
+            bare_s += time.process_time() - start
             yield shell
 
-    begin = time.perf_counter()
+    begin = time.process_time()
     correlate(first, watched(), DELTA, threads=1)
-    correlation_s = time.perf_counter() - begin - others_s - bare_s
+    correlation_s = time.process_time() - begin - others_s - bare_s
     return {
         "n": n,
         "diameter_nm": round(crystal.diameter_nm),
@@ -101,7 +101,7 @@ def draw(rows: list[dict[str, object]], path: Path) -> None:
         axis.set_xlabel(label)
         axis.grid(alpha=0.3)
         axis.legend(fontsize=7)
-    axes[0].set_ylabel("time of a map, s (1 thread)")
+    axes[0].set_ylabel("processor time of a map, s")
     figure.savefig(path, metadata={"Date": None})
 
 

@@ -1,0 +1,76 @@
+"""Pools of processes that end with the one that began them, and tell what was at work when one of them was killed."""
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any, TypeVar
+
+from simsc.core.errors import ResourceError
+
+_Task = TypeVar("_Task")
+
+
+@contextlib.contextmanager
+def pool(
+    jobs: int, at_work: Callable[[], str], begin: Callable[..., None] | None = None, arguments: tuple[Any, ...] = ()
+) -> Iterator[ProcessPoolExecutor]:
+    """Give a pool of processes; at the end of the block, what has not begun is given up, after an error all of it.
+
+    Ctrl-C reaches the process that calls this, not those of the pool.
+
+    Args:
+        jobs: processes.
+        at_work: says what they were at work on, "" if on nothing; it is asked if one was killed, and may raise an
+            error of its own.
+        begin: each process calls it first.
+        arguments: of that.
+
+    Raises:
+        ResourceError: if a process was killed.
+    """
+    context = multiprocessing.get_context("spawn")
+    others = set(multiprocessing.active_children())
+    executor = ProcessPoolExecutor(jobs, context, _begin, (os.getpid(), begin, arguments))
+    try:
+        yield executor
+    except BaseException as error:
+        # Nobody waits for results that nobody looks at; and a process that began while another was killed would be
+        # forgotten by the pool, which then waits for it without end.
+        for process in set(multiprocessing.active_children()) - others:
+            process.terminate()
+        if not isinstance(error, BrokenProcessPool):
+            raise
+        what = at_work()
+        raise ResourceError(
+            f"a process was killed{' while at work on ' if what else ''}{what}: for want of memory, then start again "
+            "with fewer processes (--jobs), or because a library crashed"
+        ) from None
+    finally:
+        executor.shutdown(wait=False, cancel_futures=True)
+
+
+def lost(running: Mapping[Future[Any], _Task], jobs: int) -> list[_Task]:
+    """Return those of some tasks, in the order in which they were submitted, that processes had when one was killed."""
+    # Tasks begin in their order, and a process has one of them.
+    return [task for future, task in running.items() if future.exception() is not None][:jobs]
+
+
+def _begin(parent: int, begin: Callable[..., None] | None, arguments: tuple[Any, ...]) -> None:
+    # Ctrl-C reaches all processes of a terminal; the one that began these ends them.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    if begin is not None:
+        begin(*arguments)
+
+
+def _end_with(parent: int) -> None:
+    """End when the parent does, however it ended."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)
