@@ -134,6 +134,10 @@ class Chosen:
         """Read them."""
         return self.read([self.numbers[k] for k in wanted])
 
+    def file(self, number):
+        """Return which file a frame is in."""
+        return self.read.file(self.numbers[number])
+
 
 def main() -> None:
     """Measure all."""
