@@ -21,6 +21,7 @@ from pathlib import Path
 import ducc0
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.ticker import NullFormatter
 
 from simsc.build.finite_crystal import with_normal_radii
 from simsc.build.supraparticle import ball
@@ -95,12 +96,14 @@ def draw(rows: list[dict[str, object]], path: Path) -> None:
         x = np.array([float(str(row[name])) for row in rows])
         for key, title, style, colour in lines:
             axis.loglog(x, [float(str(row[key])) for row in rows], style, color=colour, label=title, ms=4)
-        power = 1 if name == "n" else 2
+        power = 1 if name == "n" else 3
         last = float(str(rows[-1]["intensity_s"]))
-        axis.loglog(x, last * (x / x[-1]) ** power, ":", color="black", lw=1, label=f"slope {power}")
+        axis.loglog(x, last * (x / x[-1]) ** power, ":", color="black", lw=1, label="in proportion to NPs, $l^3$")
         axis.set_xlabel(label)
         axis.grid(alpha=0.3)
-        axis.legend(fontsize=7)
+    axes[0].legend(fontsize=7)
+    axes[1].xaxis.set_minor_formatter(NullFormatter())
+    axes[1].set_xticks([125, 250, 500, 1000], ["125", "250", "500", "1000"])
     axes[0].set_ylabel("processor time of a map, s")
     figure.savefig(path, metadata={"Date": None})
 
