@@ -25,6 +25,8 @@ from simsc.cli_healing import healing
 from simsc.cli_options import PATH, example
 from simsc.cli_refine import refine
 from simsc.cli_scattering import correlate, scatter
+from simsc.cli_slide import slide
+from simsc.cli_stackings import stackings
 from simsc.console import StageProgress, StopRequest
 from simsc.core.errors import InputError, ResourceError, SimscError, SimscWarning, StoppedEarly
 from simsc.core.files import write_error, write_text
@@ -266,6 +268,8 @@ for command in (
     build,
     classify,
     healing,
+    slide,
+    stackings,
     scatter,
     correlate,
     refine,

@@ -37,8 +37,10 @@ def pool(
     context = multiprocessing.get_context("spawn")
     others = set(multiprocessing.active_children())
     executor = ProcessPoolExecutor(jobs, context, _begin, (os.getpid(), begin, arguments))
+    done = False
     try:
         yield executor
+        done = True
     except BaseException as error:
         # Nobody waits for results that nobody looks at; and a process that began while another was killed would be
         # forgotten by the pool, which then waits for it without end.
@@ -52,7 +54,7 @@ def pool(
             "with fewer processes (--jobs), or because a library crashed"
         ) from None
     finally:
-        executor.shutdown(wait=False, cancel_futures=True)
+        executor.shutdown(wait=done, cancel_futures=True)
 
 
 def lost(running: Mapping[Future[Any], _Task], jobs: int) -> list[_Task]:

@@ -15,6 +15,7 @@ from simsc.core.errors import InputError
 
 ANGSTROM_PER_NM = 10.0
 FS_PER_NS = 1.0e6
+KCAL_PER_MOL_K = 0.0019872067  # Boltzmann constant, as in LAMMPS (units real)
 _KEV_NM = 1.2398419843320026  # h c
 NM_PER_UNIT = {"nm": 1.0, "A": 1.0 / ANGSTROM_PER_NM}
 

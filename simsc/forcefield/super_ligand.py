@@ -108,15 +108,19 @@ class SuperLigandParameters(_Values):
         return self.head.height_above_core_angstrom + chain + self.lennard_jones.cutoff_angstrom / 2
 
 
+def super_ligand_names() -> list[str]:
+    """Return the names of the parameter sets that simsc comes with."""
+    return sorted(p.parent.name for p in resource_folder("forcefields").glob("*_super_ligand/parameters.json"))
+
+
 def load_super_ligand(name: str = DEFAULT) -> SuperLigandParameters:
     """Read a parameter set by its folder name in `forcefields/`.
 
     Raises:
         InputError: if there is no such set or its file does not hold what the model needs.
     """
-    available = sorted(p.parent.name for p in resource_folder("forcefields").glob("*_super_ligand/parameters.json"))
-    if name not in available:
-        raise InputError(f"force field {name!r} is not known; available: {', '.join(available)}")
+    if name not in super_ligand_names():
+        raise InputError(f"force field {name!r} is not known; available: {', '.join(super_ligand_names())}")
     return read_super_ligand(resource_folder("forcefields") / name / "parameters.json")
 
 

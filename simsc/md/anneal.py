@@ -88,6 +88,8 @@ def prepare(system: LammpsSystem, folder: Path) -> None:
     """Lay the LAMMPS scripts and the data file of a system into a folder, where plain `lmp` can run them too."""
     for script in sorted(resource_folder(system.scripts).glob("*.lmp")):
         write_text(folder / script.name, script.read_text(encoding="utf-8"))
+    for name, text in system.tables.items():
+        write_text(folder / name, text)
     write_text(folder / DATA, system.data)  # last, and whole: where it lies, everything does
 
 
@@ -475,7 +477,7 @@ def _deformation(phase: Phase, begin_cell: np.ndarray) -> dict[str, str]:
 def _physics(system: LammpsSystem, protocol: Protocol, seed: int, folder: Path) -> dict[str, Any]:
     """Return all that decides about the trajectory."""
     scripts = hashlib.sha256()
-    for script in sorted(folder.glob("*.lmp")):
+    for script in sorted([*folder.glob("*.lmp"), *folder.glob("*.table")]):
         scripts.update(script.read_bytes())
     return {
         "seed": seed,

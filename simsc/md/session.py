@@ -262,6 +262,8 @@ class LammpsSession:
             ids: (N, m) numbers, from 1, of atoms of the cores.
             references_angstrom: (N, m, 3) their positions before, Å.
         """
+        if ids.size == 0:
+            return Rotation.identity(len(ids)).as_quat()
         flat_ids = ids.ravel().astype("i4")
         pointer = (ctypes.c_int * len(flat_ids))(*flat_ids.tolist())
         gathered = self._lmp.gather_atoms_subset("x", 1, 3, len(flat_ids), pointer)
@@ -281,6 +283,14 @@ class LammpsSession:
         positions = np.array(lmp.gather_atoms("x", 1, 3)).reshape(-1, 3)
         images = np.array(lmp.gather_atoms("image", 0, 3)).reshape(-1, 3)
         return positions - np.array(lmp.extract_box()[0]) + images @ self.cell_angstrom()
+
+    def shift_atoms(self, shifts_angstrom: np.ndarray) -> None:
+        """Move all atoms by (n, 3), Å, in the order of their numbers; the next run has to set LAMMPS up.
+
+        Collective: every rank has to call it.
+        """
+        positions = np.array(self._lmp.gather_atoms("x", 1, 3)) + shifts_angstrom.ravel()
+        self._lmp.scatter_atoms("x", 1, 3, (ctypes.c_double * len(positions))(*positions))
 
     def _whole(self, name: str, write: Callable[[str], None], is_whole: Callable[[Path], bool]) -> None:
         partial = Path(f"{name}.partial")

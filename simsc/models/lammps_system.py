@@ -1,6 +1,6 @@
 """A system ready for LAMMPS, whatever its resolution."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -17,8 +17,10 @@ class LammpsSystem:
         timestep_fs: time step, fs.
         n_atoms: number of atoms or beads.
         packages: packages that LAMMPS must have been built with.
-        core_ids: (N, m) numbers, from 1, of m atoms that are rigid or nearly so with each core.
+        core_ids: (N, m) numbers, from 1, of m atoms that are rigid or nearly so with each core; m = 0 for NPs
+            without an orientation.
         core_positions_angstrom: (N, m, 3) where the data file has them, about a point of their core, Å.
+        tables: other files that the scripts read, by name.
     """
 
     data: str
@@ -29,3 +31,4 @@ class LammpsSystem:
     packages: tuple[str, ...]
     core_ids: np.ndarray
     core_positions_angstrom: np.ndarray
+    tables: dict[str, str] = field(default_factory=dict)

@@ -71,6 +71,12 @@ def dress_super_ligand(
     )
 
 
+def nanoparticle_mass_g_per_mol(radius_nm: float, parameters: SuperLigandParameters) -> float:
+    """Return the mass of a core of a radius, nm, with all its super-ligands, g/mol."""
+    one = _nanoparticle(angstrom_from_nm(radius_nm), parameters)
+    return float(sum(one.masses[int(kind)] for kind in one.types))
+
+
 @dataclass(frozen=True)
 class _Nanoparticle:
     """One NP about its centre: bead positions (n, 3) in Å, types (n,), masses by type, bonds and angles by index."""

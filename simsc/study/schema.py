@@ -26,12 +26,11 @@ from simsc.build.close_packed import check_stacking
 from simsc.build.nanoparticle import MAGNETITE_LATTICE_ANGSTROM, centre_fractions, miller_indices
 from simsc.core.errors import InputError, StudyError
 from simsc.core.nested import flat, replaced
-from simsc.core.units import nm_from_angstrom
 from simsc.forcefield.ligand import load_ligand, read_ligand
-from simsc.forcefield.super_ligand import DEFAULT, load_super_ligand
 from simsc.md.equilibrate import COMPRESSION
 from simsc.md.protocol import Coupling, Kind, Phase, Protocol, Thermostat
 from simsc.models.all_atom import TIMESTEPS_FS
+from simsc.models.coarse_grained import DEFAULT, coarse_grained
 
 # What each kind of phase needs, and what means nothing to it.
 _PHASE_KEYS: dict[Kind, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -143,7 +142,7 @@ class AnnealSection(_Section):
     force_field: str = DEFAULT
     pressure_atm: float = 1.0
     coupling: Coupling = "tri"
-    thermostat: Thermostat = "nose_hoover"
+    thermostat: Thermostat | None = None
     output_every_ns: PositiveFloat = 0.05
     thermo_every_ns: PositiveFloat | None = None
     snapshot_every_ns: PositiveFloat | None = None
@@ -229,11 +228,11 @@ class Study(_Section):
         if self.scattering.core_radius_std_nm > self.nanoparticle.core_radius_nm / 4:
             raise ValueError("scattering.core_radius_std_nm: must not exceed a quarter of the core radius")
         if self.all_atom is None:
-            self._check_super_ligand()
+            self._check_coarse_grained()
         else:
             self._check_all_atom(self.all_atom)
         frames = dict.fromkeys(names, 0)
-        for segment in _protocol(self.anneal, "anneal").segments(self.timestep_fs()):
+        for segment in self.protocol().segments(self.timestep_fs()):
             frames[names[segment.phase]] += len(segment.frames)
         for key in ("before", "after"):
             name = getattr(self.scattering, key)
@@ -255,7 +254,7 @@ class Study(_Section):
                 "superlattice.d_nn_nm: comes from the equilibrated fcc crystal; leave it out with all_atom"
             )
         if self.anneal.force_field != DEFAULT:
-            raise ValueError("anneal.force_field: is that of super-ligands; leave it out with all_atom")
+            raise ValueError("anneal.force_field: is that of a coarse-grained model; leave it out with all_atom")
         for facet in section.facets:
             try:
                 miller_indices(facet)
@@ -272,17 +271,16 @@ class Study(_Section):
         if COMPRESSION in (phase.name for phase in self.crystal_protocol().phases):
             raise ValueError(f"all_atom.phases: {COMPRESSION!r} is what comes before them; give another name")
 
-    def _check_super_ligand(self) -> None:
-        """Check what belongs to super-ligands."""
+    def _check_coarse_grained(self) -> None:
+        """Check what belongs to a coarse-grained model."""
         d_nn_nm = self.superlattice.d_nn_nm
         if d_nn_nm is None:
             raise ValueError("superlattice.d_nn_nm: is missing")
         try:
-            parameters = load_super_ligand(self.anneal.force_field)
+            model = coarse_grained(self.anneal.force_field)
         except InputError as error:
             raise ValueError(f"anneal.force_field: {error}") from None
-        validity = parameters.validity
-        low, high = validity.core_radius_nm
+        low, high = model.core_radius_nm
         if not low <= self.nanoparticle.core_radius_nm <= high:
             raise ValueError(
                 f"nanoparticle.core_radius_nm: {self.nanoparticle.core_radius_nm:g} is outside {low:g} … {high:g} nm, "
@@ -290,13 +288,13 @@ class Study(_Section):
             )
         if d_nn_nm <= 2 * self.nanoparticle.core_radius_nm:
             raise ValueError("superlattice.d_nn_nm: the cores overlap; it must exceed the core diameter")
-        reach = nm_from_angstrom(parameters.reach_angstrom)
-        if d_nn_nm > 2 * (self.nanoparticle.core_radius_nm + reach):
+        farthest_nm = 2 * self.nanoparticle.core_radius_nm + model.reach_nm
+        if d_nn_nm > farthest_nm:
             raise ValueError(
                 f"superlattice.d_nn_nm: at {d_nn_nm:g} nm neighbours' ligands do not reach each "
-                f"other; it must not exceed {2 * (self.nanoparticle.core_radius_nm + reach):.3g} nm"
+                f"other; it must not exceed {farthest_nm:.3g} nm"
             )
-        low, high = validity.temperature_K
+        low, high = model.temperature_K
         for k, phase in enumerate(self.anneal.phases):
             for key in ("start_K", "stop_K"):
                 if not low <= getattr(phase, key) <= high:
@@ -307,7 +305,9 @@ class Study(_Section):
 
     def protocol(self) -> Protocol:
         """Return the protocol of the annealing."""
-        return _protocol(self.anneal, "anneal")
+        if self.all_atom is not None:
+            return _protocol(self.anneal, "anneal")
+        return _protocol(self.anneal, "anneal", coarse_grained(self.anneal.force_field).thermostat)
 
     def crystal_protocol(self) -> Protocol:
         """Return the protocol that brings the fcc crystal of an all-atom study to rest."""
@@ -318,7 +318,7 @@ class Study(_Section):
         """Return the time step of the model, fs."""
         if self.all_atom is not None:
             return TIMESTEPS_FS[self.all_atom.constraints]
-        return load_super_ligand(self.anneal.force_field).dynamics.timestep_fs
+        return coarse_grained(self.anneal.force_field).timestep_fs
 
     def variants(self) -> list["Variant"]:
         """Return the studies of all replicas: every combination of what varies, each with every seed.
@@ -494,8 +494,9 @@ def _allowed_keys(location: tuple[Any, ...]) -> list[str]:
     return list(model.model_fields)
 
 
-def _protocol(section: AnnealSection | AllAtomSection, key: str) -> Protocol:
-    values = {name: getattr(section, name) for name in _PROTOCOL_KEYS if hasattr(section, name)}
+def _protocol(section: AnnealSection | AllAtomSection, key: str, thermostat: Thermostat = "nose_hoover") -> Protocol:
+    values = {name: value for name in _PROTOCOL_KEYS if (value := getattr(section, name, None)) is not None}
+    values.setdefault("thermostat", thermostat)
     try:
         return Protocol(tuple(Phase(**phase.model_dump()) for phase in section.phases), **values)
     except InputError as error:

@@ -24,10 +24,9 @@ from simsc.core.superlattice import Frame, Superlattice
 from simsc.correlation.engine import correlate
 from simsc.correlation.peaks import layer_momentum_transfer
 from simsc.correlation.shells import first_bright_peak, shells_of_crystal
-from simsc.forcefield.super_ligand import load_super_ligand
 from simsc.md.anneal import DATA, SNAPSHOTS, TRAJECTORY, AnnealProgress, plain_lammps_arguments, prepare
 from simsc.md.trajectory import Trajectory, read_trajectory
-from simsc.models.super_ligand import dress_super_ligand
+from simsc.models.coarse_grained import CoarseGrained, coarse_grained
 from simsc.scattering.amplitude import intensity_on_grid
 from simsc.study.all_atom import crystal_stage, equilibrated_d_nn_nm, nanoparticle_stage, restacked
 from simsc.study.context import Context, Stage
@@ -55,7 +54,7 @@ def anneal_stage(context: Context, out: Path) -> None:
     if study.all_atom is not None:
         system = restacked(context, superlattice, out)
     else:
-        system = dress_super_ligand(superlattice, load_super_ligand(study.anneal.force_field), context.rng(1))
+        system = coarse_grained(study.anneal.force_field).dress(superlattice, context.rng(1))
     if not (out / DATA).exists():
         prepare(system, out)
     arguments = plain_lammps_arguments(system, study.protocol(), study.seed)
@@ -67,11 +66,28 @@ def anneal_stage(context: Context, out: Path) -> None:
     context.progress("anneal", 0.0, "pushing the tails apart")
     for jump in study.protocol().jumps:
         warnings.warn(f"anneal.phases: {jump}", SimscWarning, stacklevel=2)
-    lean = replace(system, data="")
+    lean = replace(system, data="", tables={})
     trajectory = context.together(
         "anneal", lean, superlattice.radii_nm, study.protocol(), out.absolute(), study.seed, report=report
     )
     trajectory.write_csv(out / "thermo.csv")
+    if study.all_atom is None:
+        _warn_of_distances(trajectory, coarse_grained(study.anneal.force_field))
+
+
+def _warn_of_distances(trajectory: Trajectory, model: CoarseGrained) -> None:
+    """Warn where neighbours were nearer or farther than where the model was derived."""
+    if model.derived_d_nn_nm is None:
+        return
+    (low, high), d_nn_nm = model.derived_d_nn_nm, trajectory.thermo["d_nn_nm"]
+    outside = (d_nn_nm < low) | (d_nn_nm > high)
+    if outside.any():
+        warnings.warn(
+            f"anneal: the nearest-neighbour distance went from {d_nn_nm.min():.3f} to {d_nn_nm.max():.3f} nm; "
+            f"{model.name} was derived from {low:g} to {high:g} nm, and {outside.mean():.0%} of the rows are outside",
+            SimscWarning,
+            stacklevel=2,
+        )
 
 
 def order_stage(context: Context, out: Path) -> None:

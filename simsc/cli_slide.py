@@ -1,0 +1,110 @@
+"""`simsc slide`: free energy of a layer that slides from one hollow to the next."""
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import click
+
+from simsc.cli_options import PATH, example
+from simsc.console import StageProgress
+from simsc.core.files import write_text
+from simsc.doctor import available_cores
+from simsc.md.free_energy import SlidingProfile
+from simsc.md.slide import Slide, sample_slide
+from simsc.models.coarse_grained import DEFAULT, coarse_grained_names
+from simsc.report.slide_figures import write_profile_figure
+
+
+@click.command(
+    epilog=example(
+        "simsc slide ABABAB --layer 2 --lateral 2 2 --d-nn 6.6 --radius 2 --temperature 600 -o slide_600",
+        "simsc slide ABABAB --layer 2 --lateral 2 2 --d-nn 6.6 --radius 2 --temperature 600 \\\n"
+        "    --force-field oleate_one_site --ns 50 -o slide_one_site",
+    )
+)
+@click.argument("stacking")
+@click.option("--layer", type=int, required=True, help="Number, from 0, of the layer that slides, between two alike.")
+@click.option(
+    "--lateral", type=(int, int), default=(2, 2), show_default=True, help="Repeats NX NY; 2 NX NY NPs a layer."
+)
+@click.option("--d-nn", "d_nn_nm", type=float, required=True, help="Nearest-neighbour distance at the begin, nm.")
+@click.option("--radius", "radius_nm", type=float, required=True, help="Core radius, nm.")
+@click.option("--temperature", "temperature_K", type=float, required=True, help="K.")
+@click.option("--pressure", "pressure_atm", type=float, default=1.0, show_default=True, help="atm.")
+@click.option(
+    "--force-field", type=click.Choice(coarse_grained_names()), default=DEFAULT, show_default=True, help="The model."
+)
+@click.option("--windows", type=click.IntRange(2, 100), default=40, show_default=True, help="Springs along the way.")
+@click.option(
+    "--equilibrate", "equilibration_ns", type=float, default=0.1, show_default=True, help="ns of each window."
+)
+@click.option("--ns", "duration_ns", type=float, default=0.5, show_default=True, help="Sampled in each window.")
+@click.option("--seed", type=click.IntRange(1), default=1, show_default=True, help="Of all chance.")
+@click.option("--jobs", type=click.IntRange(1), help="Processes; the default is one a core.")
+@click.option("-o", "--output", "folder", type=PATH, required=True, help="Folder; the same command goes on there.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def slide(folder: Path, jobs: int | None, as_json: bool, **settings: object) -> None:
+    """Compute the free energy along the way of a layer of STACKING to its other hollow.
+
+    A layer between two alike ones (B in ABA) has two hollows. From umbrella windows between them follow the barrier,
+    the difference of the two stackings, and how often such a layer slides by itself.
+    """
+    wanted = Slide(**settings)  # type: ignore[arg-type]
+    with StageProgress() as progress:
+        profile = sample_slide(
+            wanted, folder, jobs or available_cores(), lambda done, text: progress("windows", done, text)
+        )
+        progress("windows", 1.0, "")
+    write_text(folder / "profile.csv", _table(profile))
+    write_profile_figure(
+        folder / "profile.svg", [profile], [f"{wanted.stacking} to {wanted.stacking_after}, {wanted.temperature_K:g} K"]
+    )
+    facts = _facts(wanted, profile)
+    write_text(folder / "profile.json", json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
+    click.echo(json.dumps(facts, ensure_ascii=False) if as_json else _text(wanted, profile, folder))
+
+
+def _facts(wanted: Slide, profile: SlidingProfile) -> dict[str, object]:
+    barrier, error = profile.barrier
+    return {
+        "stacking": wanted.stacking,
+        "stacking_after": wanted.stacking_after,
+        "force_field": wanted.force_field,
+        "temperature_K": wanted.temperature_K,
+        "nps_a_layer": wanted.n_layer,
+        "barrier_kT": barrier,
+        "barrier_kT_error": error,
+        "difference_kT": profile.basins,
+        "difference_kT_error": profile.basins_error,
+        "difference_kT_per_np": profile.basins / wanted.n_layer,
+        "difference_kT_per_np_error": profile.basins_error / wanted.n_layer,
+        "slides_per_ns_of_a_layer": profile.rate_per_ns,
+        "least_overlap": profile.least_overlap,
+    }
+
+
+def _text(wanted: Slide, profile: SlidingProfile, folder: Path) -> str:
+    barrier, error = profile.barrier
+    per = wanted.n_layer
+    return "\n".join(
+        [
+            f"{wanted.stacking} to {wanted.stacking_after} at {wanted.temperature_K:g} K, {per} NPs a layer",
+            f"barrier          {barrier:8.2f} ± {error:.2f} kT, {barrier / per:.3f} ± {error / per:.3f} kT an NP",
+            f"after − before   {profile.basins:8.2f} ± {profile.basins_error:.2f} kT, "
+            f"{profile.basins / per:.4f} ± {profile.basins_error / per:.4f} kT an NP of a layer",
+            f"slides           {profile.rate_per_ns:.3g} a ns of each layer that can, "
+            f"{160 * profile.rate_per_ns:.3g} in 160 ns",
+            f"written: {folder}/profile.csv, profile.svg, profile.json",
+        ]
+    )
+
+
+def _table(profile: SlidingProfile) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["fraction_of_way", "free_energy_kT", "error_kT"])
+    rows = zip(profile.fraction, profile.free_energy, profile.errors, strict=True)
+    writer.writerows([f"{x:.5f}", f"{value:.4f}", f"{error:.4f}"] for x, value, error in rows)
+    return text.getvalue()

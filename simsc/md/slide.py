@@ -1,0 +1,316 @@
+"""Umbrella sampling of one layer that slides from a hollow of its neighbours to the next."""
+
+import json
+import math
+import os
+import tempfile
+import warnings
+from collections.abc import Callable
+from concurrent.futures import Future, as_completed
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from simsc.build.close_packed import close_packed
+from simsc.core.cell import Cell
+from simsc.core.errors import InputError, SimscWarning, StudyError
+from simsc.core.files import write_text
+from simsc.core.processes import lost, pool
+from simsc.core.resources import resource_folder
+from simsc.core.superlattice import Superlattice
+from simsc.core.units import KCAL_PER_MOL_K, nm_from_angstrom, ns_from_steps, steps_from_ns
+from simsc.md.anneal import DATA, prepare
+from simsc.md.free_energy import SlidingProfile, Window, sliding_profile
+from simsc.md.hardware import ONE_THREAD
+from simsc.md.session import LammpsSession
+from simsc.models.coarse_grained import CoarseGrained, coarse_grained
+from simsc.models.lammps_system import LammpsSystem
+
+_SETTINGS, _CELL = "slide.json", "cell.json"
+_BEYOND = 0.15  # of the way, beyond both hollows
+_OVERLAP = 0.6  # standard deviation of the offset by the spring alone, in distances between windows
+_TIE_KT = 30.0  # energy of the spring between the neighbours of the layer once they are half a way apart
+_SAMPLES_A_WINDOW = 2000
+_CELL_SAMPLES = 200
+
+
+@dataclass(frozen=True)
+class Slide:
+    """What slides, and how it is sampled.
+
+    Args:
+        stacking: of the whole cell, one letter A, B or C a layer.
+        layer: number, from 0, of the layer that slides; the layers beside it must be alike.
+        lateral: repeats (NX, NY) of the 2-NP rectangle within a layer.
+        d_nn_nm: nearest-neighbour distance at the begin, nm; the cell then comes to rest.
+        radius_nm: core radius, nm.
+        temperature_K: temperature, K.
+        pressure_atm: pressure, atm.
+        force_field: name of a coarse-grained parameter set.
+        windows: number of springs along the way.
+        equilibration_ns: before samples are taken in each window, and before the size of the cell is.
+        duration_ns: of the sampling of each window, ns.
+        seed: of all chance.
+    """
+
+    stacking: str
+    layer: int
+    lateral: tuple[int, int]
+    d_nn_nm: float
+    radius_nm: float
+    temperature_K: float
+    pressure_atm: float = 1.0
+    force_field: str = "oleate_super_ligand"
+    windows: int = 40
+    equilibration_ns: float = 0.1
+    duration_ns: float = 0.5
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.layer < len(self.stacking):
+            raise InputError(f"layer {self.layer}: layers of {self.stacking} are 0 to {len(self.stacking) - 1}")
+        if len(self.stacking) < 4:
+            raise InputError(f"{self.stacking}: at least four layers are needed, so that two beside one differ")
+        if self.below != self.above:
+            raise InputError(
+                f"layer {self.layer} of {self.stacking} lies between {self.below} and {self.above}: only a layer "
+                "between two alike ones can slide by itself"
+            )
+        if self.windows < 2:
+            raise InputError(f"at least two windows are needed, got {self.windows}")
+
+    @property
+    def below(self) -> str:
+        """Letter of the layer below."""
+        return self.stacking[self.layer - 1]
+
+    @property
+    def above(self) -> str:
+        """Letter of the layer above."""
+        return self.stacking[(self.layer + 1) % len(self.stacking)]
+
+    @property
+    def stacking_after(self) -> str:
+        """The stacking once the layer has slid."""
+        (other,) = set("ABC") - {self.below, self.stacking[self.layer]}
+        return self.stacking[: self.layer] + other + self.stacking[self.layer + 1 :]
+
+    @property
+    def n_layer(self) -> int:
+        """Number of NPs of a layer."""
+        return 2 * self.lateral[0] * self.lateral[1]
+
+    def fractions(self) -> np.ndarray:
+        """Return where the springs of the windows are, as fractions of the way."""
+        return np.linspace(-_BEYOND, 1 + _BEYOND, self.windows)
+
+
+def sample_slide(
+    slide: Slide, folder: Path, jobs: int = 1, progress: Callable[[float, str], None] = lambda done, text: None
+) -> SlidingProfile:
+    """Sample all windows of a slide, or those that are not there yet, and put them together.
+
+    The cell comes to rest at constant pressure first. Then it keeps its size along the layers, and follows the pressure
+    across them.
+
+    Args:
+        slide: what to sample.
+        folder: where `cell.json` and `window_00.csv` (offset of the layer, Å, over time) … are kept.
+        jobs: processes.
+        progress: called with the part that is done, 0 to 1, and a line of text.
+
+    Raises:
+        InputError: if the model does not hold for the NPs or the temperature.
+        StudyError: if the folder holds another slide.
+        SimulationError: if LAMMPS stops.
+        ResourceError: if a process is killed.
+    """
+    model = coarse_grained(slide.force_field)
+    low, high = model.temperature_K
+    if not low <= slide.temperature_K <= high:
+        raise InputError(f"{slide.temperature_K:g} K: {model.name} holds from {low:g} to {high:g} K")
+    folder.mkdir(parents=True, exist_ok=True)
+    _claim(folder, slide)
+    if not (folder / _CELL).is_file():
+        progress(0.0, "letting the cell come to rest")
+        write_text(folder / _CELL, json.dumps({"cell_angstrom": _rest(slide, model).tolist()}) + "\n")
+    cell = np.array(json.loads((folder / _CELL).read_text(encoding="utf-8"))["cell_angstrom"])
+    _warn_of_distance(cell, slide, model)
+    todo = [k for k in range(slide.windows) if not _window_file(folder, k).is_file()]
+    done = slide.windows - len(todo)
+    running: dict[Future[None], int] = {}
+
+    def at_work() -> str:
+        return "windows " + ", ".join(str(k) for k in lost(running, jobs))
+
+    if todo:
+        with pool(min(jobs, len(todo)), at_work) as processes:
+            for k in todo:
+                running[processes.submit(_sample_window, slide, cell, k, _window_file(folder, k))] = k
+            progress(done / slide.windows, f"{done} of {slide.windows} windows")
+            for future in as_completed(list(running)):
+                future.result()
+                running.pop(future)
+                done += 1
+                progress(done / slide.windows, f"{done} of {slide.windows} windows")
+    windows = [_read_window(slide, cell, k, _window_file(folder, k)) for k in range(slide.windows)]
+    return sliding_profile(windows, slide.temperature_K, slide.n_layer, _way(slide, cell))
+
+
+def _claim(folder: Path, slide: Slide) -> None:
+    """Keep what is sampled in the folder, or check that it is the same."""
+    path, settings = folder / _SETTINGS, json.loads(json.dumps(asdict(slide)))
+    if not path.is_file():
+        write_text(path, json.dumps(settings, indent=1) + "\n")
+        return
+    try:
+        there = json.loads(path.read_text(encoding="utf-8"))
+        different = [key for key in settings if there.get(key) != settings[key]]
+    except (ValueError, AttributeError):
+        raise StudyError(f"{path}: cannot be read; remove the folder, or give another one") from None
+    if different:
+        key = different[0]
+        raise StudyError(
+            f"{folder}: holds another slide ({key} is {there.get(key)!r}, not {settings[key]!r}); give another folder"
+        )
+
+
+def _window_file(folder: Path, number: int) -> Path:
+    return folder / f"window_{number:02d}.csv"
+
+
+def _way(slide: Slide, cell: np.ndarray) -> float:
+    """Return the distance of two hollows, Å: a third of the height of the rectangle of two NPs."""
+    return float(cell[1, 1]) / slide.lateral[1] / 3
+
+
+def _warn_of_distance(cell: np.ndarray, slide: Slide, model: CoarseGrained) -> None:
+    volume = np.linalg.det(nm_from_angstrom(cell)) / (slide.n_layer * len(slide.stacking))
+    d_nn_nm = (math.sqrt(2) * volume) ** (1 / 3)
+    if model.derived_d_nn_nm is not None and not model.derived_d_nn_nm[0] <= d_nn_nm <= model.derived_d_nn_nm[1]:
+        low, high = model.derived_d_nn_nm
+        warnings.warn(
+            f"neighbours are {d_nn_nm:.3f} nm apart at rest; {model.name} was derived from {low:g} to {high:g} nm",
+            SimscWarning,
+            stacklevel=3,
+        )
+
+
+def _rest(slide: Slide, model: CoarseGrained) -> np.ndarray:
+    """Return the mean cell (3, 3), Å, at the pressure of the slide, before the layer has moved."""
+    crystal = close_packed(slide.stacking, slide.d_nn_nm, slide.lateral, slide.radius_nm)
+    rng = np.random.default_rng([slide.seed, slide.windows])
+    cells = []
+
+    def run(session: LammpsSession, system: LammpsSystem) -> None:
+        session.set(coupling="aniso")
+        session.script("npt.lmp")
+        steps = steps_from_ns(slide.equilibration_ns, system.timestep_fs)
+        session.run(steps, 0, steps, first=True)
+        chunk = max(1, steps_from_ns(slide.duration_ns, system.timestep_fs) // _CELL_SAMPLES)
+        for _ in range(_CELL_SAMPLES):
+            session.run(chunk, session.step, session.step + chunk, first=False)
+            cells.append(session.cell_angstrom())
+
+    _with_session(slide, model, crystal, rng, run)
+    return np.mean(cells, axis=0)
+
+
+def _sample_window(slide: Slide, cell: np.ndarray, number: int, path: Path) -> None:
+    """Sample one window into a file."""
+    model = coarse_grained(slide.force_field)
+    crystal = close_packed(slide.stacking, slide.d_nn_nm, slide.lateral, slide.radius_nm)
+    assert crystal.cell is not None
+    positions = crystal.cell.fractional(crystal.positions_nm) @ nm_from_angstrom(cell)
+    fraction, way = slide.fractions()[number], _way(slide, cell)
+    members = slice(slide.layer * slide.n_layer, (slide.layer + 1) * slide.n_layer)
+    positions[members, 1] += nm_from_angstrom(fraction * way * _sense(slide))
+    crystal = replace(crystal, positions_nm=positions, cell=Cell(nm_from_angstrom(cell)))
+    rng = np.random.default_rng([slide.seed, slide.windows, number])
+    offsets: list[np.ndarray] = []
+
+    def run(session: LammpsSession, system: LammpsSystem) -> None:
+        numbers = [(slide.layer + k) % len(slide.stacking) for k in (0, -1, 1)]
+        ranges = [f"{k * slide.n_layer + 1}:{(k + 1) * slide.n_layer}" for k in numbers]
+        # Where it is now is where its spring is relaxed, whichever images LAMMPS counts from.
+        centres = session.centres_angstrom()
+        moving, below, above = (centres[k * slide.n_layer : (k + 1) * slide.n_layer].mean(axis=0) for k in numbers)
+        target, apart = float(moving[1] - (below[1] + above[1]) / 2), above - below
+        session.set(moving=ranges[0], below=ranges[1], above=ranges[2])
+        session.set(spring=f"{_spring(slide, way):.10g}", target=f"{target:.10g}", coupling="z")
+        session.set(tie=f"{_tie(slide, way):.10g}", apart_x=f"{apart[0]:.10g}", apart_y=f"{apart[1]:.10g}")
+        session.script("slide.lmp")
+        session.script("npt.lmp")
+        steps = steps_from_ns(slide.equilibration_ns, system.timestep_fs)
+        session.run(steps, 0, steps, first=True)
+        every = _every(slide, system.timestep_fs)
+        session.set(every=every, offsets="offsets.txt")
+        session.script("record.lmp")
+        steps = every * _SAMPLES_A_WINDOW
+        session.run(steps, session.step, session.step + steps, first=True)
+        recorded = np.loadtxt("offsets.txt", ndmin=2)[:, 1]
+        offsets.append((recorded - target) * _sense(slide) + fraction * way)
+
+    _with_session(slide, model, crystal, rng, run)
+    interval_ns = ns_from_steps(_every(slide, model.timestep_fs), model.timestep_fs)
+    lines = [f"{k * interval_ns:.8g},{value:.6f}" for k, value in enumerate(offsets[0])]
+    write_text(path, "\n".join(["time_ns,offset_angstrom", *lines, ""]))
+
+
+def _read_window(slide: Slide, cell: np.ndarray, number: int, path: Path) -> Window:
+    try:
+        table = np.loadtxt(path, delimiter=",", skiprows=1, ndmin=2)
+        interval_ns = float(table[1, 0] - table[0, 0])
+    except (OSError, ValueError, IndexError):
+        raise InputError(f"{path}: cannot be read; remove it, and the window is sampled again") from None
+    way = _way(slide, cell)
+    return Window(float(slide.fractions()[number] * way), _spring(slide, way), table[:, 1], interval_ns)
+
+
+def _spring(slide: Slide, way_angstrom: float) -> float:
+    """Return the constant of the springs, kcal/mol/Å²."""
+    apart = float(np.diff(slide.fractions())[0]) * way_angstrom
+    return KCAL_PER_MOL_K * slide.temperature_K / (_OVERLAP * apart) ** 2
+
+
+def _tie(slide: Slide, way_angstrom: float) -> float:
+    """Return the constant of the spring between the neighbours, kcal/mol/Å²: hardly felt, but not overcome either."""
+    return 2 * _TIE_KT * KCAL_PER_MOL_K * slide.temperature_K / (way_angstrom / 2) ** 2
+
+
+def _every(slide: Slide, timestep_fs: float) -> int:
+    return max(1, steps_from_ns(slide.duration_ns, timestep_fs) // _SAMPLES_A_WINDOW)
+
+
+def _sense(slide: Slide) -> float:
+    """Return whether the other hollow lies along +y or −y."""
+    return 1.0 if ("ABC".index(slide.stacking[slide.layer]) - "ABC".index(slide.below)) % 3 == 1 else -1.0
+
+
+def _with_session(
+    slide: Slide,
+    model: CoarseGrained,
+    crystal: Superlattice,
+    rng: np.random.Generator,
+    run: Callable[[LammpsSession, LammpsSystem], None],
+) -> None:
+    """Do something with a crystal in a LAMMPS of its own, once its ligands are pushed apart."""
+    from mpi4py import MPI
+
+    system = model.dress(crystal, rng)
+    chance: dict[str, Any] = dict.fromkeys(("seed", "bath_seed"), int(rng.integers(1, 10**8)))
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(os.path.realpath(temporary))
+        prepare(system, folder)
+        for script in resource_folder("lammps_inputs/slide").glob("*.lmp"):
+            write_text(folder / script.name, script.read_text(encoding="utf-8"))
+        with LammpsSession(folder, MPI.COMM_SELF, ONE_THREAD, system.packages) as session:
+            temperature = f"{slide.temperature_K:.10g}"
+            session.set(**system.variables, **chance, data=DATA, thermostat=model.thermostat, step=0)
+            session.set(t_first=temperature, t_start=temperature, t_stop=temperature)
+            session.set(pressure=f"{slide.pressure_atm:.10g}", coupling="aniso")
+            session.script("system.lmp")
+            session.script("push_off.lmp")
+            run(session, system)

@@ -1,0 +1,84 @@
+"""Coarse-grained models by the names of their parameter sets."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from simsc.core.errors import InputError
+from simsc.core.superlattice import Superlattice
+from simsc.core.units import nm_from_angstrom
+from simsc.forcefield.one_site import load_one_site, one_site_names
+from simsc.forcefield.super_ligand import DEFAULT, load_super_ligand, super_ligand_names
+from simsc.models.lammps_system import LammpsSystem
+from simsc.models.one_site import dress_one_site
+from simsc.models.super_ligand import dress_super_ligand
+
+__all__ = ["DEFAULT", "CoarseGrained", "coarse_grained", "coarse_grained_names"]
+
+
+@dataclass(frozen=True)
+class CoarseGrained:
+    """A coarse-grained model and where it holds.
+
+    Args:
+        name: of the parameter set, its folder in `forcefields/`.
+        timestep_fs: time step, fs.
+        core_radius_nm: smallest and largest core radius, nm.
+        temperature_K: lowest and highest temperature, K.
+        reach_nm: how far apart the centres of two NPs of the largest radius may be to attract one another, less twice
+            that radius, nm.
+        derived_d_nn_nm: nearest-neighbour distances that the model was derived from, nm; None where it is not tied to
+            any.
+        thermostat: the one that gives the model its own dynamics.
+        dress: makes the system of a superlattice; takes random numbers.
+    """
+
+    name: str
+    timestep_fs: float
+    core_radius_nm: tuple[float, float]
+    temperature_K: tuple[float, float]
+    reach_nm: float
+    derived_d_nn_nm: tuple[float, float] | None
+    thermostat: Literal["nose_hoover", "langevin"]
+    dress: Callable[[Superlattice, np.random.Generator], LammpsSystem]
+
+
+def coarse_grained_names() -> list[str]:
+    """Return the names of the parameter sets that simsc comes with."""
+    return [*super_ligand_names(), *one_site_names()]
+
+
+def coarse_grained(name: str = DEFAULT) -> CoarseGrained:
+    """Return the model of a parameter set.
+
+    Raises:
+        InputError: if there is no such set, or its file does not hold what the model needs.
+    """
+    if name in one_site_names():
+        site = load_one_site(name)
+        radius_nm = site.validity.core_radius_nm
+        return CoarseGrained(
+            name=name,
+            timestep_fs=site.dynamics.timestep_fs,
+            core_radius_nm=(radius_nm, radius_nm),
+            temperature_K=site.validity.temperature_K,
+            reach_nm=nm_from_angstrom(site.potential.r_angstrom[-1]) - 2 * radius_nm,
+            derived_d_nn_nm=site.validity.d_nn_nm,
+            thermostat="langevin",
+            dress=lambda superlattice, rng: dress_one_site(superlattice, site),
+        )
+    if name in super_ligand_names():
+        ligand = load_super_ligand(name)
+        return CoarseGrained(
+            name=name,
+            timestep_fs=ligand.dynamics.timestep_fs,
+            core_radius_nm=ligand.validity.core_radius_nm,
+            temperature_K=ligand.validity.temperature_K,
+            reach_nm=2 * nm_from_angstrom(ligand.reach_angstrom),
+            derived_d_nn_nm=None,
+            thermostat="nose_hoover",
+            dress=lambda superlattice, rng: dress_super_ligand(superlattice, ligand, rng),
+        )
+    raise InputError(f"force field {name!r} is not known; available: {', '.join(coarse_grained_names())}")

@@ -1,0 +1,107 @@
+"""Profiles from windows drawn from known free energies, and rates against simulated hops."""
+
+import numpy as np
+import pytest
+
+from simsc.core.errors import InputError
+from simsc.core.units import KCAL_PER_MOL_K
+from simsc.md.free_energy import Window, sliding_profile
+
+T, WAY = 500.0, 36.0
+KT = KCAL_PER_MOL_K * T
+
+
+def truth(y, barrier=6.0, difference=1.5):
+    """Free energy of a layer, kT: hollows at 0 and at WAY."""
+    x = y / WAY
+    return barrier * np.sin(np.pi * x) ** 2 + difference * x * x * (3 - 2 * x)
+
+
+def drawn(rng, n=4000, windows=14, spring=None, free_energy=truth, interval_ns=0.001):
+    """Draw windows by inverting the cumulated distribution, without correlation in time."""
+    targets = np.linspace(-0.15, 1.15, windows) * WAY
+    spring = KT / (0.6 * (targets[1] - targets[0])) ** 2 if spring is None else spring
+    y = np.linspace(-15, WAY + 15, 20_001)
+    result = []
+    for target in targets:
+        weight = np.exp(-free_energy(y) - spring / 2 * (y - target) ** 2 / KT)
+        cumulated = np.cumsum(weight) / weight.sum()
+        result.append(Window(target, spring, np.interp(rng.random(n), cumulated, y), interval_ns))
+    return result
+
+
+def test_a_known_profile_comes_back_within_its_errors(rng):
+    profile = sliding_profile(drawn(rng), T, 8, WAY)
+    expected = truth(profile.fraction * WAY)
+    first = np.argmin(np.abs(profile.fraction))
+    pulls = (profile.free_energy - (expected - expected[first]))[profile.errors > 0] / profile.errors[
+        profile.errors > 0
+    ]
+    assert np.abs(profile.free_energy - expected + expected[first]).max() < 0.25
+    assert np.sqrt((pulls**2).mean()) < 2
+    assert profile.barrier[0] == pytest.approx(truth(np.linspace(0, WAY, 1001)).max(), abs=0.2)
+    assert profile.least_overlap > 0.1
+
+
+def test_basins_are_weighed_whole(rng):
+    found = sliding_profile(drawn(rng), T, 8, WAY)
+    y = np.linspace(-0.25 * WAY, 1.25 * WAY, 10_001)
+    weight = np.exp(-truth(y))
+    expected = -np.log(weight[y > WAY / 2].sum() / weight[y < WAY / 2].sum())
+    assert found.basins == pytest.approx(expected, abs=4 * found.basins_error + 0.02)
+    assert 0.005 < found.basins_error < 0.2
+
+
+def test_alike_hollows_have_no_difference(rng):
+    found = sliding_profile(drawn(rng, free_energy=lambda y: truth(y, 8.0, 0.0)), T, 8, WAY)
+    assert abs(found.basins) < 4 * found.basins_error
+
+
+def test_passage_time_is_that_of_simulated_walkers(rng):
+    """Overdamped walkers in the same free energy and springs: their windows give the time that they need without."""
+    barrier, diffusion = 3.0, 2000.0  # Å²/ns
+    step_ns = 2e-4
+
+    def slope(y):
+        return barrier * np.pi / WAY * np.sin(2 * np.pi * y / WAY)
+
+    def moved(y, spring, target):
+        force = -slope(y) - spring * (y - target) / KT
+        return y + diffusion * force * step_ns + np.sqrt(2 * diffusion * step_ns) * rng.normal(size=np.shape(y))
+
+    targets = np.linspace(-0.15, 1.15, 14) * WAY
+    spring = KT / (0.6 * (targets[1] - targets[0])) ** 2
+    y, kept = targets.copy(), []
+    for _ in range(30_000):
+        y = moved(y, spring, targets)
+        kept.append(y)
+    windows = [
+        Window(target, spring, part, step_ns) for target, part in zip(targets, np.array(kept[500:]).T, strict=True)
+    ]
+    profile = sliding_profile(windows, T, 8, WAY)
+    assert profile.diffusion[:, 1] == pytest.approx(np.full(14, diffusion), rel=0.5)
+    assert profile.diffusion[:, 1].mean() == pytest.approx(diffusion, rel=0.15)
+    walkers, times = np.zeros(400), np.full(400, np.nan)
+    for k in range(200_000):
+        walkers = moved(walkers, 0.0, 0.0)
+        # The way beyond the other hollows is as long as that of the windows: a wall there.
+        walkers = np.maximum(walkers, -0.25 * WAY)
+        times[np.isnan(times) & (walkers > WAY)] = k * step_ns
+        if not np.isnan(times).any():
+            break
+    assert profile.passage_ns == pytest.approx(np.nanmean(times), rel=0.25)
+    assert profile.rate_per_ns == pytest.approx(3 / profile.passage_ns)
+
+
+@pytest.mark.parametrize(
+    ("windows", "says"),
+    [
+        (lambda rng: drawn(rng)[:1], "at least two windows"),
+        (lambda rng: drawn(rng, n=20), "window 0: has 20 samples"),
+        (lambda rng: drawn(rng)[:8], "not over all"),
+        (lambda rng: drawn(rng, windows=5, spring=2.0), "use more windows"),
+    ],
+)
+def test_what_cannot_be_put_together_is_said(windows, says, rng):
+    with pytest.raises(InputError, match=says):
+        sliding_profile(windows(rng), T, 8, WAY)

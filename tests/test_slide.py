@@ -1,0 +1,116 @@
+"""Sliding layers, sampled with the one-site model: symmetry, lattice sums, stops and refusals."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from scipy.optimize import minimize
+
+from simsc.build.close_packed import close_packed
+from simsc.cli import cli
+from simsc.core.cell import Cell
+from simsc.core.errors import InputError, StudyError
+from simsc.core.units import KCAL_PER_MOL_K, angstrom_from_nm
+from simsc.forcefield.one_site import load_one_site
+from simsc.md.slide import Slide, sample_slide
+from simsc.models.one_site import energy_kcal_per_mol
+
+# The mirror image of BABAC, read backwards, is BACAC with other letters: before and after are alike.
+ALIKE = Slide(
+    "BABAC", 2, (1, 1), 6.6, 2.0, 600.0, force_field="oleate_one_site", windows=32, equilibration_ns=0.2,
+    duration_ns=2.0,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def sampled(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("slide")
+    return folder, sample_slide(ALIKE, folder)
+
+
+def test_stackings_and_layers():
+    assert ALIKE.stacking_after == "BACAC"
+    assert replace(ALIKE, stacking="ABABAB").stacking_after == "ABCBAB"
+    with pytest.raises(InputError, match="between A and C: only a layer"):
+        replace(ALIKE, stacking="ABCABC", layer=1)
+    with pytest.raises(InputError, match="layers of BABAC are 0 to 4"):
+        replace(ALIKE, layer=5)
+    with pytest.raises(InputError, match="at least four layers"):
+        replace(ALIKE, stacking="ABC", layer=0)
+
+
+def test_alike_stackings_have_no_difference(sampled):
+    _, profile = sampled
+    assert abs(profile.basins) < 4 * profile.basins_error
+    assert profile.basins_error < 2.5
+    middle = np.interp([0.3, 0.7], profile.fraction, profile.free_energy)
+    assert middle[0] == pytest.approx(middle[1], rel=0.15)
+
+
+def test_the_barrier_is_near_that_of_the_lattice_sum(sampled):
+    """The same way at rest, with the distances between layers free: thermal motion adds little to such a barrier."""
+    folder, profile = sampled
+    parameters = load_one_site("oleate_one_site")
+    cell = np.array(json.loads((folder / "cell.json").read_text())["cell_angstrom"])
+    perfect = close_packed(ALIKE.stacking, ALIKE.d_nn_nm, ALIKE.lateral)
+    fractions = perfect.cell.fractional(perfect.positions_nm)
+    layers = np.repeat(np.arange(5), 2)
+    way = cell[1, 1] / 3
+
+    def energy(x, offset):
+        now = cell.copy()
+        now[2, 2] *= x[0]
+        positions = fractions @ now
+        positions[:, 2] += np.append(0, x[1:])[layers]
+        positions[layers == 2, 1] += offset
+        return energy_kcal_per_mol(parameters, positions, Cell(now), ALIKE.temperature_K)
+
+    def least(offset):
+        start = np.array([1.0, 0, 0, 0, 0])
+        return minimize(
+            energy, start, args=(offset,), method="Nelder-Mead", options={"xatol": 1e-4, "maxfev": 4000}
+        ).fun
+
+    static = (least(way / 2) - least(0.0)) / (KCAL_PER_MOL_K * ALIKE.temperature_K)
+    assert profile.barrier[0] == pytest.approx(static, rel=0.25)
+    assert profile.barrier[0] > 5
+
+
+def test_it_goes_on_with_the_windows_that_are_missing(sampled):
+    folder, profile = sampled
+    kept = (folder / "window_04.csv").read_bytes()
+    (folder / "window_04.csv").unlink()
+    again = sample_slide(ALIKE, folder)
+    assert (folder / "window_04.csv").read_bytes() == kept
+    assert (again.free_energy == profile.free_energy).all()
+    with pytest.raises(StudyError, match=r"holds another slide \(temperature_K is 600.0, not 500.0\)"):
+        sample_slide(replace(ALIKE, temperature_K=500.0), folder)
+    (folder / "window_04.csv").write_text("time_ns,offset_angstrom\n0,?\n")
+    with pytest.raises(InputError, match=r"window_04.csv: cannot be read; remove it"):
+        sample_slide(ALIKE, folder)
+    (folder / "window_04.csv").write_bytes(kept)
+
+
+def test_temperatures_out_of_range_are_refused(tmp_path):
+    with pytest.raises(InputError, match="800 K: oleate_one_site holds from 300 to 600 K"):
+        sample_slide(replace(ALIKE, temperature_K=800.0), tmp_path)
+
+
+def test_the_command_tells_what_was_found(sampled):
+    folder, profile = sampled
+    command = [
+        "slide", "BABAC", "--layer", "2", "--lateral", "1", "1", "--d-nn", "6.6", "--radius", "2", "--temperature",
+        "600", "--force-field", "oleate_one_site", "--windows", "32", "--equilibrate", "0.2", "--ns", "2", "-o",
+        str(folder),
+    ]  # fmt: skip
+    result = CliRunner().invoke(cli, command)
+    assert result.exit_code == 0, result.output
+    assert "BABAC to BACAC at 600 K, 2 NPs a layer" in result.output
+    assert f"{profile.barrier[0]:.2f} ±" in result.output
+    told = json.loads((folder / "profile.json").read_text())
+    assert told["barrier_kT"] == pytest.approx(profile.barrier[0])
+    assert (folder / "profile.svg").read_text().lstrip().startswith("<?xml")
+    assert len((folder / "profile.csv").read_text().splitlines()) == 1 + len(profile.fraction)
+    assert angstrom_from_nm(ALIKE.d_nn_nm) / np.sqrt(3) == pytest.approx(profile.way_angstrom, rel=0.05)
