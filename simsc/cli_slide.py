@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from pathlib import Path
+from typing import get_args
 
 import click
 
@@ -14,6 +15,7 @@ from simsc.doctor import available_cores
 from simsc.md.free_energy import SlidingProfile
 from simsc.md.slide import Slide, sample_slide
 from simsc.models.coarse_grained import DEFAULT, coarse_grained_names
+from simsc.models.heads import Dressing, Shape
 from simsc.report.slide_figures import write_profile_figure
 
 
@@ -36,6 +38,9 @@ from simsc.report.slide_figures import write_profile_figure
 @click.option(
     "--force-field", type=click.Choice(coarse_grained_names()), default=DEFAULT, show_default=True, help="The model."
 )
+@click.option("--shape", type=click.Choice(get_args(Shape)), default="sphere", show_default=True, help="Of the cores.")
+@click.option("--coverage", "coverage_per_nm2", type=float, help="Ligands per nm² of core; the default is the model's.")
+@click.option("--aligned", is_flag=True, help="Cores lie alike, ⟨111⟩ across the layers; else each at random.")
 @click.option("--windows", type=click.IntRange(2, 100), default=40, show_default=True, help="Springs along the way.")
 @click.option(
     "--equilibrate", "equilibration_ns", type=float, default=0.1, show_default=True, help="ns of each window."
@@ -45,13 +50,21 @@ from simsc.report.slide_figures import write_profile_figure
 @click.option("--jobs", type=click.IntRange(1), help="Processes; the default is one a core.")
 @click.option("-o", "--output", "folder", type=PATH, required=True, help="Folder; the same command goes on there.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def slide(folder: Path, jobs: int | None, as_json: bool, **settings: object) -> None:
+def slide(
+    folder: Path,
+    jobs: int | None,
+    as_json: bool,
+    shape: Shape,
+    coverage_per_nm2: float | None,
+    aligned: bool,
+    **settings: object,
+) -> None:
     """Compute the free energy along the way of a layer of STACKING to its other hollow.
 
     A layer between two alike ones (B in ABA) has two hollows. From umbrella windows between them follow the barrier,
     the difference of the two stackings, and how often such a layer slides by itself.
     """
-    wanted = Slide(**settings)  # type: ignore[arg-type]
+    wanted = Slide(dressing=Dressing(shape, coverage_per_nm2, aligned), **settings)  # type: ignore[arg-type]
     with StageProgress() as progress:
         profile = sample_slide(
             wanted, folder, jobs or available_cores(), lambda done, text: progress("windows", done, text)

@@ -22,6 +22,7 @@ from simsc.md.hardware import ONE_THREAD
 from simsc.md.parallel import world
 from simsc.md.session import LammpsSession
 from simsc.models.coarse_grained import coarse_grained, coarse_grained_names
+from simsc.models.heads import SPHERES, Dressing
 from simsc.models.one_site import energy_kcal_per_mol
 from simsc.study.stages import _warn_of_distances
 
@@ -49,7 +50,7 @@ def in_angstrom(crystal: Superlattice) -> tuple[np.ndarray, Cell]:
 def session_of(crystal, folder, start_K, stop_K):
     """Return an open session of a crystal, and its system, before its first step."""
     model = coarse_grained(NAME)
-    system = model.dress(crystal, np.random.default_rng(1))
+    system = model.dress(crystal, np.random.default_rng(1), SPHERES)
     prepare(system, folder)
     session = LammpsSession(folder, world(), ONE_THREAD, system.packages)
     session.__enter__()
@@ -126,9 +127,11 @@ def test_a_pair_alone_has_the_energy_of_the_tables(parameters):
 def test_what_it_was_not_derived_for_is_refused(parameters, rng):
     model = coarse_grained(NAME)
     with pytest.raises(InputError, match="of radius 2 nm alone"):
-        model.dress(close_packed("ABC", 7.5, (3, 2), 2.5), rng)
+        model.dress(close_packed("ABC", 7.5, (3, 2), 2.5), rng, SPHERES)
     with pytest.raises(InputError, match="fully periodic cell"):
-        model.dress(Superlattice(np.zeros((1, 3)), np.array([2.0])), rng)
+        model.dress(Superlattice(np.zeros((1, 3)), np.array([2.0])), rng, SPHERES)
+    with pytest.raises(InputError, match="spheres with its own coverage alone"):
+        model.dress(close_packed("ABC", 6.4, (2, 2), 2.0), rng, Dressing("cube"))
     with pytest.raises(InputError, match=f"available: .*{NAME}"):
         coarse_grained("oleate")
     assert NAME in coarse_grained_names()

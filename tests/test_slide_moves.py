@@ -25,6 +25,7 @@ from simsc.md.parallel import world
 from simsc.md.session import LammpsSession
 from simsc.md.slide_moves import StackingSample, _Moves, sample_stackings
 from simsc.models.coarse_grained import coarse_grained
+from simsc.models.heads import SPHERES
 
 PARAMETERS = load_one_site("oleate_one_site")
 
@@ -107,7 +108,7 @@ def test_the_energy_agrees_with_that_of_switching(sampled):
 def _switching(stacking, rng, n=150):
     """Return ΔU/kT of moving layer 2 to its other hollow, in n independent configurations."""
     crystal = close_packed(stacking, 6.61, (1, 1), 2.0)
-    system = coarse_grained("oleate_one_site").dress(crystal, rng)
+    system = coarse_grained("oleate_one_site").dress(crystal, rng, SPHERES)
     result = []
     with tempfile.TemporaryDirectory() as temporary:
         prepare(system, Path(temporary))

@@ -17,6 +17,7 @@ from simsc.core.errors import InputError, StoppedEarly, StudyError
 from simsc.md.hardware import Hardware
 from simsc.md.parallel import world
 from simsc.md.protocol import Phase
+from simsc.models.heads import Dressing
 from simsc.study.run import claimed, run_study, study_of
 from simsc.study.schema import Study, preset_names, preset_text, read_study
 
@@ -61,6 +62,11 @@ def test_the_paper_preset_has_the_papers_protocol(tmp_path):
             'nanoparticle.core_radius_nm: input should be a valid number, got "2.0"',
         ),
         ("core_radius_nm = 2.0", "core_radius_nm = true", "nanoparticle.core_radius_nm"),
+        (
+            "core_radius_nm = 2.0",
+            'core_radius_nm = 2.0\nshape = "pyramid"',
+            "nanoparticle.shape: input should be 'sphere', 'cube'",
+        ),
         ("core_radius_nm = 2.0", "core_radius_nm = 20.0", "nanoparticle.core_radius_nm: 20 is outside 1.5 … 4 nm"),
         ("d_nn_nm = 6.3", "d_nn_nm = 3.9", "the cores overlap"),
         (
@@ -89,6 +95,25 @@ def test_wrong_studies_get_one_line_that_names_the_key(tmp_path, old, new, says)
     assert says in str(caught.value)
     assert str(caught.value).startswith(f"{path}: ")
     assert "\n" not in str(caught.value)
+
+
+def test_each_model_has_its_own_thermostat_and_cores(tmp_path):
+    path = tmp_path / "study.toml"
+    super_ligands = preset_text("preview")
+    path.write_text(super_ligands)
+    assert read_study(path).protocol().thermostat == "nose_hoover"
+    sites = super_ligands.replace("oleate_super_ligand", "oleate_one_site")
+    path.write_text(sites)
+    assert read_study(path).protocol().thermostat == "langevin"
+    assert read_study(path).timestep_fs() == 500.0
+    path.write_text(sites.replace("[anneal]", '[anneal]\nthermostat = "nose_hoover"'))
+    assert read_study(path).protocol().thermostat == "nose_hoover"
+    cubes = ("core_radius_nm = 2.0", 'core_radius_nm = 2.0\nshape = "cube"\norientation = "aligned"')
+    path.write_text(super_ligands.replace(*cubes))
+    assert read_study(path).nanoparticle.dressing == Dressing("cube", None, True)
+    path.write_text(sites.replace(*cubes))
+    with pytest.raises(StudyError, match="nanoparticle: oleate_one_site holds for spheres with its own coverage alone"):
+        read_study(path)
 
 
 def test_a_run_from_study_to_report_and_again(short_study, tmp_path):

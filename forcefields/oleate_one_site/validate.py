@@ -27,6 +27,7 @@ from simsc.md.anneal import DATA, prepare
 from simsc.md.hardware import ONE_THREAD
 from simsc.md.session import LammpsSession
 from simsc.models.coarse_grained import CoarseGrained, coarse_grained
+from simsc.models.heads import SPHERES
 
 HERE = Path(__file__).parent
 AT_PRESSURE = 1  # which of the distances is that of 1 atm
@@ -36,7 +37,7 @@ STRAIN = 0.015
 
 def session_of(model: CoarseGrained, crystal: Superlattice, temperature_K: float, folder: Path) -> LammpsSession:
     """Return a LAMMPS with a crystal whose ligands are pushed apart; to be entered already."""
-    system = model.dress(crystal, np.random.default_rng(1))
+    system = model.dress(crystal, np.random.default_rng(1), SPHERES)
     prepare(system, folder)
     session = LammpsSession(folder, MPI.COMM_SELF, ONE_THREAD, system.packages)
     session.__enter__()

@@ -26,6 +26,7 @@ from simsc.md.free_energy import SlidingProfile, Window, sliding_profile
 from simsc.md.hardware import ONE_THREAD
 from simsc.md.session import LammpsSession
 from simsc.models.coarse_grained import CoarseGrained, coarse_grained
+from simsc.models.heads import SPHERES, Dressing
 from simsc.models.lammps_system import LammpsSystem
 
 _SETTINGS, _CELL = "slide.json", "cell.json"
@@ -53,6 +54,7 @@ class Slide:
         equilibration_ns: before samples are taken in each window, and before the size of the cell is.
         duration_ns: of the sampling of each window, ns.
         seed: of all chance.
+        dressing: shape, coverage and orientation of the cores.
     """
 
     stacking: str
@@ -67,6 +69,7 @@ class Slide:
     equilibration_ns: float = 0.1
     duration_ns: float = 0.5
     seed: int = 1
+    dressing: Dressing = SPHERES
 
     def __post_init__(self) -> None:
         if not 0 <= self.layer < len(self.stacking):
@@ -299,7 +302,7 @@ def _with_session(
     """Do something with a crystal in a LAMMPS of its own, once its ligands are pushed apart."""
     from mpi4py import MPI
 
-    system = model.dress(crystal, rng)
+    system = model.dress(crystal, rng, slide.dressing)
     chance: dict[str, Any] = dict.fromkeys(("seed", "bath_seed"), int(rng.integers(1, 10**8)))
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(os.path.realpath(temporary))

@@ -11,6 +11,7 @@ from simsc.core.superlattice import Superlattice
 from simsc.core.units import nm_from_angstrom
 from simsc.forcefield.one_site import load_one_site, one_site_names
 from simsc.forcefield.super_ligand import DEFAULT, load_super_ligand, super_ligand_names
+from simsc.models.heads import Dressing
 from simsc.models.lammps_system import LammpsSystem
 from simsc.models.one_site import dress_one_site
 from simsc.models.super_ligand import dress_super_ligand
@@ -32,7 +33,8 @@ class CoarseGrained:
         derived_d_nn_nm: nearest-neighbour distances that the model was derived from, nm; None where it is not tied to
             any.
         thermostat: the one that gives the model its own dynamics.
-        dress: makes the system of a superlattice; takes random numbers.
+        dress: makes the system of a superlattice; takes random numbers, and what the cores look like.
+        only_spheres: whether it takes spheres with the coverage of the parameter set alone.
     """
 
     name: str
@@ -42,7 +44,8 @@ class CoarseGrained:
     reach_nm: float
     derived_d_nn_nm: tuple[float, float] | None
     thermostat: Literal["nose_hoover", "langevin"]
-    dress: Callable[[Superlattice, np.random.Generator], LammpsSystem]
+    dress: Callable[[Superlattice, np.random.Generator, Dressing], LammpsSystem]
+    only_spheres: bool
 
 
 def coarse_grained_names() -> list[str]:
@@ -67,7 +70,8 @@ def coarse_grained(name: str = DEFAULT) -> CoarseGrained:
             reach_nm=nm_from_angstrom(site.potential.r_angstrom[-1]) - 2 * radius_nm,
             derived_d_nn_nm=site.validity.d_nn_nm,
             thermostat="langevin",
-            dress=lambda superlattice, rng: dress_one_site(superlattice, site),
+            dress=lambda superlattice, rng, dressing: dress_one_site(superlattice, site, dressing),
+            only_spheres=True,
         )
     if name in super_ligand_names():
         ligand = load_super_ligand(name)
@@ -79,6 +83,7 @@ def coarse_grained(name: str = DEFAULT) -> CoarseGrained:
             reach_nm=2 * nm_from_angstrom(ligand.reach_angstrom),
             derived_d_nn_nm=None,
             thermostat="nose_hoover",
-            dress=lambda superlattice, rng: dress_super_ligand(superlattice, ligand, rng),
+            dress=lambda superlattice, rng, dressing: dress_super_ligand(superlattice, ligand, rng, dressing),
+            only_spheres=False,
         )
     raise InputError(f"force field {name!r} is not known; available: {', '.join(coarse_grained_names())}")

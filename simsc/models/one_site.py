@@ -11,6 +11,7 @@ from simsc.core.errors import InputError
 from simsc.core.superlattice import Superlattice
 from simsc.core.units import angstrom_from_nm
 from simsc.forcefield.one_site import OneSiteParameters
+from simsc.models.heads import SPHERES, Dressing
 from simsc.models.lammps_system import LammpsSystem
 
 SCRIPTS = "lammps_inputs/one_site"
@@ -19,24 +20,29 @@ TABLES = ("potential.table", "slope.table")
 _DISTANCES, _DENSITIES = 4001, 2001
 
 
-def dress_one_site(superlattice: Superlattice, parameters: OneSiteParameters) -> LammpsSystem:
+def dress_one_site(
+    superlattice: Superlattice, parameters: OneSiteParameters, dressing: Dressing = SPHERES
+) -> LammpsSystem:
     """Make each NP of a periodic superlattice one site.
 
     Args:
         superlattice: NPs of one common radius in a fully periodic cell.
         parameters: a parameter set of `simsc.forcefield.one_site`.
+        dressing: must be that of spheres, which the model was derived for.
 
     Returns:
         The system; molecule k + 1 is NP k. Sites have no orientation.
 
     Raises:
-        InputError: without cell or radii, for mixed radii, or a radius that the potential was not derived for.
+        InputError: without cell or radii, for mixed radii, or a radius or shape that the potential was not derived for.
     """
     if superlattice.cell is None or not superlattice.cell.periodic.all():
         raise InputError("the one-site model needs a superlattice in a fully periodic cell")
     radius_nm = parameters.validity.core_radius_nm
     if superlattice.radii_nm is None or (np.abs(superlattice.radii_nm - radius_nm) > 1e-6).any():
         raise InputError(f"the one-site model {parameters.name} holds for cores of radius {radius_nm:g} nm alone")
+    if dressing != SPHERES:
+        raise InputError(f"the one-site model {parameters.name} holds for spheres with its own coverage alone")
     cell, rotation = superlattice.cell.upper_triangular()
     positions = angstrom_from_nm(cell.wrap(superlattice.positions_nm @ rotation))
     return LammpsSystem(

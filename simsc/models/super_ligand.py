@@ -1,15 +1,15 @@
-"""The super-ligand model: rigid spherical cores with soft chains, each chain standing for several oleates."""
+"""The super-ligand model: rigid cores with soft chains, each chain standing for several oleates."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from simsc.core.directions import fibonacci_sphere
 from simsc.core.errors import InputError
 from simsc.core.superlattice import Superlattice
-from simsc.core.units import angstrom_from_nm
+from simsc.core.units import angstrom_from_nm, nm_from_angstrom
 from simsc.forcefield.super_ligand import SuperLigandParameters
+from simsc.models.heads import ALIGNED, SPHERES, Dressing, heads
 from simsc.models.lammps_system import LammpsSystem
 
 CENTRE, HEAD, TAIL = 1, 2, 3  # atom types
@@ -19,17 +19,21 @@ PACKAGES = ("MOLECULE", "EXTRA-MOLECULE", "RIGID")  # of LAMMPS
 
 
 def dress_super_ligand(
-    superlattice: Superlattice, parameters: SuperLigandParameters, rng: np.random.Generator
+    superlattice: Superlattice,
+    parameters: SuperLigandParameters,
+    rng: np.random.Generator,
+    dressing: Dressing = SPHERES,
 ) -> LammpsSystem:
-    """Dress each NP of a periodic superlattice with a rigid core, heads on a sphere, and radial tails.
+    """Dress each NP of a periodic superlattice with a rigid core, heads on its surface, and tails along the normals.
 
-    Heads lie on a Fibonacci sphere, turned at random for each NP. The number of super-ligands follows from the core
-    radius at the coverage of the parameter set; the tails overlap and need `push_off.lmp`.
+    The number of super-ligands follows from the area of the core at the coverage; the tails overlap and need
+    `push_off.lmp`.
 
     Args:
         superlattice: NPs of one common radius in a fully periodic cell.
         parameters: a parameter set of `simsc.forcefield.super_ligand`.
         rng: source of the random orientations.
+        dressing: shape, coverage and orientation of the cores.
 
     Returns:
         The system; molecule k + 1 is NP k.
@@ -47,12 +51,16 @@ def dress_super_ligand(
         raise InputError(
             f"core radius {radius_nm:g} nm: the force field {parameters.name} holds for {low:g} to {high:g} nm"
         )
-    nanoparticle = _nanoparticle(angstrom_from_nm(radius_nm), parameters)
+    nanoparticle = _nanoparticle(angstrom_from_nm(radius_nm), parameters, dressing)
     cell, rotation = superlattice.cell.upper_triangular()
     centres = angstrom_from_nm(cell.wrap(superlattice.positions_nm @ rotation))
     orientations = Rotation.random(superlattice.n, rng=rng)
-    heads = np.flatnonzero(nanoparticle.types == HEAD)
-    heads = heads[np.linspace(0, len(heads) - 1, min(_HEADS_FOLLOWED, len(heads))).astype(int)]
+    if dressing.aligned:
+        # The frame of LAMMPS is turned from that of the superlattice.
+        aligned = Rotation.from_matrix(rotation.T) * Rotation.from_matrix(ALIGNED)
+        orientations = Rotation.concatenate([aligned] * superlattice.n)
+    head_ids = np.flatnonzero(nanoparticle.types == HEAD)
+    head_ids = head_ids[np.linspace(0, len(head_ids) - 1, min(_HEADS_FOLLOWED, len(head_ids))).astype(int)]
     return LammpsSystem(
         data=_data_file(nanoparticle, centres, orientations, angstrom_from_nm(cell.vectors_nm), parameters),
         variables={
@@ -66,14 +74,16 @@ def dress_super_ligand(
         timestep_fs=parameters.dynamics.timestep_fs,
         n_atoms=superlattice.n * len(nanoparticle.positions),
         packages=PACKAGES,
-        core_ids=np.arange(superlattice.n)[:, None] * len(nanoparticle.positions) + heads + 1,
-        core_positions_angstrom=np.array([turn.apply(nanoparticle.positions[heads]) for turn in orientations]),
+        core_ids=np.arange(superlattice.n)[:, None] * len(nanoparticle.positions) + head_ids + 1,
+        core_positions_angstrom=np.array([turn.apply(nanoparticle.positions[head_ids]) for turn in orientations]),
     )
 
 
-def nanoparticle_mass_g_per_mol(radius_nm: float, parameters: SuperLigandParameters) -> float:
+def nanoparticle_mass_g_per_mol(
+    radius_nm: float, parameters: SuperLigandParameters, dressing: Dressing = SPHERES
+) -> float:
     """Return the mass of a core of a radius, nm, with all its super-ligands, g/mol."""
-    one = _nanoparticle(angstrom_from_nm(radius_nm), parameters)
+    one = _nanoparticle(angstrom_from_nm(radius_nm), parameters, dressing)
     return float(sum(one.masses[int(kind)] for kind in one.types))
 
 
@@ -88,18 +98,24 @@ class _Nanoparticle:
     angles: list[tuple[int, int, int]]
 
 
-def _nanoparticle(radius: float, parameters: SuperLigandParameters) -> _Nanoparticle:
+def _nanoparticle(radius: float, parameters: SuperLigandParameters, dressing: Dressing) -> _Nanoparticle:
     core, head, tail = parameters.core, parameters.head, parameters.tail
     head_radius = radius + head.height_above_core_angstrom
-    n_heads = round(4 * np.pi * head_radius**2 / head.area_per_head_angstrom2)
+    n_heads = 4 * np.pi * head_radius**2 / head.area_per_head_angstrom2  # on a sphere
+    if dressing.coverage_per_nm2 is not None:
+        per_head_nm2 = head.ligands_per_head / dressing.coverage_per_nm2
+        n_heads = 4 * np.pi * nm_from_angstrom(radius) ** 2 / per_head_nm2
+    n_heads = round(n_heads * dressing.area(1.0) / (4 * np.pi))
     core_mass = core.density_g_per_mol_angstrom3 * 4 / 3 * np.pi * radius**3
-    # A mass m_h on the head sphere has 2/3 m_h r_h² , the solid core 2/5 M R²: this fraction makes them equal.
-    fraction = 0.6 * (radius / head_radius) ** 2
-    directions = fibonacci_sphere(n_heads)
-    first_tail = head_radius + parameters.bonds.head_tail.r0_angstrom
-    tail_radii = first_tail + parameters.bonds.tail_tail.r0_angstrom * np.arange(tail.beads_per_head)
-    positions = [np.zeros((1, 3)), head_radius * directions]
-    positions += [(tail_radii[:, None] * direction) for direction in directions]
+    places, normals = heads(dressing.shape, radius, head.height_above_core_angstrom, n_heads)
+    # A mass m_h on the head sphere has 2/3 m_h r_h² , the solid core 2/5 M R²: this fraction makes them equal. For
+    # polyhedra, whose moments differ from that of the sphere by some percent, the mean square of r_h is taken.
+    fraction = 0.6 * radius**2 / float((places**2).sum(axis=1).mean())
+    steps = parameters.bonds.head_tail.r0_angstrom + parameters.bonds.tail_tail.r0_angstrom * np.arange(
+        tail.beads_per_head
+    )
+    positions = [np.zeros((1, 3)), places]
+    positions += [place + steps[:, None] * normal for place, normal in zip(places, normals, strict=True)]
     bonds, angles = [], []
     for k in range(n_heads):
         chain = [1 + k, *(1 + n_heads + k * tail.beads_per_head + np.arange(tail.beads_per_head))]

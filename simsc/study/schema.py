@@ -31,6 +31,7 @@ from simsc.md.equilibrate import COMPRESSION
 from simsc.md.protocol import Coupling, Kind, Phase, Protocol, Thermostat
 from simsc.models.all_atom import TIMESTEPS_FS
 from simsc.models.coarse_grained import DEFAULT, coarse_grained
+from simsc.models.heads import SPHERES, Dressing, Shape
 
 # What each kind of phase needs, and what means nothing to it.
 _PHASE_KEYS: dict[Kind, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -70,9 +71,17 @@ class SuperlatticeSection(_Section):
 
 
 class NanoparticleSection(_Section):
-    """The nanoparticle."""
+    """The nanoparticle; all but the radius are of coarse-grained models."""
 
     core_radius_nm: PositiveFloat
+    shape: Shape = "sphere"
+    coverage_per_nm2: PositiveFloat | None = None
+    orientation: Literal["random", "aligned"] = "random"
+
+    @property
+    def dressing(self) -> Dressing:
+        """What the cores of a coarse-grained model look like."""
+        return Dressing(self.shape, self.coverage_per_nm2, self.orientation == "aligned")
 
 
 class PhaseSection(_Section):
@@ -253,6 +262,8 @@ class Study(_Section):
             raise ValueError(
                 "superlattice.d_nn_nm: comes from the equilibrated fcc crystal; leave it out with all_atom"
             )
+        if self.nanoparticle.dressing != SPHERES:
+            raise ValueError("nanoparticle: shape, coverage_per_nm2 and orientation stand under all_atom")
         if self.anneal.force_field != DEFAULT:
             raise ValueError("anneal.force_field: is that of a coarse-grained model; leave it out with all_atom")
         for facet in section.facets:
@@ -286,9 +297,15 @@ class Study(_Section):
                 f"nanoparticle.core_radius_nm: {self.nanoparticle.core_radius_nm:g} is outside {low:g} … {high:g} nm, "
                 f"where the force field {self.anneal.force_field} holds"
             )
+        if model.only_spheres and self.nanoparticle.dressing != SPHERES:
+            raise ValueError(
+                f"nanoparticle: {model.name} holds for spheres with its own coverage alone; leave out shape, "
+                "coverage_per_nm2 and orientation"
+            )
         if d_nn_nm <= 2 * self.nanoparticle.core_radius_nm:
             raise ValueError("superlattice.d_nn_nm: the cores overlap; it must exceed the core diameter")
-        farthest_nm = 2 * self.nanoparticle.core_radius_nm + model.reach_nm
+        dressing = self.nanoparticle.dressing
+        farthest_nm = 2 * dressing.circumradius(self.nanoparticle.core_radius_nm) + model.reach_nm
         if d_nn_nm > farthest_nm:
             raise ValueError(
                 f"superlattice.d_nn_nm: at {d_nn_nm:g} nm neighbours' ligands do not reach each "

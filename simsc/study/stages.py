@@ -54,7 +54,9 @@ def anneal_stage(context: Context, out: Path) -> None:
     if study.all_atom is not None:
         system = restacked(context, superlattice, out)
     else:
-        system = coarse_grained(study.anneal.force_field).dress(superlattice, context.rng(1))
+        system = coarse_grained(study.anneal.force_field).dress(
+            superlattice, context.rng(1), study.nanoparticle.dressing
+        )
     if not (out / DATA).exists():
         prepare(system, out)
     arguments = plain_lammps_arguments(system, study.protocol(), study.seed)
