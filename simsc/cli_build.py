@@ -8,7 +8,7 @@ from typing import Any, Literal
 import click
 import numpy as np
 
-from simsc.build.close_packed import close_packed, random_stacking, twinned_stacking
+from simsc.build.close_packed import LAYER_SPACING, close_packed, random_stacking, twinned_stacking
 from simsc.build.contacts import relax_contacts
 from simsc.build.defects import with_displacements, with_vacancies
 from simsc.build.finite_crystal import RADIUS_DISTRIBUTIONS
@@ -162,7 +162,12 @@ def build_ball(
         facts["stacking"] = stacking
     elif stacking not in STACKINGS:
         facts["stacking"] = stacking
-    return ball(stacking, d_nn_nm, diameter_nm, n, wanted, centre, radius_nm), facts
+    built = ball(stacking, d_nn_nm, diameter_nm, n, wanted, centre, radius_nm)
+    if "stacking" in facts and centre == "site":
+        # Those of its layers that are there, from below: the middle one has a site at the origin.
+        numbers = np.unique(np.round(built.positions_nm[:, 2] / (LAYER_SPACING * d_nn_nm)).astype(int))
+        facts["stacking"] = "".join(stacking[(len(stacking) // 2 + k) % len(stacking)] for k in numbers)
+    return built, facts
 
 
 @build.command(

@@ -52,7 +52,15 @@ _CENTRED_PX, _ROUNDS = 0.1, 4
 @click.option("--photons", type=float, default=1e6, show_default=True, help="Of the NPs, a frame.")
 @click.option("--energy", "energy_kev", type=float, default=10.0, show_default=True, help="Photon energy, keV.")
 @click.option("--distance", "distance_m", type=float, default=5.0, show_default=True, help="To the detector, m.")
-@click.option("--beam-centre", type=float, nargs=2, metavar="ROW COLUMN", help="Default: the middle of the detector.")
+@click.option(
+    "--beam-centre",
+    type=float,
+    nargs=2,
+    metavar="ROW COLUMN",
+    default=(1115.0, 991.0),
+    show_default=True,
+    help="In no gap between modules, and not midway between two: their peaks would be lost.",
+)
 @click.option("--range", "range_deg", type=float, default=180.0, show_default=True, help="Of the rotation, degrees.")
 @click.option("--step", "step_deg", type=float, default=1 / 3, show_default="1/3", help="Between angles, degrees.")
 @click.option("--repeats", type=click.IntRange(min=1), default=5, show_default=True, help="Frames at each angle.")
@@ -75,7 +83,7 @@ def beamline(
     photons: float,
     energy_kev: float,
     distance_m: float,
-    beam_centre: tuple[float, float] | None,
+    beam_centre: tuple[float, float],
     range_deg: float,
     step_deg: float,
     repeats: int,
@@ -196,6 +204,8 @@ def import_frames(
     FRAMES is an EIGER master file, a NeXus file (NXmx), a folder of images, or a pattern such as 'scan_*.cbf'. What was
     not measured stays unmeasured. Stopped with Ctrl-C or killed, the same command goes on from its last checkpoint.
     """
+    if map_file is not None and map_file.absolute() == output.absolute():
+        raise InputError(f"--map {map_file}: is what -o writes already; the map needs a file of its own")
     if map_file is not None and spheres is None:
         spheres = "0.4:0.9:0.005"
     q = None if spheres is None else axis_inv_nm("--spheres", spheres)
@@ -256,6 +266,9 @@ def import_frames(
             width = float(q[1] - q[0]) if len(q) > 1 else 0.005
             target = ShellTarget(q, width, rings, 2 * rings)
         result = merged(scan, target, "merge", checkpoint)
+    farthest = float(np.linalg.norm(scan.detector.q_inv_nm, axis=-1)[scan.good].max())
+    if farthest < (q_max_inv_nm if q is None else q[-1]):
+        click.echo(f"simsc: note: the detector reaches to {farthest:.3g} nm⁻¹ only", err=True)
     facts |= _record(scan, corrections)
     if isinstance(target, VoxelTarget):
         volume_ = result.volume()

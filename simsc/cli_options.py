@@ -67,6 +67,7 @@ def save_map(path: Path, correlation: CorrelationMap, **facts: Any) -> None:
     poor = correlation.q2_inv_nm[correlation.coverage.min(axis=1) < _POOR_COVERAGE]
     if len(poor):
         click.echo(
-            f"simsc: note: from q2 = {poor.min():g} to {poor.max():g} nm⁻¹ less than half of the pairs were measured",
+            f"simsc: note: from q2 = {poor.min():g} to {poor.max():g} nm⁻¹ less than half of the pairs were measured "
+            "(of a scan in coarse steps more with fewer --rings, about 180° over the step)",
             err=True,
         )

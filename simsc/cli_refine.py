@@ -1,6 +1,7 @@
 """The commands `simsc refine …`: cell, nearest-neighbour distance, stacking and structure from scattering."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
@@ -12,6 +13,7 @@ from simsc.cli_options import INTENSITY, PATH, example
 from simsc.cli_refine_stacking import stacking
 from simsc.console import StageProgress
 from simsc.core.cell import Cell
+from simsc.core.correlation_map import CorrelationMap
 from simsc.core.errors import InputError
 from simsc.core.files import read_map
 from simsc.correlation.mask import mask_of_file
@@ -39,6 +41,8 @@ _PARTS = click.option(
     help="The maps are of independent parts of the data: add standard errors from refining each alone.",
 )
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+_WELL_EXPLAINED = 0.9  # part of the map
+_POOR_COVERAGE, _MUCH = 0.5, 0.25  # part of the pairs of a value, and of the values
 _DECISIVE = 0.9  # part of resamples in which a structure is the best one
 _NAMES = ("a", "b", "c", "α", "β", "γ")
 
@@ -110,6 +114,7 @@ def cell(
         click.echo(json.dumps(result))
         return
     click.echo(_summary(fit))
+    _warn(method, fit.score, read)
     for name, values in cells.items():
         click.echo(f"{name.replace('_', '-'):>13}: {_row(*values)}")
     if parts:
@@ -166,6 +171,7 @@ def spacing(
     if parts:
         click.echo(f"standard error from the parts: {spread.standard_errors[0]:.2g} nm")
     click.echo(_score(method, fit.score))
+    _warn(method, fit.score, read)
 
 
 @refine.command(
@@ -240,6 +246,23 @@ def structure(
         )
     if ranks[0].stability < _DECISIVE:
         click.echo("simsc: note: the first does not stand out: the map tells some of these hardly apart", err=True)
+
+
+def _warn(method: str, score: float, maps: Sequence[CorrelationMap]) -> None:
+    """Say where errors cannot be believed: where the model is not that of the crystal, or peaks may be cut."""
+    if method == "forward" and score < _WELL_EXPLAINED:
+        click.echo(
+            f"simsc: note: {100 * (1 - score):.0f} % of the map are not explained: noise, another structure, or peaks "
+            "that gaps of the detector cut; the errors hold for noise alone. Look at both with simsc compare",
+            err=True,
+        )
+    poor = float(np.mean([(one.coverage < _POOR_COVERAGE).mean() for one in maps]))
+    if poor > _MUCH:
+        click.echo(
+            f"simsc: note: at {100 * poor:.0f} % of the map less than half of the pairs were measured; peaks that gaps "
+            "cut shift what is refined",
+            err=True,
+        )
 
 
 def _with_errors(parameters: np.ndarray, errors: np.ndarray) -> dict[str, list[float | None]]:

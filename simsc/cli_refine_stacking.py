@@ -86,6 +86,12 @@ def stacking(
     sequence = effect = None
     if is_map(file):
         correlation = read_map(file)
+        nearest_nm = np.pi * np.sqrt(6) / correlation.q1_inv_nm  # if 111 lies at q1
+        if radius_nm is not None and 2 * radius_nm > 1.3 * nearest_nm:
+            raise InputError(
+                f"--radius {radius_nm:g}: with 111 at q1 = {correlation.q1_inv_nm:.4g} nm⁻¹ neighbours are "
+                f"{nearest_nm:.3g} nm apart, and cores of this radius overlap (nm)"
+            )
         with warnings.catch_warnings():
             if intensity is not None:  # which is what the warning about poor coverage asks for
                 warnings.simplefilter("ignore", SimscWarning)

@@ -41,7 +41,13 @@ from simsc.report.slide_figures import write_profile_figure
 @click.option("--shape", type=click.Choice(get_args(Shape)), default="sphere", show_default=True, help="Of the cores.")
 @click.option("--coverage", "coverage_per_nm2", type=float, help="Ligands per nm² of core; the default is the model's.")
 @click.option("--aligned", is_flag=True, help="Cores lie alike, ⟨111⟩ across the layers; else each at random.")
-@click.option("--windows", type=click.IntRange(2, 100), default=40, show_default=True, help="Springs along the way.")
+@click.option(
+    "--windows",
+    type=click.IntRange(2, 100),
+    default=40,
+    show_default=True,
+    help="Springs along the way; more for more NPs a layer or less heat (2 at 600 K: 40, 8: 64).",
+)
 @click.option(
     "--equilibrate", "equilibration_ns", type=float, default=0.1, show_default=True, help="ns of each window."
 )

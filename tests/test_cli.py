@@ -14,7 +14,8 @@ from scipy.spatial.transform import Rotation
 
 from simsc.build.close_packed import close_packed
 from simsc.cli import cli
-from simsc.core.files import provenance, read_intensity, write_superlattice
+from simsc.core.correlation_map import CorrelationMap
+from simsc.core.files import provenance, read_intensity, write_map, write_superlattice
 from simsc.scattering.amplitude import intensity_on_grid
 from simsc.scattering.form_factor import CoreShell
 from simsc.scattering.polyhedron import octahedron
@@ -151,6 +152,9 @@ def bad_files(tmp_path):
     (tmp_path / "locked").mkdir(mode=0o500)
     with h5py.File(tmp_path / "foreign.h5", "w") as file:
         file["x"] = 1
+    q2, delta = np.linspace(0.4, 0.9, 11), np.linspace(0, 180, 19)
+    ccf = np.ones((11, 19))
+    write_map(tmp_path / "map.h5", CorrelationMap(0.481, q2, delta, ccf, ccf, np.ones(11)), provenance())
 
 
 BAD = [
@@ -163,6 +167,12 @@ BAD = [
     ("classify text.xyz", "text.xyz: ASE cannot read it"),
     ("classify broken.h5", "broken.h5: cannot be read"),
     ("classify foreign.h5", "neither a superlattice nor a trajectory"),
+    ("scatter map.h5 --radius 2 -o i.h5", "map.h5: is a correlation map; a structure is needed here"),
+    ("compare map.h5 locked", "locked: is a folder; a file is needed here"),
+    ("refine stacking map.h5 --diameter 1900 --radius 61", "cores of this radius overlap"),
+    ("slide ABAB --layer 1 --d-nn 6.6 --radius 7 --temperature 600 -o s", "holds for 1.5 to 4 nm"),
+    ("slide ABCABC --layer 1 --d-nn 6.6 --radius 2 --temperature 600 -o s", "between A and C"),
+    ("stackings ABAB --d-nn 14 --temperature 600 -o s.csv", "was derived from"),
     ("classify l.h5 --d-nn -1", "must be positive"),
     ("classify l.h5 --method best", "'best' is not one of"),
     ("classify l.h5 --frob", "No such option"),

@@ -105,3 +105,17 @@ def test_what_is_refused(build, tmp_path, arguments, says):
     assert caught.value.exit_status == 2
     assert len(str(caught.value).splitlines()) == 1
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("arguments", ["random --seed 3", "ABCABCABABAB", "fcc --twin 1"])
+def test_the_stacking_that_is_told_is_that_of_the_layers_that_are_there(build, arguments):
+    told = re.search(r"stacking: ([ABC]+)", build(f"ball {arguments} --d-nn 6.2 --diameter 50 -o ball.h5"))[1]
+    positions = read_superlattice(Path("ball.h5")).positions_nm
+    heights, layer = np.unique(np.round(positions[:, 2], 6), return_inverse=True)
+    # A wave with the same phase on all sites of a layer, and thirds of a turn from A to B to C.
+    waves = np.exp(2j * np.pi * (positions[:, 0] + positions[:, 1] / np.sqrt(3)) / 6.2)
+    phases = np.array([waves[layer == k].mean() for k in range(len(heights))])
+    thirds = np.round(np.angle(phases / phases[0]) / (2 * np.pi / 3)).astype(int) % 3
+    letters = np.array(["ABC".index(letter) for letter in told])
+    expected = (letters - letters[0]) % 3
+    assert (thirds == expected).all() or (thirds == -expected % 3).all()

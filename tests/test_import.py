@@ -178,6 +178,7 @@ def test_stopped_and_taken_up_again(scan, tmp_path):
         (("--spheres", "0.4:0.9"), "--spheres '0.4:0.9': needs first:last:step"),
         (("--spheres", "5:6:0.1"), "no good pixel reaches"),
         (("--map", "m.h5", "--q1", "x"), "--q1 'x': needs a positive number"),
+        (("--map", "out.h5"), "--map out.h5: is what -o writes already"),
         (("--angles", "0:0"), "needs START:STEP"),
         (("--angles", "nothing.txt"), "nothing.txt: cannot be read"),
         (("--polarisation", "2"), "--polarisation '2': needs the horizontal part"),

@@ -114,3 +114,9 @@ def test_the_command_tells_what_was_found(sampled):
     assert (folder / "profile.svg").read_text().lstrip().startswith("<?xml")
     assert len((folder / "profile.csv").read_text().splitlines()) == 1 + len(profile.fraction)
     assert angstrom_from_nm(ALIKE.d_nn_nm) / np.sqrt(3) == pytest.approx(profile.way_angstrom, rel=0.05)
+
+
+def test_what_is_refused_leaves_no_folder(tmp_path):
+    with pytest.raises(InputError, match=r"core radius 7 nm: oleate_super_ligand holds for 1\.5 to 4 nm"):
+        sample_slide(replace(ALIKE, radius_nm=7.0, force_field="oleate_super_ligand"), tmp_path / "slide")
+    assert not (tmp_path / "slide").exists()

@@ -151,3 +151,10 @@ def test_the_command_writes_a_table(tmp_path):
     rows = [line.split(",") for line in lines[1:]]
     assert all(hcp_layers(stacking_steps(letters)) == int(h) for _, h, letters in rows)
     assert told["mean_hcp_layers"] == pytest.approx(np.mean([int(h) for _, h, _ in rows]))
+
+
+def test_a_distance_of_other_nanoparticles_is_refused():
+    with pytest.raises(
+        InputError, match=r"d_NN 14 nm at the begin: oleate_one_site was derived from 6\.14 to 6\.71 nm"
+    ):
+        sample_stackings(PARAMETERS, "ABAB", (1, 1), 14.0, 600.0, 20)

@@ -32,6 +32,11 @@ SUPERLATTICE = "simsc superlattice 1"
 INTENSITY = "simsc intensity 1"
 SHELLS = "simsc shells 1"
 CORRELATION_MAP = "simsc correlation map 1"
+_KINDS = {
+    INTENSITY: "an intensity volume",
+    SHELLS: "intensity on spheres",
+    CORRELATION_MAP: "a correlation map",
+}
 _BROKEN = (errno.EIO, errno.ENODEV, errno.ENXIO, errno.ESTALE)  # what says that a disk or its server is gone
 
 
@@ -258,6 +263,8 @@ def is_map(path: Path) -> bool:
 
 
 def _has_format(path: Path, file_format: str) -> bool:
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; a file is needed here")
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     if not h5py.is_hdf5(path):
@@ -290,6 +297,8 @@ def read_superlattice(path: Path, length_unit: str | None = None) -> Superlattic
             if len(file["positions_nm"]) == 0:
                 raise InputError(f"{path}: the trajectory has no frame")
             return Superlattice(file["positions_nm"][-1], file["radii_nm"][:], Cell(file["cells_nm"][-1]))
+        if (kind := _KINDS.get(_format(file))) is not None:
+            raise InputError(f"{path}: is {kind}; a structure is needed here: a superlattice, a trajectory or a run")
     raise InputError(f"{path}: is HDF5, but neither a superlattice nor a trajectory of simsc")
 
 

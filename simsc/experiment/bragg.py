@@ -231,7 +231,8 @@ def orientation(peaks: BraggPeaks, cell: Cell, tolerance_inv_nm: float = 0.02) -
         good = hkl.any(axis=1)
         if good.sum() < 4 or np.linalg.matrix_rank(hkl[good]) < 3:
             raise InputError(
-                f"the cell indexes {good.sum()} of {len(q)} Bragg peaks only; check the cell and the range of q"
+                f"the cell indexes {good.sum()} of {len(q)} Bragg peaks only; check the cell and the "
+                "range of q, and if the crystal is small or gaps are large, import with fewer voxels (--grid)"
             )
         turn, _ = Rotation.align_vectors(q[good], hkl[good] @ reciprocal.T)
     distance = np.linalg.norm(turn.apply(hkl[good] @ reciprocal.T) - q[good], axis=1)

@@ -122,7 +122,9 @@ def sliding_profile(
     inside = (offsets > edges[0]) & (offsets < edges[-1])
     if (counts := np.histogram(offsets[inside], edges)[0]).min() == 0:
         gap = (edges[int(counts.argmin())] + edges[int(counts.argmin()) + 1]) / 2 / way_angstrom
-        raise InputError(f"nothing was sampled at {gap:.2f} of the way: use more windows, or longer ones")
+        raise InputError(
+            f"nothing was sampled at {gap:.2f} of the way: use more windows, or longer ones, in another folder"
+        )
     estimate.generate_fes(
         np.zeros(len(offsets)), offsets, fes_type="histogram", histogram_parameters={"bin_edges": edges}
     )
@@ -137,7 +139,8 @@ def sliding_profile(
     if least < _LEAST_OVERLAP:
         k = int(np.argmin(np.minimum(np.diag(overlap, 1), np.diag(overlap, -1))))
         raise InputError(
-            f"windows {k} and {k + 1} overlap by {least:.3f} only, and {_LEAST_OVERLAP} are needed: use more windows"
+            f"windows {k} and {k + 1} overlap by {least:.3f} only, and {_LEAST_OVERLAP} are needed: use more windows, "
+            "in another folder"
         )
     far = offsets > way_angstrom / 2
     basins = mbar.compute_perturbed_free_energies(np.where([~far, far], 0.0, _NEVER))

@@ -32,6 +32,8 @@ from simsc.md.hardware import ONE_THREAD
 from simsc.md.session import LammpsSession
 from simsc.models.one_site import dress_one_site, energy_kcal_per_mol
 
+_MARGIN_NM = 0.3
+
 
 @dataclass(frozen=True, eq=False)
 class StackingSample:
@@ -120,6 +122,12 @@ def sample_stackings(
     low, high = parameters.validity.temperature_K
     if not low <= temperature_K <= high:
         raise InputError(f"{temperature_K:g} K: {parameters.name} holds from {low:g} to {high:g} K")
+    near, far = parameters.validity.d_nn_nm
+    if not near - _MARGIN_NM <= d_nn_nm <= far + _MARGIN_NM:
+        raise InputError(
+            f"d_NN {d_nn_nm:g} nm at the begin: {parameters.name} was derived from {near:g} to {far:g} nm, and a "
+            f"crystal may begin up to {_MARGIN_NM:g} nm beside that"
+        )
     rng = np.random.default_rng(seed)
     crystal = close_packed(stacking, d_nn_nm, lateral, parameters.validity.core_radius_nm)
     system = dress_one_site(crystal, parameters)
