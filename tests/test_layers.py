@@ -25,6 +25,8 @@ LAYERS = [
         "cli_healing",
         "cli_refine",
         "cli_scattering",
+        "cli_slide",
+        "cli_stackings",
     ],
     ["cli"],
 ]

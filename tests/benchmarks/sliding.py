@@ -4,7 +4,7 @@
 
 One layer of hcp (ABABAB to ABCBAB) slides in the paper's cell of 2 NPs a layer, and in one of 8, at 300 and 600 K and
 1 atm, core radius 2 nm. The stackings of 12 layers are sampled with the one-site model alone, from hcp. Super-ligands
-take two hours on one core, sites minutes; what is finished in the folder is not done again.
+take half an hour on one core, as sites do; what is finished in the folder is not done again.
 """
 
 import argparse
@@ -24,12 +24,12 @@ SLIDES = [
     (SITE, 600.0, (1, 1), 40, 40.0),
     (SITE, 300.0, (1, 1), 64, 40.0),
     (SITE, 600.0, (2, 2), 64, 40.0),
-    (SUPER, 600.0, (1, 1), 40, 1.5),
-    (SUPER, 300.0, (1, 1), 64, 1.0),
+    (SUPER, 600.0, (1, 1), 40, 0.3),
+    (SUPER, 300.0, (1, 1), 64, 0.3),
 ]
 STACKINGS = [(600.0, (1, 1)), (600.0, (2, 2)), (600.0, (3, 2)), (450.0, (2, 2)), (300.0, (2, 2))]
 DISTANCES_NM = {300.0: 6.21, 450.0: 6.4, 600.0: 6.62}
-SWEEPS = 4000
+SWEEPS = 2000
 
 
 def slide_row(
