@@ -54,7 +54,12 @@ class _How:
 @click.option("--coverage", type=click.FloatRange(0, 1), default=0.3, show_default=True, help="Least, of both maps.")
 @click.option("--q1-tolerance", type=float, default=0.01, show_default=True, help="Of unequal q1, nm⁻¹.")
 @click.option("--scaled", is_flag=True, help="Draw B divided by the scale factor.")
-@click.option("--q1", "q1_inv_nm", type=float, help="Of maps to be computed from intensities or structures, nm⁻¹.")
+@click.option(
+    "--q1",
+    "q1_inv_nm",
+    type=float,
+    help="Of maps to be computed from intensities or structures, nm⁻¹; default: that of the other, if it is a map.",
+)
 @click.option("--q2", default="0.4:0.9:0.005", show_default=True, help="Of them, first:last:step, nm⁻¹.")
 @click.option("--d-nn", "d_nn_nm", type=float, help="Of them, nm: draws their Bragg rods 10l too.")
 @RADIUS
@@ -85,6 +90,8 @@ def compare(
 
     A and B may also be intensities or structures, of which maps are computed first (--q1, --q2, --radius).
     """
+    if q1_inv_nm is None and is_map(a) != is_map(b):
+        q1_inv_nm = read_map(a if is_map(a) else b).q1_inv_nm  # of the one is that of the other
     how = _How(q1_inv_nm, q2, radius_nm, radius_std_nm, d_nn_nm, seed, length_unit)
     wanted = _lines(lines)
     sources = [_source(file, how) for file in (a, b)]

@@ -78,7 +78,11 @@ def stacking(
     length_unit: str | None,
     as_json: bool,
 ) -> None:
-    """Fit the stacking disorder of FILE: a structure or an intensity volume (rods 10l), or a correlation map (arcs)."""
+    """Fit the stacking disorder of FILE: a structure or an intensity volume (rods 10l), or a correlation map (arcs).
+
+    The fcc fraction of this crystal counts each layer by the overlap of the layers around it: in a ball those in its
+    middle count most. That of the process is the one of an endless crystal.
+    """
     if radius_std_nm and radius_nm is None:
         raise InputError("--radius-std needs --radius")
     if intensity is not None and radius_nm is None:

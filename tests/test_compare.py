@@ -338,5 +338,10 @@ def test_command_on_a_volume_and_a_structure(tmp_path):
     assert told["pearson"] > 0.999
     assert told["scale"] == pytest.approx(1, abs=0.01)
     assert (tmp_path / "c.svg").stat().st_size > 1e5
+    # A map tells its q1 to the other.
+    q2 = ["--q2", "0.44:0.56:0.03"]
+    assert simsc("correlate", "ball.h5", "--q1", "0.48", *q2, "-o", "map.h5", cwd=tmp_path).returncode == 0
+    alike = simsc("compare", "map.h5", "ball.h5", *q2, "--json", cwd=tmp_path)
+    assert json.loads(alike.stdout)["pearson"] > 0.999, alike.stderr
     failed = simsc("compare", "volume.h5", "ball.h5", cwd=tmp_path)
     assert (failed.returncode, "give --q1" in failed.stderr) == (2, True)
