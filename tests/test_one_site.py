@@ -10,16 +10,18 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from scipy.optimize import approx_fprime
+from scipy.stats import chi2
 
 from simsc.build.close_packed import close_packed
 from simsc.core.cell import Cell
-from simsc.core.errors import InputError, SimscWarning
+from simsc.core.errors import InputError, SimscWarning, StoppedEarly, StudyError
 from simsc.core.superlattice import Superlattice
 from simsc.core.units import angstrom_from_nm
 from simsc.forcefield.one_site import load_one_site, read_one_site
-from simsc.md.anneal import DATA, prepare
+from simsc.md.anneal import DATA, _hottest, anneal, prepare
 from simsc.md.hardware import ONE_THREAD
 from simsc.md.parallel import world
+from simsc.md.protocol import Phase, Protocol
 from simsc.md.session import LammpsSession
 from simsc.models.coarse_grained import coarse_grained, coarse_grained_names
 from simsc.models.heads import SPHERES, Dressing
@@ -236,3 +238,37 @@ def test_every_number_has_its_line_in_the_readme(parameters):
         for key in (value if isinstance(value, dict) else [section])
     ]
     assert [key for key in keys if f"`{key}`" not in readme] == []
+
+
+def test_a_run_that_was_stopped_ends_like_one_that_was_not(tmp_path, rng):
+    """The potential is not in the restart files of LAMMPS, and follows the temperature across checkpoints."""
+    crystal = close_packed("ABAC", 6.4, (2, 1), 2.0)
+    system = coarse_grained(NAME).dress(crystal, rng, SPHERES)
+    phases = (Phase("heat", 400, 500, 2.0), Phase("cool", 500, 400, 2.0))
+    protocol = Protocol(phases, output_every_ns=0.25, checkpoint_every_ns=0.5, thermostat="langevin")
+    for name in ("once", "twice"):
+        (tmp_path / name).mkdir()
+        prepare(system, tmp_path / name)
+    once = anneal(system, crystal.radii_nm, protocol, tmp_path / "once", 7, world())
+    stops = iter([False] * 9 + [True])
+    with pytest.raises(StoppedEarly):
+        anneal(system, crystal.radii_nm, protocol, tmp_path / "twice", 7, world(), stop=lambda s: next(stops, False))
+    twice = anneal(system, crystal.radii_nm, protocol, tmp_path / "twice", 7, world())
+    assert np.array_equal(once.positions_nm, twice.positions_nm)
+    assert np.array_equal(once.thermo["potential_kcal_per_mol"], twice.thermo["potential_kcal_per_mol"])
+    middle = int(np.argmax(once.thermo["target_K"]))
+    positions, cell = angstrom_from_nm(once.positions_nm[middle]), Cell(angstrom_from_nm(once.cells_nm[middle]))
+    expected = energy_kcal_per_mol(load_one_site(NAME), positions, cell, once.thermo["target_K"][middle])
+    assert once.thermo["potential_kcal_per_mol"][middle] == pytest.approx(expected, rel=1e-6)
+    changed = replace(system, tables={name: text.replace("e-", "E-") for name, text in system.tables.items()})
+    prepare(changed, tmp_path / "twice")
+    with pytest.raises(StudyError, match="scripts"):
+        anneal(changed, crystal.radii_nm, protocol, tmp_path / "twice", 7, world())
+
+
+@pytest.mark.parametrize("n", [4, 8, 24, 1000])
+def test_few_sites_may_be_hotter_for_a_moment(n):
+    """A kinetic energy of 3N degrees of freedom follows χ²: no run of ten million rows ends by chance."""
+    assert chi2.sf(3 * n * _hottest(n), 3 * n) < 1e-7
+    assert 2.0 <= _hottest(n) < 6.0
+    assert _hottest(1000) == 2.0

@@ -6,6 +6,7 @@ and started again is the same as one that was not, bit for bit (on the same numb
 
 import hashlib
 import json
+import math
 import os
 import shutil
 import time
@@ -238,7 +239,8 @@ class _Run:
             target_K = phase.temperature_K(fraction)
             asked = 1 + (np.array(phase.scale) - 1) * fraction if phase.kind == "deform" else np.ones(3)
             try:
-                check_health(thermo, target_K, Cell(cell).perpendicular_widths_nm / first_widths / asked, phase)
+                stretch = Cell(cell).perpendicular_widths_nm / first_widths / asked
+                check_health(thermo, target_K, stretch, phase, _hottest(system.n_atoms))
             except SimulationError as error:
                 raise SimulationError(f"{error} ({whole})") from None
             if last is not None:
@@ -416,7 +418,14 @@ def continued(centres: np.ndarray, cell: np.ndarray, last_centres: np.ndarray, l
     return centres - jumps @ cell if jumps.any() else centres
 
 
-def check_health(thermo: dict[str, float], target_K: float, stretch: np.ndarray, phase: Phase) -> None:
+def _hottest(n_atoms: int) -> float:
+    """Return how many times the target a temperature may be: that of few sites fluctuates by √(2/3N)."""
+    return 1 + max(_HOTTEST - 1, 10 * math.sqrt(2 / (3 * n_atoms)))
+
+
+def check_health(
+    thermo: dict[str, float], target_K: float, stretch: np.ndarray, phase: Phase, hottest: float = _HOTTEST
+) -> None:
     """Raise a `SimulationError` with a diagnosis if a state cannot be physical.
 
     Args:
@@ -424,12 +433,13 @@ def check_health(thermo: dict[str, float], target_K: float, stretch: np.ndarray,
         target_K: target temperature, K.
         stretch: (3,) perpendicular widths of the cell over those at the begin.
         phase: the phase.
+        hottest: times the target temperature.
     """
     if not np.isfinite(list(thermo.values())).all():
         raise SimulationError(
             f"phase {phase.name}: energy, temperature or pressure is not finite; try a smaller time step"
         )
-    if phase.kind != "minimise" and thermo["temperature_K"] > _HOTTEST * target_K:
+    if phase.kind != "minimise" and thermo["temperature_K"] > hottest * target_K:
         raise SimulationError(
             f"phase {phase.name}: the temperature ran away to {thermo['temperature_K']:.0f} K at a target of "
             f"{target_K:.0f} K; try a smaller time step"
