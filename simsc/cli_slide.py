@@ -1,7 +1,5 @@
 """`simsc slide`: free energy of a layer that slides from one hollow to the next."""
 
-import csv
-import io
 import json
 from pathlib import Path
 from typing import get_args
@@ -10,7 +8,7 @@ import click
 
 from simsc.cli_options import PATH, example
 from simsc.console import StageProgress
-from simsc.core.files import write_text
+from simsc.core.files import csv_text, write_text
 from simsc.doctor import available_cores
 from simsc.md.free_energy import SlidingProfile
 from simsc.md.slide import Slide, sample_slide
@@ -121,9 +119,8 @@ def _text(wanted: Slide, profile: SlidingProfile, folder: Path) -> str:
 
 
 def _table(profile: SlidingProfile) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["fraction_of_way", "free_energy_kT", "error_kT"])
     rows = zip(profile.fraction, profile.free_energy, profile.errors, strict=True)
-    writer.writerows([f"{x:.5f}", f"{value:.4f}", f"{error:.4f}"] for x, value, error in rows)
-    return text.getvalue()
+    return csv_text(
+        ["fraction_of_way", "free_energy_kT", "error_kT"],
+        ([f"{x:.5f}", f"{value:.4f}", f"{error:.4f}"] for x, value, error in rows),
+    )

@@ -1,7 +1,5 @@
 """`simsc stackings`: the stackings that a crystal has in equilibrium."""
 
-import csv
-import io
 import json
 from pathlib import Path
 
@@ -11,7 +9,7 @@ import numpy as np
 from simsc.classify.sequence import lettered
 from simsc.cli_options import PATH, example
 from simsc.console import StageProgress
-from simsc.core.files import write_text
+from simsc.core.files import csv_text, write_text
 from simsc.forcefield.one_site import load_one_site, one_site_names
 from simsc.md.slide_moves import StackingSample, sample_stackings
 
@@ -92,10 +90,8 @@ def _text(sample: StackingSample, output: Path) -> str:
 
 
 def _table(sample: StackingSample) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["sweep", "hcp_layers", "stacking"])
     # The last step leads back to the begin.
     rows = zip(sample.h, sample.steps, strict=True)
-    writer.writerows([k, h, lettered(steps[:-1])] for k, (h, steps) in enumerate(rows))
-    return text.getvalue()
+    return csv_text(
+        ["sweep", "hcp_layers", "stacking"], ([k, h, lettered(steps[:-1])] for k, (h, steps) in enumerate(rows))
+    )

@@ -2,6 +2,8 @@
 
 import importlib.util
 import json
+import shutil
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -17,8 +19,9 @@ from simsc.core.cell import Cell
 from simsc.core.errors import InputError, SimscWarning, StoppedEarly, StudyError
 from simsc.core.superlattice import Superlattice
 from simsc.core.units import angstrom_from_nm
-from simsc.forcefield.one_site import load_one_site, read_one_site
-from simsc.md.anneal import DATA, _hottest, anneal, prepare
+from simsc.forcefield.one_site import OneSiteParameters, load_one_site
+from simsc.forcefield.parameter_file import read_parameters
+from simsc.md.anneal import DATA, _hottest, anneal, plain_lammps_arguments, prepare
 from simsc.md.hardware import ONE_THREAD
 from simsc.md.parallel import world
 from simsc.md.protocol import Phase, Protocol
@@ -144,12 +147,12 @@ def test_a_file_of_parameters_is_checked(parameters, tmp_path):
     values["embedding"]["density"][3] += 0.001
     (tmp_path / "parameters.json").write_text(json.dumps(values))
     with pytest.raises(InputError, match=r"embedding: .*equal steps"):
-        read_one_site(tmp_path / "parameters.json")
+        read_parameters(OneSiteParameters, tmp_path / "parameters.json")
     values = parameters.model_dump(mode="json")
     values["potential"]["r_angstrom"][3:5] = values["potential"]["r_angstrom"][4:2:-1]
     (tmp_path / "parameters.json").write_text(json.dumps(values))
     with pytest.raises(InputError, match=r"potential: .*ascend"):
-        read_one_site(tmp_path / "parameters.json")
+        read_parameters(OneSiteParameters, tmp_path / "parameters.json")
 
 
 def test_distances_outside_of_the_range_are_warned_of(parameters):
@@ -264,6 +267,32 @@ def test_a_run_that_was_stopped_ends_like_one_that_was_not(tmp_path, rng):
     prepare(changed, tmp_path / "twice")
     with pytest.raises(StudyError, match="scripts"):
         anneal(changed, crystal.radii_nm, protocol, tmp_path / "twice", 7, world())
+
+
+def test_plain_lammps_gives_the_same_through_all_kinds_of_phases(tmp_path, rng):
+    crystal = close_packed("ABAC", 6.4, (2, 1), 2.0)
+    system = coarse_grained(NAME).dress(crystal, rng, SPHERES)
+    phases = (
+        Phase("rest", kind="minimise"),
+        Phase("warm", 400, 420, 0.02, kind="nvt"),
+        Phase("squeeze", 420, 420, 0.01, kind="deform", scale=(1, 1, 0.99)),
+        Phase("heat", 420, 500, 0.02, pressure_atm=10.0, coupling="iso"),
+    )
+    protocol = Protocol(phases, output_every_ns=0.01, thermostat="nose_hoover")
+    ours, plain = tmp_path / "ours", tmp_path / "plain"
+    for folder in (ours, plain):
+        folder.mkdir()
+        prepare(system, folder)
+    trajectory = anneal(system, crystal.radii_nm, protocol, ours, 7, world())
+    lmp = shutil.which("lmp", path=str(Path(sys.executable).parent)) or shutil.which("lmp")
+    command = [lmp, *plain_lammps_arguments(system, protocol, 7), "-screen", "none"]
+    subprocess.run(command, cwd=plain, check=True)
+    log = (plain / "log.lammps").read_text().splitlines()
+    rows = [log[k - 1].split() for k, line in enumerate(log) if line.startswith("Loop time") and "Yz" in log[k - 3]]
+    assert [int(row[0]) for row in rows][-3:] == [40, 60, 100]
+    ends = [1000 * trajectory.thermo["volume_nm3"][k] for k in (-5, -3, -1)]
+    assert [float(row[5]) for row in rows[-3:]] == pytest.approx(ends, rel=1e-6)
+    assert float(rows[-1][3]) == pytest.approx(trajectory.thermo["potential_kcal_per_mol"][-1], rel=1e-4)
 
 
 @pytest.mark.parametrize("n", [4, 8, 24, 1000])

@@ -15,6 +15,7 @@ from simsc.core.errors import InputError, StudyError
 from simsc.core.units import KCAL_PER_MOL_K, angstrom_from_nm
 from simsc.forcefield.one_site import load_one_site
 from simsc.md.slide import Slide, sample_slide
+from simsc.models.heads import Dressing
 from simsc.models.one_site import energy_kcal_per_mol
 
 # The mirror image of BABAC, read backwards, is BACAC with other letters: before and after are alike.
@@ -119,4 +120,6 @@ def test_the_command_tells_what_was_found(sampled):
 def test_what_is_refused_leaves_no_folder(tmp_path):
     with pytest.raises(InputError, match=r"core radius 7 nm: oleate_super_ligand holds for 1\.5 to 4 nm"):
         sample_slide(replace(ALIKE, radius_nm=7.0, force_field="oleate_super_ligand"), tmp_path / "slide")
+    with pytest.raises(InputError, match="oleate_one_site holds for spheres"):
+        sample_slide(replace(ALIKE, dressing=Dressing("cube")), tmp_path / "slide")
     assert not (tmp_path / "slide").exists()

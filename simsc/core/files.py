@@ -5,6 +5,7 @@ an NXdata group too, so that silx, NeXpy and h5web plot them.
 """
 
 import contextlib
+import csv
 import datetime
 import errno
 import io
@@ -12,7 +13,7 @@ import json
 import os
 import platform
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -94,6 +95,15 @@ def write_text(path: Path, text: str) -> None:
     """Write a text file, whole or not at all."""
     with whole_file(path) as partial:
         partial.write_text(text, encoding="utf-8")
+
+
+def csv_text(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Return a table as CSV."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return text.getvalue()
 
 
 def write_superlattice(path: Path, superlattice: Superlattice, origin: dict[str, Any]) -> None:

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, model_validator
 
 from simsc.core.errors import InputError
 from simsc.core.resources import resource_folder
+from simsc.forcefield.parameter_file import read_parameters
 
 Index = Annotated[int, Field(ge=0)]
 
@@ -197,14 +198,7 @@ def read_ligand(path: Path) -> Ligand:
     Raises:
         InputError: if the file cannot be read or does not hold a whole ligand.
     """
-    try:
-        return Ligand.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}") from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise InputError(f"{path}: {where + ': ' if where else ''}{first['msg']}") from None
+    return read_parameters(Ligand, path)
 
 
 def write_ligand(path: Path, ligand: Ligand) -> None:

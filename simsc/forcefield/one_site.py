@@ -1,12 +1,9 @@
 """Parameters of the one-site model: a potential of mean force that changes linearly with temperature."""
 
-from pathlib import Path
-
 import numpy as np
-from pydantic import BaseModel, ConfigDict, PositiveFloat, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, PositiveFloat, model_validator
 
-from simsc.core.errors import InputError
-from simsc.core.resources import resource_folder
+from simsc.forcefield.parameter_file import load_parameters, names_of
 
 
 class _Values(BaseModel):
@@ -90,7 +87,7 @@ class OneSiteParameters(_Values):
 
 def one_site_names() -> list[str]:
     """Return the names of the parameter sets that simsc comes with."""
-    return sorted(p.parent.name for p in resource_folder("forcefields").glob("*_one_site/parameters.json"))
+    return names_of("one_site")
 
 
 def load_one_site(name: str) -> OneSiteParameters:
@@ -99,21 +96,4 @@ def load_one_site(name: str) -> OneSiteParameters:
     Raises:
         InputError: if there is no such set or its file does not hold what the model needs.
     """
-    if name not in one_site_names():
-        raise InputError(f"force field {name!r} is not known; available: {', '.join(one_site_names())}")
-    return read_one_site(resource_folder("forcefields") / name / "parameters.json")
-
-
-def read_one_site(path: Path) -> OneSiteParameters:
-    """Read a parameter set from a JSON file.
-
-    Raises:
-        InputError: if the file cannot be read or does not hold what the model needs.
-    """
-    try:
-        return OneSiteParameters.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}") from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise InputError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    return load_parameters(OneSiteParameters, "one_site", name)

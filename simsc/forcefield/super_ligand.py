@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt, ValidationError
+from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt
 
-from simsc.core.errors import InputError
-from simsc.core.resources import resource_folder
+from simsc.forcefield.parameter_file import load_parameters, names_of, read_parameters
 
 DEFAULT = "oleate_super_ligand"
 
@@ -110,7 +109,7 @@ class SuperLigandParameters(_Values):
 
 def super_ligand_names() -> list[str]:
     """Return the names of the parameter sets that simsc comes with."""
-    return sorted(p.parent.name for p in resource_folder("forcefields").glob("*_super_ligand/parameters.json"))
+    return names_of("super_ligand")
 
 
 def load_super_ligand(name: str = DEFAULT) -> SuperLigandParameters:
@@ -119,9 +118,7 @@ def load_super_ligand(name: str = DEFAULT) -> SuperLigandParameters:
     Raises:
         InputError: if there is no such set or its file does not hold what the model needs.
     """
-    if name not in super_ligand_names():
-        raise InputError(f"force field {name!r} is not known; available: {', '.join(super_ligand_names())}")
-    return read_super_ligand(resource_folder("forcefields") / name / "parameters.json")
+    return load_parameters(SuperLigandParameters, "super_ligand", name)
 
 
 def read_super_ligand(path: Path) -> SuperLigandParameters:
@@ -130,10 +127,4 @@ def read_super_ligand(path: Path) -> SuperLigandParameters:
     Raises:
         InputError: if the file cannot be read or does not hold what the model needs.
     """
-    try:
-        return SuperLigandParameters.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}") from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise InputError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    return read_parameters(SuperLigandParameters, path)

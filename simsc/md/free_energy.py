@@ -3,7 +3,8 @@
 From windows of umbrella sampling (harmonic springs), put together by MBAR (Shirts and Chodera, J. Chem. Phys. 129,
 124105 (2008), DOI 10.1063/1.2978177). The rate follows from the profile and from how fast the layer diffuses in each
 window, D = ⟨δy²⟩² / ∫⟨δy(0) δy(t)⟩ dt (Hummer, New J. Phys. 7, 34 (2005), DOI 10.1088/1367-2630/7/1/034), as the
-inverse of the mean first passage time (DOI 10.1103/RevModPhys.62.251, eq. 7.14).
+inverse of the mean first passage time (Hänggi, Talkner and Borkovec, Rev. Mod. Phys. 62, 251 (1990),
+DOI 10.1103/RevModPhys.62.251).
 """
 
 import logging
@@ -17,7 +18,9 @@ from simsc.core.units import KCAL_PER_MOL_K
 
 _SHORTEST = 50  # samples of a window
 _NEVER = 1e4  # kT
-_LEAST_OVERLAP = 0.03  # of neighbouring windows, off the diagonal of MBAR's overlap matrix (Klimovich et al., 2015)
+# Of neighbouring windows, off the diagonal of MBAR's overlap matrix: Klimovich, Shirts and Mobley, J. Comput. Aided
+# Mol. Des. 29, 397 (2015), DOI 10.1007/s10822-015-9840-9.
+_LEAST_OVERLAP = 0.03
 
 
 @dataclass(frozen=True, eq=False)

@@ -131,12 +131,7 @@ def sample_slide(
         ResourceError: if a process is killed.
     """
     model = coarse_grained(slide.force_field)
-    low, high = model.temperature_K
-    if not low <= slide.temperature_K <= high:
-        raise InputError(f"{slide.temperature_K:g} K: {model.name} holds from {low:g} to {high:g} K")
-    low, high = model.core_radius_nm
-    if not low <= slide.radius_nm <= high:
-        raise InputError(f"core radius {slide.radius_nm:g} nm: {model.name} holds for {low:g} to {high:g} nm")
+    model.check(slide.radius_nm, slide.temperature_K, slide.dressing)
     folder.mkdir(parents=True, exist_ok=True)
     _claim(folder, slide)
     if not (folder / _CELL).is_file():

@@ -16,7 +16,7 @@ from simsc.core.superlattice import Superlattice
 from simsc.core.units import angstrom_from_nm, nm_from_angstrom
 from simsc.forcefield.ligand import Ligand
 from simsc.forcefield.magnetite import MagnetiteParameters
-from simsc.models.lammps_system import LammpsSystem
+from simsc.models.lammps_system import LammpsSystem, box_lines
 
 SCRIPTS = "lammps_inputs/all_atom"
 PACKAGES = ("MOLECULE", "EXTRA-MOLECULE", "KSPACE", "RIGID")  # of LAMMPS
@@ -389,9 +389,7 @@ def _data_file(system: Topology, cell: np.ndarray, title: str, triclinic: bool) 
     yield f"{' '.join(title.split())}\n\n{system.n} atoms\n{len(system.type_names)} atom types\n"
     for name in present:
         yield f"{len(system.terms[name])} {name}\n{len(system.coefficients[name])} {singular[name]} types\n"
-    yield f"\n0.0 {cell[0, 0]:.12g} xlo xhi\n0.0 {cell[1, 1]:.12g} ylo yhi\n0.0 {cell[2, 2]:.12g} zlo zhi\n"
-    if triclinic:
-        yield f"{cell[1, 0]:.12g} {cell[2, 0]:.12g} {cell[2, 1]:.12g} xy xz yz\n"
+    yield "\n" + "\n".join(box_lines(cell)[: 4 if triclinic else 3]) + "\n"
     yield "\nAtom Type Labels\n\n" + "".join(f"{i} {name}\n" for i, name in enumerate(system.type_names, 1))
     yield "\nMasses\n\n"
     for i, (mass, name) in enumerate(zip(system.masses, system.type_names, strict=True), 1):

@@ -11,7 +11,7 @@ from simsc.core.superlattice import Superlattice
 from simsc.core.units import nm_from_angstrom
 from simsc.forcefield.one_site import load_one_site, one_site_names
 from simsc.forcefield.super_ligand import DEFAULT, load_super_ligand, super_ligand_names
-from simsc.models.heads import Dressing
+from simsc.models.heads import SPHERES, Dressing
 from simsc.models.lammps_system import LammpsSystem
 from simsc.models.one_site import dress_one_site
 from simsc.models.super_ligand import dress_super_ligand
@@ -46,6 +46,21 @@ class CoarseGrained:
     thermostat: Literal["nose_hoover", "langevin"]
     dress: Callable[[Superlattice, np.random.Generator, Dressing], LammpsSystem]
     only_spheres: bool
+
+    def check(self, radius_nm: float, temperature_K: float, dressing: Dressing) -> None:
+        """Check that the model holds for NPs and a temperature.
+
+        Raises:
+            InputError: if it does not; tells for what it does.
+        """
+        low, high = self.core_radius_nm
+        if not low <= radius_nm <= high:
+            raise InputError(f"core radius {radius_nm:g} nm: {self.name} holds for {low:g} to {high:g} nm")
+        low, high = self.temperature_K
+        if not low <= temperature_K <= high:
+            raise InputError(f"{temperature_K:g} K: {self.name} holds from {low:g} to {high:g} K")
+        if self.only_spheres and dressing != SPHERES:
+            raise InputError(f"{self.name} holds for spheres with its own coverage alone")
 
 
 def coarse_grained_names() -> list[str]:

@@ -12,7 +12,7 @@ from simsc.core.superlattice import Superlattice
 from simsc.core.units import angstrom_from_nm
 from simsc.forcefield.one_site import OneSiteParameters
 from simsc.models.heads import SPHERES, Dressing
-from simsc.models.lammps_system import LammpsSystem
+from simsc.models.lammps_system import LammpsSystem, box_lines
 
 SCRIPTS = "lammps_inputs/one_site"
 PACKAGES = ("MANYBODY", "MOLECULE")  # of LAMMPS
@@ -150,10 +150,7 @@ def _data_file(positions: np.ndarray, cell: np.ndarray, parameters: OneSiteParam
         f"{len(positions)} atoms",
         "1 atom types",
         "",
-        f"0.0 {cell[0, 0]:.12g} xlo xhi",
-        f"0.0 {cell[1, 1]:.12g} ylo yhi",
-        f"0.0 {cell[2, 2]:.12g} zlo zhi",
-        f"{cell[1, 0]:.12g} {cell[2, 0]:.12g} {cell[2, 1]:.12g} xy xz yz",
+        *box_lines(cell),
         "",
         "Masses",
         "",

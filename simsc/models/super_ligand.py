@@ -10,7 +10,7 @@ from simsc.core.superlattice import Superlattice
 from simsc.core.units import angstrom_from_nm, nm_from_angstrom
 from simsc.forcefield.super_ligand import SuperLigandParameters
 from simsc.models.heads import ALIGNED, SPHERES, Dressing, heads
-from simsc.models.lammps_system import LammpsSystem
+from simsc.models.lammps_system import LammpsSystem, box_lines
 
 CENTRE, HEAD, TAIL = 1, 2, 3  # atom types
 _HEADS_FOLLOWED = 32
@@ -154,10 +154,7 @@ def _data_file(
         "2 bond types",
         "1 angle types",
         "",
-        f"0.0 {cell[0, 0]:.12g} xlo xhi",
-        f"0.0 {cell[1, 1]:.12g} ylo yhi",
-        f"0.0 {cell[2, 2]:.12g} zlo zhi",
-        f"{cell[1, 0]:.12g} {cell[2, 0]:.12g} {cell[2, 1]:.12g} xy xz yz",
+        *box_lines(cell),
         "",
         "Masses",
         "",

@@ -24,7 +24,7 @@ def read_universe(folder: Path | str) -> Any:
         the end of the run, or its begin. Each NP is a segment (`NP1`, `NP2`, …). Of all-atom systems each core
         (`CORE`) and each ligand (`LIG`) is a residue, and there are charges (e), elements and names:
         `universe.select_atoms("segid NP3 and resname LIG and name C18")`. Of super-ligands atoms are named `CENTRE`,
-        `HEAD` and `TAIL`.
+        `HEAD` and `TAIL`, sites of the one-site model `CENTRE`.
 
     Raises:
         InputError: if a file is missing, cannot be read, or does not belong to the others.

@@ -20,11 +20,12 @@ from simsc.classify.sequence import layer_kinds, same_stacking
 from simsc.classify.slides import hopping_rates, stacking_history
 from simsc.core.cell import Cell
 from simsc.core.files import write_text
+from simsc.models.heads import SPHERES
 from simsc.report import figures, healing_figures, healing_text, nanoparticle_figures, scattering_figures
 from simsc.report.embed import drawing_style, json_script, png, svg
 from simsc.report.results import STATES, Results, State, read_results
 from simsc.study.healing import RunHealing, SetHealing, healing_of, set_healing
-from simsc.study.schema import PhaseSection, Study, preset_text
+from simsc.study.schema import NanoparticleSection, PhaseSection, Study, preset_text
 
 _DOI = "https://doi.org/10.1021/acsnano.5c16138"
 _PAPER = f'<a href="{_DOI}" rel="noreferrer">Lapkin et al., ACS Nano 2025, 19, 42881</a>'
@@ -561,6 +562,7 @@ def _readable(study: Study) -> dict[str, str]:
         if lattice.d_nn_nm is None
         else f"{lattice.d_nn_nm:g} nm",
         "core radius": f"{study.nanoparticle.core_radius_nm:g} nm",
+        **_cores(study.nanoparticle),
         "force field": anneal.force_field
         if study.all_atom is None
         else f"all atoms: {study.all_atom.ligand}, iron {study.all_atom.iron}, {study.all_atom.constraints}",
@@ -575,6 +577,15 @@ def _readable(study: Study) -> dict[str, str]:
         "correlation map": f"q₂ / q₁ from {first:g} to {last:g} by {step:g}; {correlation.n_delta} angles",
         "seed": str(study.seed),
     }
+
+
+def _cores(nanoparticle: NanoparticleSection) -> dict[str, str]:
+    """Return what is told of the cores of a coarse-grained model where they are not the usual ones."""
+    if nanoparticle.dressing == SPHERES:
+        return {}
+    coverage = nanoparticle.coverage_per_nm2
+    told = f"{nanoparticle.shape.replace('_', ' ')}, {nanoparticle.orientation} orientation"
+    return {"cores": told if coverage is None else f"{told}, {coverage:g} ligands per nm²"}
 
 
 @functools.cache
