@@ -2,9 +2,9 @@
 
     python tests/benchmarks/sliding.py [--folder sliding] [--jobs 2] [--write]
 
-One layer of hcp (ABABAB to ABCBAB) slides in the paper's cell of 2 NPs a layer, and in one of 8, at 300 and 600 K and
-1 atm, core radius 2 nm. The stackings of 12 layers are sampled with the one-site model alone, from hcp. Super-ligands
-take half an hour on one core, as sites do; what is finished in the folder is not done again.
+One layer of hcp (ABABAB to ABCBAB) slides at 300 and 600 K and 1 atm, core radius 2 nm, in the paper's cell of 2 NPs a
+layer, with sites at 600 K in one of 8 too. The stackings of 12 layers are sampled with the one-site model alone, from
+hcp. All of it takes an hour or so on one core; what is finished in the folder is not done again.
 """
 
 import argparse
