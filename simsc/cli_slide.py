@@ -25,7 +25,15 @@ from simsc.report.slide_figures import write_profile_figure
     )
 )
 @click.argument("stacking")
-@click.option("--layer", type=int, required=True, help="Number, from 0, of the layer that slides, between two alike.")
+@click.option("--layer", type=int, required=True, help="Number, from 0, of the layer that slides.")
+@click.option(
+    "--interfaces",
+    type=click.IntRange(1, 2),
+    default=1,
+    show_default=True,
+    help="1: all layers above slide with it, over one interface, and the cell leans; 2: it slides alone, between two "
+    "alike.",
+)
 @click.option(
     "--lateral", type=(int, int), default=(2, 2), show_default=True, help="Repeats NX NY; 2 NX NY NPs a layer."
 )
@@ -65,8 +73,8 @@ def slide(
 ) -> None:
     """Compute the free energy along the way of a layer of STACKING to its other hollow.
 
-    A layer between two alike ones (B in ABA) has two hollows. From umbrella windows between them follow the barrier,
-    the difference of the two stackings, and how often such a layer slides by itself.
+    All layers above it move along, as layers do in a run whose cell may lean, or it moves alone. From umbrella windows
+    between the hollows follow the barrier, the difference of the two stackings, and how often this happens by itself.
     """
     wanted = Slide(dressing=Dressing(shape, coverage_per_nm2, aligned), **settings)  # type: ignore[arg-type]
     with StageProgress() as progress:
@@ -88,6 +96,7 @@ def _facts(wanted: Slide, profile: SlidingProfile) -> dict[str, object]:
     return {
         "stacking": wanted.stacking,
         "stacking_after": wanted.stacking_after,
+        "interfaces": wanted.interfaces,
         "force_field": wanted.force_field,
         "temperature_K": wanted.temperature_K,
         "nps_a_layer": wanted.n_layer,
@@ -97,7 +106,7 @@ def _facts(wanted: Slide, profile: SlidingProfile) -> dict[str, object]:
         "difference_kT_error": profile.basins_error,
         "difference_kT_per_np": profile.basins / wanted.n_layer,
         "difference_kT_per_np_error": profile.basins_error / wanted.n_layer,
-        "slides_per_ns_of_a_layer": profile.rate_per_ns,
+        "slides_per_ns": profile.rate_per_ns,
         "least_overlap": profile.least_overlap,
     }
 
@@ -105,13 +114,14 @@ def _facts(wanted: Slide, profile: SlidingProfile) -> dict[str, object]:
 def _text(wanted: Slide, profile: SlidingProfile, folder: Path) -> str:
     barrier, error = profile.barrier
     per = wanted.n_layer
+    place = "interface" if wanted.interfaces == 1 else "layer between two alike"
     return "\n".join(
         [
             f"{wanted.stacking} to {wanted.stacking_after} at {wanted.temperature_K:g} K, {per} NPs a layer",
             f"barrier          {barrier:8.2f} ± {error:.2f} kT, {barrier / per:.3f} ± {error / per:.3f} kT an NP",
             f"after − before   {profile.basins:8.2f} ± {profile.basins_error:.2f} kT, "
             f"{profile.basins / per:.4f} ± {profile.basins_error / per:.4f} kT an NP of a layer",
-            f"slides           {profile.rate_per_ns:.3g} a ns of each layer that can, "
+            f"slides           {profile.rate_per_ns:.3g} a ns of each {place}, "
             f"{160 * profile.rate_per_ns:.3g} in 160 ns",
             f"written: {folder}/profile.csv, profile.svg, profile.json",
         ]

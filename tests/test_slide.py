@@ -21,8 +21,9 @@ from simsc.models.one_site import energy_kcal_per_mol
 # The mirror image of BABAC, read backwards, is BACAC with other letters: before and after are alike.
 ALIKE = Slide(
     "BABAC", 2, (1, 1), 6.6, 2.0, 600.0, force_field="oleate_one_site", windows=32, equilibration_ns=0.2,
-    duration_ns=2.0,
+    duration_ns=2.0, interfaces=2,
 )  # fmt: skip
+SLIP = replace(ALIKE, interfaces=1)
 
 
 @pytest.fixture(scope="module")
@@ -31,15 +32,36 @@ def sampled(tmp_path_factory):
     return folder, sample_slide(ALIKE, folder)
 
 
+@pytest.fixture(scope="module")
+def slipped(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("slip")
+    return folder, sample_slide(SLIP, folder)
+
+
 def test_stackings_and_layers():
     assert ALIKE.stacking_after == "BACAC"
     assert replace(ALIKE, stacking="ABABAB").stacking_after == "ABCBAB"
+    assert SLIP.stacking_after == "BACBA"
+    assert replace(SLIP, stacking="ABABAB", layer=3).stacking_after == "ABACBC"
+    assert [step_after - step for step, step_after in zip(_steps(SLIP.stacking), _steps("BACBA"), strict=True)] == [
+        0, -2, 0, 0,
+    ]  # fmt: skip
+    with pytest.raises(InputError, match="layer 0 of BABAC: has no layer of the cell below it"):
+        replace(SLIP, layer=0)
+    with pytest.raises(InputError, match="1 or 2 interfaces, got 3"):
+        replace(SLIP, interfaces=3)
     with pytest.raises(InputError, match="between A and C: only a layer"):
         replace(ALIKE, stacking="ABCABC", layer=1)
     with pytest.raises(InputError, match="layers of BABAC are 0 to 4"):
         replace(ALIKE, layer=5)
     with pytest.raises(InputError, match="at least four layers"):
         replace(ALIKE, stacking="ABC", layer=0)
+
+
+def _steps(stacking):
+    """Steps ±1 from layer to layer, of a stacking that need not close."""
+    letters = np.array(["ABC".index(letter) for letter in stacking])
+    return [1 if step == 1 else -1 for step in np.diff(letters) % 3]
 
 
 def test_alike_stackings_have_no_difference(sampled):
@@ -50,9 +72,10 @@ def test_alike_stackings_have_no_difference(sampled):
     assert middle[0] == pytest.approx(middle[1], rel=0.15)
 
 
-def test_the_barrier_is_near_that_of_the_lattice_sum(sampled):
+@pytest.mark.parametrize("chosen", ["sampled", "slipped"])
+def test_the_barrier_is_near_that_of_the_lattice_sum(chosen, request):
     """The same way at rest, with the distances between layers free: thermal motion adds little to such a barrier."""
-    folder, profile = sampled
+    folder, profile = request.getfixturevalue(chosen)
     parameters = load_one_site("oleate_one_site")
     cell = np.array(json.loads((folder / "cell.json").read_text())["cell_angstrom"])
     perfect = close_packed(ALIKE.stacking, ALIKE.d_nn_nm, ALIKE.lateral)
@@ -65,7 +88,11 @@ def test_the_barrier_is_near_that_of_the_lattice_sum(sampled):
         now[2, 2] *= x[0]
         positions = fractions @ now
         positions[:, 2] += np.append(0, x[1:])[layers]
-        positions[layers == 2, 1] += offset
+        moving = layers == 2
+        if chosen == "slipped":
+            moving = layers >= 2
+            now[2, 1] += offset * ALIKE.sense
+        positions[moving, 1] += offset * ALIKE.sense
         return energy_kcal_per_mol(parameters, positions, Cell(now), ALIKE.temperature_K)
 
     def least(offset):
@@ -77,6 +104,20 @@ def test_the_barrier_is_near_that_of_the_lattice_sum(sampled):
     static = (least(way / 2) - least(0.0)) / (KCAL_PER_MOL_K * ALIKE.temperature_K)
     assert profile.barrier[0] == pytest.approx(static, rel=0.25)
     assert profile.barrier[0] > 5
+
+
+def test_one_interface_costs_half_of_what_two_do(sampled, slipped):
+    (_, two), (_, one) = sampled, slipped
+    (barrier, error), (half, half_error) = two.barrier, one.barrier
+    assert half == pytest.approx(barrier / 2, abs=4 * np.hypot(error / 2, half_error))
+    assert one.rate_per_ns > 100 * two.rate_per_ns
+
+
+def test_stackings_of_as_many_hcp_like_layers_have_no_difference(slipped):
+    """No pair of sites reaches past the next layer: at rest all stackings have the same energy."""
+    _, profile = slipped
+    assert abs(profile.basins) < 4 * profile.basins_error
+    assert profile.basins_error < 2.0
 
 
 def test_it_goes_on_with_the_windows_that_are_missing(sampled):
@@ -102,7 +143,8 @@ def test_temperatures_out_of_range_are_refused(tmp_path):
 def test_the_command_tells_what_was_found(sampled):
     folder, profile = sampled
     command = [
-        "slide", "BABAC", "--layer", "2", "--lateral", "1", "1", "--d-nn", "6.6", "--radius", "2", "--temperature",
+        "slide", "BABAC", "--layer", "2", "--interfaces", "2", "--lateral", "1", "1", "--d-nn", "6.6", "--radius", "2",
+        "--temperature",
         "600", "--force-field", "oleate_one_site", "--windows", "32", "--equilibrate", "0.2", "--ns", "2", "-o",
         str(folder),
     ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Umbrella sampling of one layer that slides from a hollow of its neighbours to the next."""
+"""Umbrella sampling of a layer that slides from a hollow of its neighbours to the next: alone, or with all above it."""
 
 import json
 import math
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, as_completed
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -43,7 +43,9 @@ class Slide:
 
     Args:
         stacking: of the whole cell, one letter A, B or C a layer.
-        layer: number, from 0, of the layer that slides; the layers beside it must be alike.
+        layer: number, from 0, of the layer that slides.
+        interfaces: 1 (default): all layers above slide with it, over one interface, and the cell leans as in a run with
+            coupling "tri". 2: it slides by itself, over the layers below and above, which must be alike.
         lateral: repeats (NX, NY) of the 2-NP rectangle within a layer.
         d_nn_nm: nearest-neighbour distance at the begin, nm; the cell then comes to rest.
         radius_nm: core radius, nm.
@@ -70,13 +72,20 @@ class Slide:
     duration_ns: float = 0.5
     seed: int = 1
     dressing: Dressing = SPHERES
+    interfaces: Literal[1, 2] = 1
 
     def __post_init__(self) -> None:
         if not 0 <= self.layer < len(self.stacking):
             raise InputError(f"layer {self.layer}: layers of {self.stacking} are 0 to {len(self.stacking) - 1}")
         if len(self.stacking) < 4:
             raise InputError(f"{self.stacking}: at least four layers are needed, so that two beside one differ")
-        if self.below != self.above:
+        if self.interfaces not in (1, 2):
+            raise InputError(f"a layer slides over 1 or 2 interfaces, got {self.interfaces}")
+        if self.interfaces == 1 and self.layer == 0:
+            raise InputError(
+                f"layer 0 of {self.stacking}: has no layer of the cell below it to slide over; give another one"
+            )
+        if self.interfaces == 2 and self.below != self.above:
             raise InputError(
                 f"layer {self.layer} of {self.stacking} lies between {self.below} and {self.above}: only a layer "
                 "between two alike ones can slide by itself"
@@ -95,10 +104,20 @@ class Slide:
         return self.stacking[(self.layer + 1) % len(self.stacking)]
 
     @property
+    def moving(self) -> range:
+        """Numbers of the layers that slide together."""
+        return range(self.layer, len(self.stacking) if self.interfaces == 1 else self.layer + 1)
+
+    @property
+    def sense(self) -> int:
+        """Whether the other hollow lies along +y (1) or −y (−1): the step over the interface below, +1 from A to B."""
+        return 1 if ("ABC".index(self.stacking[self.layer]) - "ABC".index(self.below)) % 3 == 1 else -1
+
+    @property
     def stacking_after(self) -> str:
-        """The stacking once the layer has slid."""
-        (other,) = set("ABC") - {self.below, self.stacking[self.layer]}
-        return self.stacking[: self.layer] + other + self.stacking[self.layer + 1 :]
+        """The stacking afterwards; where all above slide too, the cell leans by a third of the rectangle of two NPs."""
+        letters = ["ABC"[("ABC".index(letter) + self.sense) % 3] for letter in self.stacking]
+        return "".join(letters[k] if k in self.moving else letter for k, letter in enumerate(self.stacking))
 
     @property
     def n_layer(self) -> int:
@@ -116,7 +135,7 @@ def sample_slide(
     """Sample all windows of a slide, or those that are not there yet, and put them together.
 
     The cell comes to rest at constant pressure first. Then it keeps its size along the layers, and follows the pressure
-    across them.
+    across them; with one interface it also leans freely, and the force of the spring counts in its stress.
 
     Args:
         slide: what to sample.
@@ -224,25 +243,36 @@ def _sample_window(slide: Slide, cell: np.ndarray, number: int, path: Path) -> N
     model = coarse_grained(slide.force_field)
     crystal = close_packed(slide.stacking, slide.d_nn_nm, slide.lateral, slide.radius_nm)
     assert crystal.cell is not None
-    positions = crystal.cell.fractional(crystal.positions_nm) @ nm_from_angstrom(cell)
     fraction, way = slide.fractions()[number], _way(slide, cell)
-    members = slice(slide.layer * slide.n_layer, (slide.layer + 1) * slide.n_layer)
-    positions[members, 1] += nm_from_angstrom(fraction * way * _sense(slide))
-    crystal = replace(crystal, positions_nm=positions, cell=Cell(nm_from_angstrom(cell)))
+    # Half a layer up, so that no layer lies on the end of the cell.
+    layers = (crystal.cell.fractional(crystal.positions_nm) @ nm_from_angstrom(cell)).reshape(-1, slide.n_layer, 3)
+    layers[..., 2] += nm_from_angstrom(cell[2, 2]) / len(layers) / 2
+    moved = np.array([0.0, nm_from_angstrom(fraction * way * slide.sense), 0.0])
+    layers[slide.moving.start : slide.moving.stop] += moved
+    vectors = nm_from_angstrom(cell)
+    if slide.interfaces == 1:
+        vectors[2] += moved
+    crystal = replace(crystal, positions_nm=layers.reshape(-1, 3), cell=Cell(vectors))
     rng = np.random.default_rng([slide.seed, slide.windows, number])
     offsets: list[np.ndarray] = []
 
     def run(session: LammpsSession, system: LammpsSystem) -> None:
-        numbers = [(slide.layer + k) % len(slide.stacking) for k in (0, -1, 1)]
+        centres = session.centres_angstrom().reshape(-1, slide.n_layer, 3).mean(axis=1)
+        numbers = [(slide.layer + k) % len(centres) for k in (0, -1, 1)]
         ranges = [f"{k * slide.n_layer + 1}:{(k + 1) * slide.n_layer}" for k in numbers]
+        moving, below, above = centres[numbers]
+        session.set(moving=ranges[0], below=ranges[1], spring=f"{_spring(slide, way):.10g}")
         # Where it is now is where its spring is relaxed, whichever images LAMMPS counts from.
-        centres = session.centres_angstrom()
-        moving, below, above = (centres[k * slide.n_layer : (k + 1) * slide.n_layer].mean(axis=0) for k in numbers)
-        target, apart = float(moving[1] - (below[1] + above[1]) / 2), above - below
-        session.set(moving=ranges[0], below=ranges[1], above=ranges[2])
-        session.set(spring=f"{_spring(slide, way):.10g}", target=f"{target:.10g}", coupling="z")
-        session.set(tie=f"{_tie(slide, way):.10g}", apart_x=f"{apart[0]:.10g}", apart_y=f"{apart[1]:.10g}")
-        session.script("slide.lmp")
+        if slide.interfaces == 1:
+            target = float(moving[1] - below[1])
+            no_shear = f"0.0 0.0 {system.variables['p_damp']}"
+            session.set(target=f"{target:.10g}", coupling=f"yz {no_shear} xz {no_shear} z")
+            session.script("slip.lmp")
+        else:
+            target, apart = float(moving[1] - (below[1] + above[1]) / 2), above - below
+            session.set(above=ranges[2], target=f"{target:.10g}", coupling="z")
+            session.set(tie=f"{_tie(slide, way):.10g}", apart_x=f"{apart[0]:.10g}", apart_y=f"{apart[1]:.10g}")
+            session.script("slide.lmp")
         session.script("npt.lmp")
         steps = steps_from_ns(slide.equilibration_ns, system.timestep_fs)
         session.run(steps, 0, steps, first=True)
@@ -252,7 +282,7 @@ def _sample_window(slide: Slide, cell: np.ndarray, number: int, path: Path) -> N
         steps = every * _SAMPLES_A_WINDOW
         session.run(steps, session.step, session.step + steps, first=True)
         recorded = np.loadtxt("offsets.txt", ndmin=2)[:, 1]
-        offsets.append((recorded - target) * _sense(slide) + fraction * way)
+        offsets.append((recorded - target) * slide.sense + fraction * way)
 
     _with_session(slide, model, crystal, rng, run)
     interval_ns = ns_from_steps(_every(slide, model.timestep_fs), model.timestep_fs)
@@ -283,11 +313,6 @@ def _tie(slide: Slide, way_angstrom: float) -> float:
 
 def _every(slide: Slide, timestep_fs: float) -> int:
     return max(1, steps_from_ns(slide.duration_ns, timestep_fs) // _SAMPLES_A_WINDOW)
-
-
-def _sense(slide: Slide) -> float:
-    """Return whether the other hollow lies along +y or −y."""
-    return 1.0 if ("ABC".index(slide.stacking[slide.layer]) - "ABC".index(slide.below)) % 3 == 1 else -1.0
 
 
 def _with_session(
