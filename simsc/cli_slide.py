@@ -108,6 +108,7 @@ def _facts(wanted: Slide, profile: SlidingProfile) -> dict[str, object]:
         "difference_kT_per_np_error": profile.basins_error / wanted.n_layer,
         "slides_per_ns": profile.rate_per_ns,
         "least_overlap": profile.least_overlap,
+        "least_independent_samples": profile.least_independent,
     }
 
 

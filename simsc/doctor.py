@@ -18,7 +18,7 @@ from simsc.core.resources import resource_folder
 from simsc.md.hardware import ONE_THREAD
 from simsc.md.parallel import world
 from simsc.md.session import LammpsSession
-from simsc.models import all_atom, one_site, super_ligand
+from simsc.models import all_atom, chains, one_site
 
 _NEEDED_DISK_GB = 1.0
 _NEEDED_MEMORY_GB = 3.0
@@ -84,7 +84,7 @@ def _mpi() -> str:
 
 def _lammps() -> str:
     comm = world()
-    packages = sorted({*super_ligand.PACKAGES, *one_site.PACKAGES, *all_atom.PACKAGES})
+    packages = sorted({*chains.PACKAGES, *one_site.PACKAGES, *all_atom.PACKAGES})
     with tempfile.TemporaryDirectory() as folder, LammpsSession(Path(folder), comm, ONE_THREAD, packages) as session:
         return f"version {session.version}, accelerators: {', '.join(session.accelerators)}"
 

@@ -13,10 +13,10 @@ import pytest
 from simsc.build.close_packed import close_packed
 from simsc.core.cell import Cell
 from simsc.core.superlattice import Superlattice
-from simsc.forcefield.super_ligand import load_super_ligand
+from simsc.forcefield.chains import load_chains
 from simsc.md.trajectory import COLUMNS, Trajectory
+from simsc.models.chains import dress_chains
 from simsc.models.lammps_system import LammpsSystem
-from simsc.models.super_ligand import dress_super_ligand
 from simsc.study.schema import preset_text
 
 PAPER = "ABCABCABABAB"
@@ -83,7 +83,7 @@ def small_crystal() -> Superlattice:
 
 def small_system() -> LammpsSystem:
     """Return the small crystal, with ligands."""
-    return dress_super_ligand(small_crystal(), load_super_ligand(), np.random.default_rng(1))
+    return dress_chains(small_crystal(), load_chains(), np.random.default_rng(1))
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from simsc.build.close_packed import close_packed
 from simsc.core.errors import InputError, ResourceError, SimulationError, StoppedEarly, StudyError
-from simsc.forcefield.super_ligand import load_super_ligand
+from simsc.forcefield.chains import load_chains
 from simsc.md.anneal import anneal, check_health, continued, plain_lammps_arguments, prepare, trajectory_so_far
 from simsc.md.hardware import Hardware
 from simsc.md.parallel import world
@@ -27,7 +27,7 @@ from simsc.md.protocol import Phase, Protocol
 from simsc.md.session import LammpsSession, is_whole_data_file
 from simsc.md.shared_memory import remove_stale_segments
 from simsc.md.trajectory import COLUMNS, Trajectory, joined, read_trajectory, write_trajectory
-from simsc.models.super_ligand import dress_super_ligand
+from simsc.models.chains import dress_chains
 from simsc.models.universe import read_universe
 
 PROTOCOL = Protocol((Phase("warm", 300, 300, 0.012), Phase("heat", 300, 340, 0.01)), output_every_ns=0.005)
@@ -96,8 +96,8 @@ def test_degrees_of_freedom(annealed, system):
 
 def test_dressed_nanoparticle_has_the_mass_and_inertia_of_the_real_one(crystal):
     """A magnetite sphere: M = ρV and I = 2/5 M R², of the core without its carboxylates."""
-    parameters = load_super_ligand()
-    text = dress_super_ligand(crystal, parameters, np.random.default_rng(1)).data
+    parameters = load_chains()
+    text = dress_chains(crystal, parameters, np.random.default_rng(1)).data
     masses = [float(line.split()[1]) for line in text.split("Masses\n\n")[1].splitlines()[:3]]
     atoms = np.array(
         [line.split() for line in text.split("Atoms # angle\n\n")[1].split("\n\nBonds")[0].splitlines()], float
@@ -147,15 +147,15 @@ def test_unhealthy_runs_are_stopped(thermo, stretch, says):
 
 
 def test_models_refuse_what_they_cannot_hold(crystal):
-    parameters, rng = load_super_ligand(), np.random.default_rng(1)
+    parameters, rng = load_chains(), np.random.default_rng(1)
     with pytest.raises(InputError, match="periodic cell"):
-        dress_super_ligand(crystal.in_free_space(), parameters, rng)
+        dress_chains(crystal.in_free_space(), parameters, rng)
     with pytest.raises(InputError, match=r"0\.5 nm.*1\.5 to 4 nm"):
-        dress_super_ligand(crystal.with_radii(0.5), parameters, rng)
+        dress_chains(crystal.with_radii(0.5), parameters, rng)
     with pytest.raises(InputError, match="one common"):
-        dress_super_ligand(crystal.with_radii(np.array([2.0, 2.1, 2.0, 2.0])), parameters, rng)
+        dress_chains(crystal.with_radii(np.array([2.0, 2.1, 2.0, 2.0])), parameters, rng)
     with pytest.raises(InputError, match="oleate_super_ligand"):
-        load_super_ligand("oleat")
+        load_chains("oleat")
 
 
 def test_flips_of_the_box_do_not_move_anything(rng):
@@ -516,7 +516,7 @@ def test_a_process_starts_where_a_killed_one_of_its_number_was():
 def test_spacing_follows_the_volumes(tmp_path):
     """d_NN of the paper's cell at 300 K against closely packed cores and liquid oleic acid, 6.195 nm."""
     crystal = close_packed(PAPER, 6.3, radius_nm=2.0)
-    system = dress_super_ligand(crystal, load_super_ligand(), np.random.default_rng(2))
+    system = dress_chains(crystal, load_chains(), np.random.default_rng(2))
     prepare(system, tmp_path)
     protocol = Protocol((Phase("hold", 300, 300, 1.0),), output_every_ns=0.02)
     trajectory = anneal(system, crystal.radii_nm, protocol, tmp_path, 3, world(), Hardware(threads=2))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from simsc.core.errors import InputError
+from simsc.core.errors import InputError, SimscWarning
 from simsc.core.units import KCAL_PER_MOL_K
 from simsc.md.free_energy import Window, sliding_profile
 
@@ -105,3 +105,14 @@ def test_passage_time_is_that_of_simulated_walkers(rng):
 def test_what_cannot_be_put_together_is_said(windows, says, rng):
     with pytest.raises(InputError, match=says):
         sliding_profile(windows(rng), T, 8, WAY)
+
+
+def test_few_independent_samples_are_told(rng):
+    """Ligands that hardly change within a window."""
+    slow = [
+        Window(w.target_angstrom, w.spring, np.repeat(w.offsets_angstrom, 100), w.interval_ns) for w in drawn(rng, n=15)
+    ]
+    with pytest.warns(SimscWarning, match=r"independent samples, and 20 are wanted.*sample longer"):
+        found = sliding_profile(slow, T, 8, WAY, bins=8)
+    assert found.least_independent < 20
+    assert sliding_profile(drawn(rng), T, 8, WAY).least_independent > 1000

@@ -6,13 +6,13 @@ from scipy.spatial import ConvexHull, cKDTree
 
 from simsc.build.close_packed import close_packed
 from simsc.core.errors import InputError
-from simsc.forcefield.super_ligand import load_super_ligand
+from simsc.forcefield.chains import load_chains
+from simsc.models.chains import dress_chains, nanoparticle_mass_g_per_mol
 from simsc.models.heads import ALIGNED, SPHERES, Dressing, heads
-from simsc.models.super_ligand import dress_super_ligand, nanoparticle_mass_g_per_mol
 from simsc.scattering.polyhedron import POLYHEDRA
 
 RADIUS, HEIGHT, N = 20.0, 2.5, 120
-PARAMETERS = load_super_ligand()
+PARAMETERS = load_chains()
 
 
 @pytest.mark.parametrize("shape", POLYHEDRA)
@@ -50,7 +50,7 @@ def test_areas_and_corners_are_those_of_geometry():
 
 def system(dressing, stacking="ABC"):
     crystal = close_packed(stacking, 6.4, (2, 2), 2.0)
-    return crystal, dress_super_ligand(crystal, PARAMETERS, np.random.default_rng(1), dressing)
+    return crystal, dress_chains(crystal, PARAMETERS, np.random.default_rng(1), dressing)
 
 
 def beads(made, n_nps):

@@ -21,9 +21,9 @@ from simsc.models.one_site import energy_kcal_per_mol
 # The mirror image of BABAC, read backwards, is BACAC with other letters: before and after are alike.
 ALIKE = Slide(
     "BABAC", 2, (1, 1), 6.6, 2.0, 600.0, force_field="oleate_one_site", windows=32, equilibration_ns=0.2,
-    duration_ns=2.0, interfaces=2,
+    duration_ns=5.0, interfaces=2,
 )  # fmt: skip
-SLIP = replace(ALIKE, interfaces=1)
+SLIP = replace(ALIKE, interfaces=1, duration_ns=3.0)
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +136,7 @@ def test_it_goes_on_with_the_windows_that_are_missing(sampled):
 
 
 def test_temperatures_out_of_range_are_refused(tmp_path):
-    with pytest.raises(InputError, match="800 K: oleate_one_site holds from 300 to 600 K"):
+    with pytest.raises(InputError, match="800 K: oleate_one_site holds from 450 to 600 K"):
         sample_slide(replace(ALIKE, temperature_K=800.0), tmp_path)
 
 
@@ -145,7 +145,7 @@ def test_the_command_tells_what_was_found(sampled):
     command = [
         "slide", "BABAC", "--layer", "2", "--interfaces", "2", "--lateral", "1", "1", "--d-nn", "6.6", "--radius", "2",
         "--temperature",
-        "600", "--force-field", "oleate_one_site", "--windows", "32", "--equilibrate", "0.2", "--ns", "2", "-o",
+        "600", "--force-field", "oleate_one_site", "--windows", "32", "--equilibrate", "0.2", "--ns", "5", "-o",
         str(folder),
     ]  # fmt: skip
     result = CliRunner().invoke(cli, command)

@@ -132,7 +132,7 @@ def _switching(stacking, rng, n=150):
 def test_what_cannot_be_sampled_is_said():
     with pytest.raises(InputError, match="is fcc, of which no block"):
         sample_stackings(PARAMETERS, "ABCABC", (1, 1), 6.6, 600.0, 10)
-    with pytest.raises(InputError, match="200 K: oleate_one_site holds from 300 to 600 K"):
+    with pytest.raises(InputError, match="200 K: oleate_one_site holds from 450 to 600 K"):
         sample_stackings(PARAMETERS, "ABAB", (1, 1), 6.6, 200.0, 10)
 
 
@@ -155,6 +155,6 @@ def test_the_command_writes_a_table(tmp_path):
 
 def test_a_distance_of_other_nanoparticles_is_refused():
     with pytest.raises(
-        InputError, match=r"d_NN 14 nm at the begin: oleate_one_site was derived from 6\.14 to 6\.71 nm"
+        InputError, match=r"d_NN 14 nm at the begin: oleate_one_site was derived from 6\.32 to 6\.71 nm"
     ):
         sample_stackings(PARAMETERS, "ABAB", (1, 1), 14.0, 600.0, 20)

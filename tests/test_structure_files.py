@@ -20,9 +20,9 @@ from simsc.core.errors import InputError, SimscWarning
 from simsc.core.files import provenance, write_superlattice
 from simsc.core.structure_files import Reading, StructureFile, chosen_frames
 from simsc.core.superlattice import Frame, Superlattice
-from simsc.forcefield.super_ligand import load_super_ligand
+from simsc.forcefield.chains import load_chains
 from simsc.md.frames import open_frames
-from simsc.models.super_ligand import dress_super_ligand
+from simsc.models.chains import dress_chains
 
 N_FRAMES = 4
 
@@ -318,7 +318,7 @@ def test_damaged_dumps(lammps, tmp_path):
 def test_nps_of_our_own_data_files(tmp_path, rng):
     """One NP wide, cores wider than half the cell, all atoms wrapped into it."""
     cell = close_packed(PAPER, 6.2, radius_nm=2.0)
-    (tmp_path / "system.data").write_text(dress_super_ligand(cell, load_super_ligand(), rng).data)
+    (tmp_path / "system.data").write_text(dress_chains(cell, load_chains(), rng).data)
     (centres,) = read(tmp_path / "system.data", selection="type 1")
     assert deviation(centres.superlattice, cell) < 1e-5
     atoms = ase.io.read(tmp_path / "system.data", format="lammps-data", units="real")

@@ -10,10 +10,12 @@ where Φ makes ρ = 1 in the fcc crystal of 450 K and 1 atm. u = A(r) + (T − 4
 zero slope and curvature, and F = Σ_p (a_p + (T − 450 K) b_p) (ρ − 1)^p. Ligands fill the space between the cores as a
 liquid that can hardly be compressed, which no pair potential describes; the second term does (as local densities of
 coarse-grained liquids do, DOI 10.1063/1.4958629). All coefficients are fitted to the mean forces on held cores and to
-the pressures of all crystals by least squares: force matching (DOI 10.1021/jp044629q, 10.1063/1.2938860), with mean
-forces instead of fluctuating ones. A penalty on the third derivative of u keeps it smooth; its weight, and c, are those
-with which crystals that were left out are predicted best. Errors come from refits of resampled crystals. The friction
-follows from how the forces on held cores fluctuate, ζ = ∫⟨δF(0) δF(t)⟩ dt / kT (DOI 10.1063/1.1724117).
+the pressure tensors of all crystals by least squares: force matching (DOI 10.1021/jp044629q, 10.1063/1.2938860), with
+mean forces instead of fluctuating ones. The forces of a crystal count as much as its pressures. Where few pairs are
+that close, u may not attract, and F may not be concave where densities were sampled: linear limits to the least
+squares. A penalty on the third derivative of u keeps it smooth; its weight, and c, are those with which crystals that
+were left out are predicted best. Errors come from refits of resampled crystals. The friction follows from how the
+forces on held cores fluctuate, ζ = ∫⟨δF(0) δF(t)⟩ dt / kT (DOI 10.1063/1.1724117).
 `parameters.json` and `derivation.csv` are written beside this script.
 """
 
@@ -25,12 +27,13 @@ from pathlib import Path
 
 import numpy as np
 from scipy.interpolate import BSpline
+from scipy.optimize import nnls
 
 from simsc.build.close_packed import close_packed
 from simsc.core.cell import Cell
 from simsc.core.units import KCAL_PER_MOL_K, angstrom_from_nm, nm_from_angstrom
-from simsc.forcefield.super_ligand import load_super_ligand
-from simsc.models.super_ligand import nanoparticle_mass_g_per_mol
+from simsc.forcefield.chains import load_chains
+from simsc.models.chains import nanoparticle_mass_g_per_mol
 
 HERE = Path(__file__).parent
 RADIUS_NM = 2.0
@@ -39,6 +42,7 @@ SPAN_K = 150.0
 LOW, HIGH, KNOT_STEP = 50.0, 82.5, 1.25  # Å
 START_MISFITS, LEAST_MISFITS = (1.0, 3.0), (0.1, 0.5)  # kcal/mol/Å, atm
 Misfits = dict[float, tuple[float, float]]  # by temperature, K
+COMPONENTS = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
 VIRIAL_ATM = 68568.415  # atm from kcal/mol/Å³
 FORCE_UNIT = 4.184e-4  # g/mol Å/fs² in a kcal/mol/Å
 BLOCK = 250  # steps over which forces are averaged for their errors
@@ -48,6 +52,9 @@ TABLE_STEP = 0.5  # Å
 REACHES = (75.0, 77.5, 80.0, 82.5)  # Å, tried as c
 POWERS = (2, 3)  # of ρ − 1; a linear term would be one of the pair potential
 LARGEST_DENSITY, DENSITY_STEP = 2.0, 0.02
+TEMPERATURES = (450.0, 600.0)
+CLOSE = np.arange(50.0, 60.0)  # Å, where u may not attract
+DENSITIES = np.linspace(0.4, 1.8, 8)  # where F may not be concave
 
 KNOTS = np.concatenate([[LOW] * 3, np.linspace(LOW, HIGH, round((HIGH - LOW) / KNOT_STEP) + 1), [HIGH] * 3])
 N = len(KNOTS) - 4
@@ -67,7 +74,7 @@ class Crystal:
     cell: np.ndarray  # (3, 3)
     force: np.ndarray  # (3 N,)
     force_error: float
-    pressure: np.ndarray  # (3,)
+    pressure: np.ndarray  # (6,) in the order of COMPONENTS
     pressure_error: np.ndarray
     friction: float  # kcal/mol/Å² fs
 
@@ -79,7 +86,7 @@ class Crystal:
 
 @dataclass(frozen=True, eq=False)
 class Design:
-    """What each coefficient adds to the forces (3 N, ALL) and pressures (3, ALL) of a crystal."""
+    """What each coefficient adds to the forces (3 N, ALL) and pressures (6, ALL) of a crystal."""
 
     crystal: Crystal
     force: np.ndarray
@@ -108,7 +115,7 @@ def read(path: Path) -> Crystal:
         forces, pressure = file["forces"].astype(float), file["pressure"]
         interval_fs, d_nn = float(file["interval_fs"]), float(file["d_nn_angstrom"])
     blocks = forces[: len(forces) // BLOCK * BLOCK].reshape(-1, BLOCK, len(positions), 3).mean(axis=1)
-    pressures = pressure[: len(pressure) // BLOCK * BLOCK].reshape(-1, BLOCK, 3).mean(axis=1)
+    pressures = pressure[: len(pressure) // BLOCK * BLOCK].reshape(-1, BLOCK, 6).mean(axis=1)
     variance = blocks.var(axis=0, ddof=1).mean()
     return Crystal(
         name=path.stem,
@@ -162,7 +169,8 @@ def design(one: Crystal, reach: float, norm: float) -> Design:
     force = np.zeros((n, 3, ALL))
     for axis in range(3):
         np.add.at(force[:, axis], i, slopes * (vectors[:, axis] / r)[:, None])
-    virial = -0.5 * np.einsum("pa,pk->ak", vectors**2 / r[:, None], slopes)
+    both = np.stack([vectors[:, a] * vectors[:, b] for a, b in COMPONENTS], axis=1)
+    virial = -0.5 * np.einsum("pc,pk->ck", both / r[:, None], slopes)
     pressure = VIRIAL_ATM * virial / np.linalg.det(one.cell)
     return Design(one, force.reshape(3 * n, ALL), pressure, float(r.min()), densities)
 
@@ -171,9 +179,11 @@ def normal_equations(one: Design, misfits: Misfits) -> tuple[np.ndarray, np.ndar
     """Return matrix and right side of the least squares of a crystal."""
     crystal = one.crystal
     misfit, pressure_misfit = misfits[crystal.temperature_K]
+    # What forces miss is one and the same all over a crystal: together they count as much as its pressures.
+    share = len(crystal.pressure) / len(crystal.force)
     weights = np.concatenate(
         [
-            np.full(len(crystal.force), 1 / (crystal.force_error**2 + misfit**2)),
+            np.full(len(crystal.force), share / (crystal.force_error**2 + misfit**2)),
             1 / (crystal.pressure_error**2 + pressure_misfit**2),
         ]
     )
@@ -194,10 +204,27 @@ def penalty() -> np.ndarray:
 PENALTY = penalty()
 
 
+def limits() -> np.ndarray:
+    """Return rows whose products with the coefficients must not be positive: slopes of u up close, and −F"."""
+    slopes = np.zeros((len(CLOSE), ALL))
+    slopes[:, :FREE] = BASIS.derivative()(CLOSE)[:, :FREE]
+    bends = np.zeros((len(DENSITIES), ALL))
+    bends[:, FREE:] = np.transpose([-power * (power - 1) * (DENSITIES - 1) ** (power - 2) for power in POWERS])
+    one = np.vstack([slopes, bends])
+    return np.vstack([np.kron([1.0, (temperature - REFERENCE_K) / SPAN_K], one) for temperature in TEMPERATURES])
+
+
+LIMITS = limits()
+
+
 def solve(matrix: np.ndarray, side: np.ndarray, smoothness: float) -> np.ndarray:
-    """Return the coefficients (2, ALL) at 450 K, and their slopes for 150 K."""
+    """Return the coefficients (2, ALL) at 450 K, and their slopes for 150 K: least squares within the limits."""
     # What nothing depends on (distances that do not occur) stays small.
-    return np.linalg.solve(matrix + smoothness * PENALTY + 1e-6 * np.eye(2 * ALL), side).reshape(2, ALL)
+    lower = np.linalg.cholesky(matrix + smoothness * PENALTY + 1e-6 * np.eye(2 * ALL))
+    # The multipliers of the limits solve the dual problem, which is one of non-negative least squares.
+    pulls, aim = (np.linalg.solve(lower, part) for part in (LIMITS.T, side))
+    multipliers = nnls(pulls, aim)[0]
+    return np.linalg.solve(lower.T, aim - pulls @ multipliers).reshape(2, ALL)
 
 
 def predicted(one: Design, coefficients: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -210,8 +237,9 @@ def score(one: Design, coefficients: np.ndarray, misfits: Misfits) -> float:
     """Return χ² of one crystal."""
     crystal, (force, pressure) = one.crystal, predicted(one, coefficients)
     misfit, pressure_misfit = misfits[crystal.temperature_K]
+    share = len(crystal.pressure) / len(crystal.force)
     return float(
-        ((force - crystal.force) ** 2).sum() / (crystal.force_error**2 + misfit**2)
+        share * ((force - crystal.force) ** 2).sum() / (crystal.force_error**2 + misfit**2)
         + ((pressure - crystal.pressure) ** 2 / (crystal.pressure_error**2 + pressure_misfit**2)).sum()
     )
 
@@ -291,7 +319,7 @@ def rows(found: Fit) -> list[dict[str, object]]:
         error2 = float(np.mean([one.crystal.force_error**2 for one in chosen]))
         pressure = np.array([one.crystal.pressure for one in chosen])
         pressure_squares = (np.array([part[1] for part in both]) - pressure) ** 2
-        perfect = next(k for k, one in enumerate(chosen) if one.crystal.name.endswith("_0"))
+        perfect = next(k for k, one in enumerate(chosen) if one.crystal.name.endswith("_perfect_0"))
         result.append(
             {
                 "temperature_K": f"{state[0]:g}",
@@ -300,8 +328,8 @@ def rows(found: Fit) -> list[dict[str, object]]:
                 "rms_mean_force_kcal_per_mol_angstrom": f"{np.sqrt((force**2).mean() - error2):.3f}",
                 "rms_error_of_it": f"{np.sqrt(error2):.3f}",
                 "rms_misfit_beyond_it": f"{np.sqrt(max(0.0, (residual**2).mean() - error2)):.3f}",
-                "pressure_of_perfect_crystal_atm": f"{pressure[perfect].mean():.1f}",
-                "model_atm": f"{both[perfect][1].mean():.1f}",
+                "pressure_of_perfect_crystal_atm": f"{pressure[perfect][:3].mean():.1f}",
+                "model_atm": f"{both[perfect][1][:3].mean():.1f}",
                 "rms_misfit_of_pressures_atm": f"{np.sqrt(pressure_squares.mean()):.1f}",
                 "damping_fs": f"{damping_fs([one.crystal for one in chosen]):.0f}",
             }
@@ -317,7 +345,7 @@ def damping_fs(crystals: list[Crystal]) -> float:
 
 def nanoparticle_mass() -> float:
     """Return the mass of a core with all its ligands, g/mol."""
-    return nanoparticle_mass_g_per_mol(RADIUS_NM, load_super_ligand())
+    return nanoparticle_mass_g_per_mol(RADIUS_NM, load_chains())
 
 
 def main() -> None:

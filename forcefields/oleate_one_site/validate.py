@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 from mpi4py import MPI
-from sample import DISTANCES_NM, RADIUS_NM
+from sample import AT_PRESSURE, DISTANCES_NM, RADIUS_NM
 
 from simsc.build.close_packed import close_packed
 from simsc.classify.labels import METHODS
@@ -30,7 +30,6 @@ from simsc.models.coarse_grained import CoarseGrained, coarse_grained
 from simsc.models.heads import SPHERES
 
 HERE = Path(__file__).parent
-AT_PRESSURE = 1  # which of the distances is that of 1 atm
 GPA_PER_ATM = 1.01325e-4
 STRAIN = 0.015
 

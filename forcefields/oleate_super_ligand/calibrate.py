@@ -20,12 +20,12 @@ from mpi4py import MPI
 
 from simsc.build.close_packed import close_packed
 from simsc.core.units import steps_from_ns
-from simsc.forcefield.super_ligand import SuperLigandParameters, read_super_ligand
+from simsc.forcefield.chains import ChainParameters, read_chains
 from simsc.md.anneal import anneal, prepare
 from simsc.md.protocol import Phase, Protocol
 from simsc.md.session import LammpsSession
+from simsc.models.chains import dress_chains
 from simsc.models.lammps_system import LammpsSystem
-from simsc.models.super_ligand import dress_super_ligand
 
 FOLDER = Path(__file__).resolve().parent
 CALIBRATION = FOLDER / "calibration.csv"
@@ -104,7 +104,7 @@ def points() -> Iterator[Point]:
         yield Point(PAPER, temperature, 1.0, 1.0)
 
 
-def scaled(parameters: SuperLigandParameters, epsilon_scale: float, sigma_scale: float) -> SuperLigandParameters:
+def scaled(parameters: ChainParameters, epsilon_scale: float, sigma_scale: float) -> ChainParameters:
     """Return a copy with both Lennard-Jones pairs scaled; the cutoff goes with sigma."""
     lj = parameters.lennard_jones
     pairs = {
@@ -114,10 +114,10 @@ def scaled(parameters: SuperLigandParameters, epsilon_scale: float, sigma_scale:
                 "sigma_angstrom": pair.sigma_angstrom * sigma_scale,
             }
         )
-        for name, pair in (("head_tail", lj.head_tail), ("tail_tail", lj.tail_tail))
+        for name, pair in lj.pairs.items()
     }
     cutoff = {"cutoff_angstrom": lj.cutoff_angstrom * sigma_scale}
-    return parameters.model_copy(update={"lennard_jones": lj.model_copy(update=pairs | cutoff)})
+    return parameters.model_copy(update={"lennard_jones": lj.model_copy(update={"pairs": pairs, **cutoff})})
 
 
 def block_mean(series: np.ndarray, blocks: int = BLOCKS) -> tuple[float, float]:
@@ -126,7 +126,7 @@ def block_mean(series: np.ndarray, blocks: int = BLOCKS) -> tuple[float, float]:
     return float(means.mean()), float(means.std(ddof=1) / np.sqrt(blocks))
 
 
-def measure(point: Point, parameters: SuperLigandParameters) -> dict[str, object]:
+def measure(point: Point, parameters: ChainParameters) -> dict[str, object]:
     """Run one point and return its row.
 
     `d_nn_nm` is the mean over the 12 nearest neighbours in each frame; `d_volume_nm` is (√2 V/N)^(1/3), the distance
@@ -135,7 +135,7 @@ def measure(point: Point, parameters: SuperLigandParameters) -> dict[str, object
     """
     chosen = scaled(parameters, point.epsilon_scale, point.sigma_scale)
     crystal = close_packed(point.stacking, START_NM[point.temperature_K] * point.sigma_scale, radius_nm=RADIUS_NM)
-    system = dress_super_ligand(crystal, chosen, np.random.default_rng(point.seed))
+    system = dress_chains(crystal, chosen, np.random.default_rng(point.seed))
     hold = point.temperature_K
     phases = (Phase("equilibrate", hold, hold, EQUILIBRATION_NS), Phase("measure", hold, hold, MEASUREMENT_NS))
     protocol = Protocol(phases, output_every_ns=FRAME_NS)
@@ -148,13 +148,13 @@ def measure(point: Point, parameters: SuperLigandParameters) -> dict[str, object
     d_nn = trajectory.thermo["d_nn_nm"][frames]
     d_volume = np.cbrt(np.sqrt(2) * trajectory.thermo["volume_nm3"][frames] / crystal.n)
     (mean, error), (mean_volume, error_volume) = block_mean(d_nn), block_mean(d_volume)
-    lj = chosen.lennard_jones
+    lj = chosen.lennard_jones.pairs
     values = (
         *point.key[:4],
-        f"{lj.tail_tail.epsilon_kcal_per_mol:.6g}",
-        f"{lj.tail_tail.sigma_angstrom:.6g}",
-        f"{lj.head_tail.epsilon_kcal_per_mol:.6g}",
-        f"{lj.head_tail.sigma_angstrom:.6g}",
+        f"{lj['tail_tail'].epsilon_kcal_per_mol:.6g}",
+        f"{lj['tail_tail'].sigma_angstrom:.6g}",
+        f"{lj['head_tail'].epsilon_kcal_per_mol:.6g}",
+        f"{lj['head_tail'].sigma_angstrom:.6g}",
         point.seed,
         EQUILIBRATION_NS,
         MEASUREMENT_NS,
@@ -168,7 +168,7 @@ def measure(point: Point, parameters: SuperLigandParameters) -> dict[str, object
     return dict(zip(COLUMNS, values, strict=True))
 
 
-def check_quality(temperature_K: float, parameters: SuperLigandParameters) -> list[dict[str, object]]:
+def check_quality(temperature_K: float, parameters: ChainParameters) -> list[dict[str, object]]:
     """Measure the temperatures of cores and tails at constant pressure, and without any thermostat.
 
     Args:
@@ -181,7 +181,7 @@ def check_quality(temperature_K: float, parameters: SuperLigandParameters) -> li
         (degrees of freedom × R/2), that is, how fast the whole would heat up if all the gain stayed kinetic.
     """
     crystal = close_packed(FCC, START_NM[temperature_K], radius_nm=RADIUS_NM)
-    system = dress_super_ligand(crystal, parameters, np.random.default_rng(1))
+    system = dress_chains(crystal, parameters, np.random.default_rng(1))
     protocol = Protocol((Phase("equilibrate", temperature_K, temperature_K, 0.3),), output_every_ns=0.05)
     assert crystal.radii_nm is not None
     rows = []
@@ -263,7 +263,7 @@ def append_row(path: Path, columns: tuple[str, ...], row: dict[str, object]) -> 
 def main() -> None:
     """Run what the two tables lack."""
     argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
-    parameters = read_super_ligand(FOLDER / "parameters.json")
+    parameters = read_chains(FOLDER / "parameters.json")
     done = {tuple(row[name] for name in (*COLUMNS[:4], "seed")) for row in read_rows(CALIBRATION)}
     for point in points():
         if point.key not in done:

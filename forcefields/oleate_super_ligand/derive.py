@@ -76,15 +76,14 @@ def tail_bead_mass() -> float:
 
 
 def derived() -> dict[str, float]:
-    """Return every derived number, and the two that derivations take as given, under its path in the file."""
+    """Return every derived number, and one that derivations take as given, under its path in the file."""
     return {
         "core.density_g_per_mol_angstrom3": core_density(),
         "head.ligands_per_head": OLEATES / SUPER_LIGANDS,
         "head.height_above_core_angstrom": HEAD_HEIGHT,
         "head.area_per_head_angstrom2": area_per_head(),
         "head.mass_per_head_g_per_mol": head_mass(),
-        "tail.beads_per_head": BEADS,
-        "tail.mass_g_per_mol": tail_bead_mass(),
+        "tail.mass_g_per_mol.tail": tail_bead_mass(),
     }
 
 
@@ -125,7 +124,7 @@ def target_nm(temperature_K: float) -> tuple[float, float]:
 def bond_period_steps(parameters: dict[str, Any]) -> float:
     """Return the period of the fastest bond, between two tail beads, in time steps."""
     stiffness = 2 * parameters["bonds"]["tail_tail"]["k_kcal_per_mol_angstrom2"] * 4.184e-4  # g/mol/fs²
-    period_fs = 2 * np.pi * np.sqrt(parameters["tail"]["mass_g_per_mol"] / 2 / stiffness)
+    period_fs = 2 * np.pi * np.sqrt(parameters["tail"]["mass_g_per_mol"]["tail"] / 2 / stiffness)
     return float(period_fs / parameters["dynamics"]["timestep_fs"])
 
 

@@ -96,4 +96,4 @@ def load_one_site(name: str) -> OneSiteParameters:
     Raises:
         InputError: if there is no such set or its file does not hold what the model needs.
     """
-    return load_parameters(OneSiteParameters, "one_site", name)
+    return load_parameters(OneSiteParameters, one_site_names(), name)

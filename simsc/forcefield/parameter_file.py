@@ -16,13 +16,13 @@ def names_of(kind: str) -> list[str]:
     return sorted(p.parent.name for p in resource_folder("forcefields").glob(f"*_{kind}/parameters.json"))
 
 
-def load_parameters(model: type[_Parameters], kind: str, name: str) -> _Parameters:
-    """Read a parameter set by its folder name in `forcefields/`.
+def load_parameters(model: type[_Parameters], available: list[str], name: str) -> _Parameters:
+    """Read a parameter set, one of those available, by its folder name in `forcefields/`.
 
     Raises:
-        InputError: if there is no such set of this kind, or its file does not hold what the model needs.
+        InputError: if it is not one of them, or its file does not hold what the model needs.
     """
-    if name not in (available := names_of(kind)):
+    if name not in available:
         raise InputError(f"force field {name!r} is not known; available: {', '.join(available)}")
     return read_parameters(model, resource_folder("forcefields") / name / "parameters.json")
 

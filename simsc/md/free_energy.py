@@ -8,15 +8,17 @@ DOI 10.1103/RevModPhys.62.251).
 """
 
 import logging
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from simsc.core.errors import InputError
+from simsc.core.errors import InputError, SimscWarning
 from simsc.core.units import KCAL_PER_MOL_K
 
 _SHORTEST = 50  # samples of a window
+_FEW = 20  # independent ones
 _NEVER = 1e4  # kT
 # Of neighbouring windows, off the diagonal of MBAR's overlap matrix: Klimovich, Shirts and Mobley, J. Comput. Aided
 # Mol. Des. 29, 397 (2015), DOI 10.1007/s10822-015-9840-9.
@@ -55,6 +57,7 @@ class SlidingProfile:
         basins_error: its standard error, kT.
         diffusion: (n_windows, 2) fraction of the way, and diffusion constant there, Å²/ns.
         least_overlap: smallest overlap of two neighbouring windows, 0 to 1.
+        least_independent: smallest number of independent samples of a window.
     """
 
     temperature_K: float
@@ -67,6 +70,7 @@ class SlidingProfile:
     basins_error: float
     diffusion: np.ndarray
     least_overlap: float
+    least_independent: int
 
     @property
     def barrier(self) -> tuple[float, float]:
@@ -106,6 +110,9 @@ def sliding_profile(
     Raises:
         InputError: for fewer than two windows, too few samples, windows that do not overlap, or a way that they do not
             cover.
+
+    Warns:
+        SimscWarning: if a window holds few independent samples.
     """
     if len(windows) < 2:
         raise InputError(f"a profile needs at least two windows, got {len(windows)}")
@@ -119,6 +126,13 @@ def sliding_profile(
     kept = [_independent(window.offsets_angstrom) for window in windows]
     offsets = np.concatenate(kept)
     numbers = np.array([len(part) for part in kept])
+    if numbers.min() < _FEW:
+        warnings.warn(
+            f"window {numbers.argmin()} holds {numbers.min()} independent samples, and {_FEW} are wanted: ligands may "
+            "remember how they were put, and errors are too small; sample longer, in another folder",
+            SimscWarning,
+            stacklevel=2,
+        )
     biases = np.array([w.spring / 2 * (offsets - w.target_angstrom) ** 2 for w in windows]) / thermal
     edges = np.linspace(*_covered(offsets, windows, way_angstrom), bins + 1)
     estimate = pymbar.FES(biases, numbers, verbose=False)
@@ -158,6 +172,7 @@ def sliding_profile(
         basins_error=float(basins["dDelta_f"][0, 1]),
         diffusion=np.array([_diffusion(window, way_angstrom) for window in windows]),
         least_overlap=least,
+        least_independent=int(numbers.min()),
     )
 
 

@@ -9,12 +9,12 @@ import numpy as np
 from simsc.core.errors import InputError
 from simsc.core.superlattice import Superlattice
 from simsc.core.units import nm_from_angstrom
+from simsc.forcefield.chains import DEFAULT, chain_names, load_chains
 from simsc.forcefield.one_site import load_one_site, one_site_names
-from simsc.forcefield.super_ligand import DEFAULT, load_super_ligand, super_ligand_names
+from simsc.models.chains import dress_chains
 from simsc.models.heads import SPHERES, Dressing
 from simsc.models.lammps_system import LammpsSystem
 from simsc.models.one_site import dress_one_site
-from simsc.models.super_ligand import dress_super_ligand
 
 __all__ = ["DEFAULT", "CoarseGrained", "coarse_grained", "coarse_grained_names"]
 
@@ -65,7 +65,7 @@ class CoarseGrained:
 
 def coarse_grained_names() -> list[str]:
     """Return the names of the parameter sets that simsc comes with."""
-    return [*super_ligand_names(), *one_site_names()]
+    return [*chain_names(), *one_site_names()]
 
 
 def coarse_grained(name: str = DEFAULT) -> CoarseGrained:
@@ -88,8 +88,8 @@ def coarse_grained(name: str = DEFAULT) -> CoarseGrained:
             dress=lambda superlattice, rng, dressing: dress_one_site(superlattice, site, dressing),
             only_spheres=True,
         )
-    if name in super_ligand_names():
-        ligand = load_super_ligand(name)
+    if name in chain_names():
+        ligand = load_chains(name)
         return CoarseGrained(
             name=name,
             timestep_fs=ligand.dynamics.timestep_fs,
@@ -98,7 +98,7 @@ def coarse_grained(name: str = DEFAULT) -> CoarseGrained:
             reach_nm=2 * nm_from_angstrom(ligand.reach_angstrom),
             derived_d_nn_nm=None,
             thermostat="nose_hoover",
-            dress=lambda superlattice, rng, dressing: dress_super_ligand(superlattice, ligand, rng, dressing),
+            dress=lambda superlattice, rng, dressing: dress_chains(superlattice, ligand, rng, dressing),
             only_spheres=False,
         )
     raise InputError(f"force field {name!r} is not known; available: {', '.join(coarse_grained_names())}")

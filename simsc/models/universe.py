@@ -9,6 +9,7 @@ import numpy as np
 
 from simsc.core.errors import InputError
 from simsc.core.units import nm_from_angstrom
+from simsc.forcefield.chains import chain_names, load_chains
 from simsc.scattering.atoms import Atoms
 
 
@@ -23,8 +24,8 @@ def read_universe(folder: Path | str) -> Any:
         positions (Å), the cell of each frame, times (ps) since the protocol began. Without snapshots it has one frame:
         the end of the run, or its begin. Each NP is a segment (`NP1`, `NP2`, …). Of all-atom systems each core
         (`CORE`) and each ligand (`LIG`) is a residue, and there are charges (e), elements and names:
-        `universe.select_atoms("segid NP3 and resname LIG and name C18")`. Of super-ligands atoms are named `CENTRE`,
-        `HEAD` and `TAIL`, sites of the one-site model `CENTRE`.
+        `universe.select_atoms("segid NP3 and resname LIG and name C18")`. Of coarse-grained models beads are named
+        `CENTRE`, `HEAD`, and as in their parameter set (`TAIL`; `C1`, `C4H`), sites of the one-site model `CENTRE`.
 
     Raises:
         InputError: if a file is missing, cannot be read, or does not belong to the others.
@@ -48,7 +49,7 @@ def read_universe(folder: Path | str) -> Any:
     except (ValueError, KeyError, IndexError, StopIteration):
         raise InputError(f"{data}: is no whole LAMMPS data file of simsc") from None
     if what is None:
-        _name_super_ligands(universe)
+        _name_beads(universe, folder)
     else:
         try:
             _name_all_atoms(universe, what)
@@ -129,8 +130,17 @@ def _load_snapshots(universe: Any, snapshots: list[Path]) -> None:
     universe.trajectory = Snapshots(snapshots[0].parent)
 
 
-def _name_super_ligands(universe: Any) -> None:
-    names = np.array(["CENTRE", "HEAD", "TAIL"], dtype=object)
+def _name_beads(universe: Any, folder: Path) -> None:
+    data = folder / "system.data"
+    try:
+        with data.open(encoding="utf-8", errors="replace") as file:
+            words = file.readline().replace(",", " ").split()
+    except OSError as error:
+        raise InputError(f"{data}: {error.strerror}") from None
+    kinds = load_chains(words[1]).kinds if len(words) > 1 and words[1] in chain_names() else ()
+    names = np.array(["CENTRE", "HEAD", *(kind.upper() for kind in kinds)], dtype=object)
+    if max(map(int, universe.atoms.types)) > len(names):
+        raise InputError(f"{data}: its first line does not tell the force field, as simsc writes it")
     universe.add_TopologyAttr("names", names[[int(kind) - 1 for kind in universe.atoms.types]])
     residues = universe.residues
     universe.segments[0].segid = "NP1"

@@ -33,16 +33,16 @@ from simsc.build.close_packed import close_packed
 from simsc.build.nanoparticle_file import read_nanoparticle
 from simsc.classify.neighbours import mean_nearest_distance_nm
 from simsc.core.files import read_superlattice
+from simsc.forcefield.chains import load_chains
 from simsc.forcefield.magnetite import load_magnetite
-from simsc.forcefield.super_ligand import load_super_ligand
 from simsc.md import anneal as annealing
 from simsc.md.anneal import anneal, plain_lammps_arguments, prepare
 from simsc.md.parallel import world
 from simsc.md.protocol import Phase, Protocol
 from simsc.md.session import LammpsSession
 from simsc.models.all_atom import dress_all_atom
+from simsc.models.chains import dress_chains
 from simsc.models.lammps_system import LammpsSystem
-from simsc.models.super_ligand import dress_super_ligand
 
 BIN = Path(sys.executable).parent
 RESULT = Path(__file__).with_suffix(".csv")
@@ -65,7 +65,7 @@ def system_of(name: str, crystal: str) -> tuple[LammpsSystem, np.ndarray]:
     """Return a system and the radii of its NPs, nm."""
     if name == "super-ligands":
         lattice = close_packed("ABCABCABABAB", 6.3, radius_nm=2.0)
-        return dress_super_ligand(lattice, load_super_ligand(), np.random.default_rng(1)), lattice.radii_nm
+        return dress_chains(lattice, load_chains(), np.random.default_rng(1)), lattice.radii_nm
     lattice = read_superlattice(Path(crystal) / "superlattice.h5")
     nanoparticles = [read_nanoparticle(Path(crystal) / f"nanoparticle_{k}.h5") for k in range(lattice.n)]
     system = dress_all_atom(lattice, nanoparticles, Rotation.identity(lattice.n), load_magnetite())

@@ -66,6 +66,7 @@ def slide_row(
         ),
         "slides_in_160_ns": f"{160 * profile.rate_per_ns:.1e}",
         "least_overlap": f"{profile.least_overlap:.2f}",
+        "least_independent_samples": profile.least_independent,
     }
 
 

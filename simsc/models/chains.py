@@ -1,4 +1,4 @@
-"""The super-ligand model: rigid cores with soft chains, each chain standing for several oleates."""
+"""Rigid cores with chains of beads: super-ligands, each standing for several oleates, or one chain for each oleate."""
 
 from dataclasses import dataclass
 
@@ -8,30 +8,30 @@ from scipy.spatial.transform import Rotation
 from simsc.core.errors import InputError
 from simsc.core.superlattice import Superlattice
 from simsc.core.units import angstrom_from_nm, nm_from_angstrom
-from simsc.forcefield.super_ligand import SuperLigandParameters
+from simsc.forcefield.chains import HEAD as HEAD_NAME
+from simsc.forcefield.chains import ChainParameters
 from simsc.models.heads import ALIGNED, SPHERES, Dressing, heads
 from simsc.models.lammps_system import LammpsSystem, box_lines
 
-CENTRE, HEAD, TAIL = 1, 2, 3  # atom types
+CENTRE, HEAD, TAIL = 1, 2, 3  # atom types; those of the kinds of beads count from the last
 _HEADS_FOLLOWED = 32
-SCRIPTS = "lammps_inputs/super_ligand"
+SCRIPTS = "lammps_inputs/chains"
 PACKAGES = ("MOLECULE", "EXTRA-MOLECULE", "RIGID")  # of LAMMPS
 
 
-def dress_super_ligand(
+def dress_chains(
     superlattice: Superlattice,
-    parameters: SuperLigandParameters,
+    parameters: ChainParameters,
     rng: np.random.Generator,
     dressing: Dressing = SPHERES,
 ) -> LammpsSystem:
     """Dress each NP of a periodic superlattice with a rigid core, heads on its surface, and tails along the normals.
 
-    The number of super-ligands follows from the area of the core at the coverage; the tails overlap and need
-    `push_off.lmp`.
+    The number of chains follows from the area of the core at the coverage; the tails overlap and need `push_off.lmp`.
 
     Args:
         superlattice: NPs of one common radius in a fully periodic cell.
-        parameters: a parameter set of `simsc.forcefield.super_ligand`.
+        parameters: a parameter set of `simsc.forcefield.chains`.
         rng: source of the random orientations.
         dressing: shape, coverage and orientation of the cores.
 
@@ -42,9 +42,9 @@ def dress_super_ligand(
         InputError: without cell or radii, for mixed radii, or a radius outside the validity of the parameters.
     """
     if superlattice.cell is None or not superlattice.cell.periodic.all():
-        raise InputError("the super-ligand model needs a superlattice in a fully periodic cell")
+        raise InputError("the model needs a superlattice in a fully periodic cell")
     if superlattice.radii_nm is None or np.ptp(superlattice.radii_nm) > 1e-9:
-        raise InputError("the super-ligand model needs NPs of one common core radius")
+        raise InputError("the model needs NPs of one common core radius")
     radius_nm = float(superlattice.radii_nm[0])
     low, high = parameters.validity.core_radius_nm
     if not low <= radius_nm <= high:
@@ -65,6 +65,8 @@ def dress_super_ligand(
         data=_data_file(nanoparticle, centres, orientations, angstrom_from_nm(cell.vectors_nm), parameters),
         variables={
             "cutoff": f"{parameters.lennard_jones.cutoff_angstrom:.10g}",
+            "skin": f"{parameters.dynamics.skin_angstrom:.10g}",
+            "angle_style": parameters.angle_style,
             "timestep": f"{parameters.dynamics.timestep_fs:.10g}",
             "t_damp": f"{parameters.dynamics.temperature_damping_fs:.10g}",
             "p_damp": f"{parameters.dynamics.pressure_damping_fs:.10g}",
@@ -79,26 +81,24 @@ def dress_super_ligand(
     )
 
 
-def nanoparticle_mass_g_per_mol(
-    radius_nm: float, parameters: SuperLigandParameters, dressing: Dressing = SPHERES
-) -> float:
-    """Return the mass of a core of a radius, nm, with all its super-ligands, g/mol."""
+def nanoparticle_mass_g_per_mol(radius_nm: float, parameters: ChainParameters, dressing: Dressing = SPHERES) -> float:
+    """Return the mass of a core of a radius, nm, with all its chains, g/mol."""
     one = _nanoparticle(angstrom_from_nm(radius_nm), parameters, dressing)
     return float(sum(one.masses[int(kind)] for kind in one.types))
 
 
 @dataclass(frozen=True)
 class _Nanoparticle:
-    """One NP about its centre: bead positions (n, 3) in Å, types (n,), masses by type, bonds and angles by index."""
+    """One NP about its centre: positions (n, 3) in Å, types (n,), masses by type; bonds, angles: type, then beads."""
 
     positions: np.ndarray
     types: np.ndarray
     masses: dict[int, float]
     bonds: list[tuple[int, int, int]]
-    angles: list[tuple[int, int, int]]
+    angles: list[tuple[int, int, int, int]]
 
 
-def _nanoparticle(radius: float, parameters: SuperLigandParameters, dressing: Dressing) -> _Nanoparticle:
+def _nanoparticle(radius: float, parameters: ChainParameters, dressing: Dressing) -> _Nanoparticle:
     core, head, tail = parameters.core, parameters.head, parameters.tail
     head_radius = radius + head.height_above_core_angstrom
     n_heads = 4 * np.pi * head_radius**2 / head.area_per_head_angstrom2  # on a sphere
@@ -111,23 +111,26 @@ def _nanoparticle(radius: float, parameters: SuperLigandParameters, dressing: Dr
     # A mass m_h on the head sphere has 2/3 m_h r_h² , the solid core 2/5 M R²: this fraction makes them equal. For
     # polyhedra, whose moments differ from that of the sphere by some percent, the mean square of r_h is taken.
     fraction = 0.6 * radius**2 / float((places**2).sum(axis=1).mean())
-    steps = parameters.bonds.head_tail.r0_angstrom + parameters.bonds.tail_tail.r0_angstrom * np.arange(
-        tail.beads_per_head
-    )
+    n_beads = len(tail.beads)
+    steps = np.cumsum([parameters.bonds[name].r0_angstrom for name in parameters.chain_bonds])
     positions = [np.zeros((1, 3)), places]
     positions += [place + steps[:, None] * normal for place, normal in zip(places, normals, strict=True)]
+    bond_types, angle_types = (
+        [list(types).index(name) + 1 for name in names]
+        for types, names in ((parameters.bonds, parameters.chain_bonds), (parameters.angles, parameters.chain_angles))
+    )
     bonds, angles = [], []
     for k in range(n_heads):
-        chain = [1 + k, *(1 + n_heads + k * tail.beads_per_head + np.arange(tail.beads_per_head))]
-        bonds += [(1 if i == 0 else 2, chain[i], chain[i + 1]) for i in range(len(chain) - 1)]
-        angles += [(chain[i], chain[i + 1], chain[i + 2]) for i in range(len(chain) - 2)]
+        chain = [1 + k, *(1 + n_heads + k * n_beads + np.arange(n_beads))]
+        bonds += [(kind, chain[i], chain[i + 1]) for i, kind in enumerate(bond_types)]
+        angles += [(kind, chain[i], chain[i + 1], chain[i + 2]) for i, kind in enumerate(angle_types)]
     return _Nanoparticle(
         positions=np.concatenate(positions),
-        types=np.array([CENTRE] + [HEAD] * n_heads + [TAIL] * n_heads * tail.beads_per_head),
+        types=np.array([CENTRE] + [HEAD] * n_heads + [TAIL + parameters.kinds.index(b) for b in tail.beads] * n_heads),
         masses={
             CENTRE: (1 - fraction) * core_mass,
             HEAD: fraction * core_mass / n_heads + head.mass_per_head_g_per_mol,
-            TAIL: tail.mass_g_per_mol,
+            **{TAIL + k: tail.mass_g_per_mol[kind] for k, kind in enumerate(parameters.kinds)},
         },
         bonds=bonds,
         angles=angles,
@@ -139,20 +142,21 @@ def _data_file(
     centres: np.ndarray,
     orientations: Rotation,
     cell: np.ndarray,
-    parameters: SuperLigandParameters,
+    parameters: ChainParameters,
 ) -> str:
     size, n = len(nanoparticle.positions), len(centres)
-    lj, bonds, angle = parameters.lennard_jones, parameters.bonds, parameters.angle
-    pairs = {(HEAD, TAIL): lj.head_tail, (TAIL, TAIL): lj.tail_tail}
+    names = ("", HEAD_NAME, *parameters.kinds)  # by atom type, from CENTRE on
+    pairs = parameters.lennard_jones.pairs
+    n_types = len(names)
     lines = [
         f"simsc {parameters.name}, units real",
         "",
         f"{n * size} atoms",
         f"{n * len(nanoparticle.bonds)} bonds",
         f"{n * len(nanoparticle.angles)} angles",
-        "3 atom types",
-        "2 bond types",
-        "1 angle types",
+        f"{n_types} atom types",
+        f"{len(parameters.bonds)} bond types",
+        f"{len(parameters.angles)} angle types",
         "",
         *box_lines(cell),
         "",
@@ -163,21 +167,26 @@ def _data_file(
         "PairIJ Coeffs",
         "",
         *(
-            f"{i} {j} {pairs[i, j].epsilon_kcal_per_mol:.8g} {pairs[i, j].sigma_angstrom:.8g}"
-            if (i, j) in pairs
+            f"{i} {j} {pair.epsilon_kcal_per_mol:.8g} {pair.sigma_angstrom:.8g}"
+            if (pair := pairs.get(f"{names[i - 1]}_{names[j - 1]}"))
             else f"{i} {j} 0.0 1.0"
-            for i in (CENTRE, HEAD, TAIL)
-            for j in range(i, TAIL + 1)
+            for i in range(CENTRE, n_types + 1)
+            for j in range(i, n_types + 1)
         ),
         "",
         "Bond Coeffs",
         "",
-        f"1 {bonds.head_tail.k_kcal_per_mol_angstrom2:.8g} {bonds.head_tail.r0_angstrom:.8g}",
-        f"2 {bonds.tail_tail.k_kcal_per_mol_angstrom2:.8g} {bonds.tail_tail.r0_angstrom:.8g}",
+        *(
+            f"{k} {bond.k_kcal_per_mol_angstrom2:.8g} {bond.r0_angstrom:.8g}"
+            for k, bond in enumerate(parameters.bonds.values(), 1)
+        ),
         "",
         "Angle Coeffs",
         "",
-        f"1 {angle.k_kcal_per_mol:.8g} {angle.theta0_degree:.8g}",
+        *(
+            f"{k} {angle.k_kcal_per_mol:.8g} {angle.theta0_degree:.8g}"
+            for k, angle in enumerate(parameters.angles.values(), 1)
+        ),
         "",
         "Atoms # angle",
         "",
@@ -196,8 +205,8 @@ def _data_file(
     ]
     lines += ["", "Angles", ""]
     lines += [
-        f"{k * len(nanoparticle.angles) + a + 1} 1 {h + 1 + k * size} {i + 1 + k * size} {j + 1 + k * size}"
+        f"{k * len(nanoparticle.angles) + a + 1} {kind} {h + 1 + k * size} {i + 1 + k * size} {j + 1 + k * size}"
         for k in range(n)
-        for a, (h, i, j) in enumerate(nanoparticle.angles)
+        for a, (kind, h, i, j) in enumerate(nanoparticle.angles)
     ]
     return "\n".join([*lines, ""])
