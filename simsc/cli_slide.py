@@ -21,7 +21,7 @@ from simsc.report.slide_figures import write_profile_figure
     epilog=example(
         "simsc slide ABABAB --layer 2 --lateral 2 2 --d-nn 6.6 --radius 2 --temperature 600 -o slide_600",
         "simsc slide ABABAB --layer 2 --lateral 2 2 --d-nn 6.6 --radius 2 --temperature 600 \\\n"
-        "    --force-field oleate_one_site --ns 50 -o slide_one_site",
+        "    --force-field oleate_one_site --ns 20 -o slide_one_site",
     )
 )
 @click.argument("stacking")
@@ -57,7 +57,7 @@ from simsc.report.slide_figures import write_profile_figure
 @click.option(
     "--equilibrate", "equilibration_ns", type=float, default=0.1, show_default=True, help="ns of each window."
 )
-@click.option("--ns", "duration_ns", type=float, default=0.5, show_default=True, help="Sampled in each window.")
+@click.option("--ns", "duration_ns", type=float, default=2.0, show_default=True, help="Sampled in each window.")
 @click.option("--seed", type=click.IntRange(1), default=1, show_default=True, help="Of all chance.")
 @click.option("--jobs", type=click.IntRange(1), help="Processes; the default is one a core.")
 @click.option("-o", "--output", "folder", type=PATH, required=True, help="Folder; the same command goes on there.")

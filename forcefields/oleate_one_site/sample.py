@@ -38,8 +38,8 @@ AT_PRESSURE = 1  # which of the distances is that of 1 atm
 KINDS = {  # how many at each distance, and how many more at that of 1 atm
     "perfect": (1, 0),
     "shaken": (1, 1),  # each NP displaced at random
-    "layers": (1, 0),  # whole layers on their way from one hollow to the next
-    "slip": (0, 1),  # all above one interface on its way; the cell leans
+    "layers": (1, 1),  # whole layers on their way from one hollow to the next
+    "slip": (0, 4),  # all above one interface on its way; the cell leans
     "long": (0, 1),  # drawn out along the normal of the layers, at the same volume
     "flat": (0, 1),  # pressed flat along it
     "wide": (0, 1),  # drawn out along x, pressed together along y

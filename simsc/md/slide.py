@@ -69,7 +69,7 @@ class Slide:
     force_field: str = "oleate_super_ligand"
     windows: int = 40
     equilibration_ns: float = 0.1
-    duration_ns: float = 0.5
+    duration_ns: float = 2.0
     seed: int = 1
     dressing: Dressing = SPHERES
     interfaces: Literal[1, 2] = 1
