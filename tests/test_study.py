@@ -102,7 +102,7 @@ def test_each_model_has_its_own_thermostat_and_cores(tmp_path):
     super_ligands = preset_text("preview")
     path.write_text(super_ligands)
     assert read_study(path).protocol().thermostat == "nose_hoover"
-    sites = super_ligands.replace("oleate_super_ligand", "oleate_one_site")
+    sites = super_ligands.replace("oleate_super_ligand", "oleate_one_site").replace("_K = 300.0", "_K = 450.0")
     path.write_text(sites)
     assert read_study(path).protocol().thermostat == "langevin"
     assert read_study(path).timestep_fs() == 500.0
