@@ -171,7 +171,7 @@ BAD = [
     ("compare map.h5 locked", "locked: is a folder; a file is needed here"),
     ("refine stacking map.h5 --diameter 1900 --radius 61", "cores of this radius overlap"),
     ("slide ABAB --layer 1 --d-nn 6.6 --radius 7 --temperature 600 -o s", "holds for 1.5 to 4 nm"),
-    ("slide ABCABC --layer 1 --d-nn 6.6 --radius 2 --temperature 600 -o s", "between A and C"),
+    ("slide ABCABC --layer 1 --interfaces 2 --d-nn 6.6 --radius 2 --temperature 600 -o s", "between A and C"),
     ("stackings ABAB --d-nn 14 --temperature 600 -o s.csv", "was derived from"),
     ("classify l.h5 --d-nn -1", "must be positive"),
     ("classify l.h5 --method best", "'best' is not one of"),
