@@ -21,6 +21,9 @@ from simsc.models import coarse_grained
 from simsc.models.heads import Dressing
 from simsc.models.one_site import energy_kcal_per_mol
 
+# Windows as short as tests allow: what they tell is compared within wide bounds.
+pytestmark = pytest.mark.filterwarnings("ignore:.*independent samples:simsc.core.errors.SimscWarning")
+
 # The mirror image of BABAC, read backwards, is BACAC with other letters: before and after are alike.
 ALIKE = Slide(
     "BABAC", 2, (1, 1), 6.6, 2.0, 600.0, force_field="oleate_one_site", windows=32, equilibration_ns=0.2,
