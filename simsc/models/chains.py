@@ -15,6 +15,7 @@ from simsc.models.lammps_system import LammpsSystem, box_lines
 
 CENTRE, HEAD, TAIL = 1, 2, 3  # atom types; those of the kinds of beads count from the last
 _HEADS_FOLLOWED = 32
+_NO_CUTOFF_ANGSTROM = 0.01  # of pairs that do not interact
 SCRIPTS = "lammps_inputs/chains"
 PACKAGES = ("MOLECULE", "EXTRA-MOLECULE", "RIGID")  # of LAMMPS
 
@@ -169,7 +170,7 @@ def _data_file(
         *(
             f"{i} {j} {pair.epsilon_kcal_per_mol:.8g} {pair.sigma_angstrom:.8g}"
             if (pair := pairs.get(f"{names[i - 1]}_{names[j - 1]}"))
-            else f"{i} {j} 0.0 1.0"
+            else f"{i} {j} 0.0 1.0 {_NO_CUTOFF_ANGSTROM}"
             for i in range(CENTRE, n_types + 1)
             for j in range(i, n_types + 1)
         ),

@@ -1,29 +1,27 @@
-"""Free energy of sliding layers, and the stackings of equilibrium, by both coarse-grained models.
+"""Free energy of sliding layers, and the stackings of equilibrium, by all coarse-grained models.
 
-    python tests/benchmarks/sliding.py [--folder sliding] [--jobs 2] [--write]
+    python tests/benchmarks/sliding.py [--folder sliding] [--jobs 2] [--only oleate_martini]
 
 Layers of hcp (ABABAB) slide at 1 atm, core radius 2 nm, in the paper's cell of 2 NPs a layer: all above an interface
-(to ABCACA, the cell leans), or one alone (to ABCBAB); with sites at 600 K in a cell of 8 NPs a layer too. At 300 K
-windows of super-ligands hold too few independent samples to be believed; their number is in the table. The stackings
-of 12 layers are sampled with the one-site model alone, from hcp. All of it takes two hours on one core; what is
-finished in the folder is not done again.
+(to ABCACA, the cell leans), or one alone (to ABCBAB); with sites at 600 K in a cell of 8 NPs a layer too. The stackings
+of 12 layers are sampled with the one-site model alone, from hcp. What is in the table is not done again: delete its row
+to have it measured anew. All of it takes five hours of one core; windows in the folder are not sampled again.
 """
 
 import argparse
 import csv
-import json
+import math
 import warnings
 from pathlib import Path
 from typing import Literal
 
 from simsc.core.errors import SimscWarning
-from simsc.core.files import write_text
 from simsc.forcefield.one_site import load_one_site
 from simsc.md.slide import Slide, sample_slide
 from simsc.md.slide_moves import sample_stackings
 
 RESULT = Path(__file__).with_suffix(".csv")
-SUPER, SITE = "oleate_super_ligand", "oleate_one_site"
+SUPER, MARTINI, SITE = "oleate_super_ligand", "oleate_martini", "oleate_one_site"
 # Model, temperature, interfaces, repeats, windows, ns to equilibrate and to sample in each.
 SLIDES = [
     (SITE, 600.0, 1, (1, 1), 40, 1.0, 8.0),
@@ -31,11 +29,45 @@ SLIDES = [
     (SITE, 450.0, 1, (1, 1), 48, 1.0, 8.0),
     (SITE, 600.0, 1, (2, 2), 64, 1.0, 8.0),
     (SUPER, 600.0, 1, (1, 1), 32, 0.2, 1.5),
-    (SUPER, 300.0, 1, (1, 1), 40, 0.1, 0.3),
+    (SUPER, 300.0, 1, (1, 1), 40, 0.1, 2.0),
+    (MARTINI, 600.0, 1, (1, 1), 24, 0.05, 0.25),
+    (MARTINI, 300.0, 1, (1, 1), 24, 0.05, 0.25),
 ]
 STACKINGS = [(600.0, (1, 1)), (600.0, (2, 2)), (600.0, (3, 2)), (450.0, (2, 2))]
 DISTANCES_NM = {300.0: 6.21, 450.0: 6.4, 600.0: 6.62}
+WIDER = {MARTINI: 1.034, SUPER: 1.0, SITE: 1.0}  # than those
+WHAT = {1: "all above one interface", 2: "one layer over both its interfaces"}
+STACKED = "stackings of 12 layers"
+FIELDS = [
+    "what", "model", "temperature_K", "nps_a_layer", "barrier_kT", "barrier_kT_per_np",
+    "energy_of_an_hcp_layer_kT_per_np", "slides_in_160_ns", "least_overlap", "least_independent_samples",
+]  # fmt: skip
 SWEEPS = 1000
+
+
+def known_rows() -> list[dict[str, str]]:
+    """Return the table."""
+    with RESULT.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def is_known(what: str, model: str, temperature: float, n_layer: int) -> bool:
+    """Tell whether the table has this already."""
+    wanted = (model, f"{temperature:g}", str(n_layer))
+    return any(
+        row["what"].startswith(what) and (row["model"], row["temperature_K"], row["nps_a_layer"]) == wanted
+        for row in known_rows()
+    )
+
+
+def add(row: dict[str, object]) -> None:
+    """Add a row to the table."""
+    print(row, flush=True)
+    rows = [*known_rows(), row]
+    with RESULT.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, FIELDS, restval="", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def slide_row(
@@ -51,14 +83,14 @@ def slide_row(
 ) -> dict[str, object]:
     """Return the row of one slide."""
     slide = Slide(
-        "ABABAB", 2, lateral, DISTANCES_NM[temperature], 2.0, temperature, force_field=model, windows=windows,
-        equilibration_ns=equilibration_ns, duration_ns=ns, interfaces=interfaces,
+        "ABABAB", 2, lateral, round(WIDER[model] * DISTANCES_NM[temperature], 3), 2.0, temperature, force_field=model,
+        windows=windows, equilibration_ns=equilibration_ns, duration_ns=ns, interfaces=interfaces,
     )  # fmt: skip
     name = f"{model}_{temperature:g}_{interfaces}_{lateral[0]}x{lateral[1]}"
     profile = sample_slide(slide, folder / name, jobs, lambda done, text: print(f"{name}: {text}", flush=True))
     barrier, error = profile.barrier
     return {
-        "what": "all above one interface" if interfaces == 1 else "one layer over both its interfaces",
+        "what": WHAT[interfaces],
         "model": model,
         "temperature_K": f"{temperature:g}",
         "nps_a_layer": slide.n_layer,
@@ -73,22 +105,17 @@ def slide_row(
     }
 
 
-def stacking_row(temperature: float, lateral: tuple[int, int], folder: Path) -> dict[str, object]:
+def stacking_row(temperature: float, lateral: tuple[int, int]) -> dict[str, object]:
     """Return the row of one sample of stackings."""
-    path = folder / f"stackings_{temperature:g}_{lateral[0]}x{lateral[1]}.json"
-    if not path.exists():
-        d_nn_nm = DISTANCES_NM[temperature]
-        sample = sample_stackings(load_one_site(SITE), "AB" * 6, lateral, d_nn_nm, temperature, SWEEPS)
-        epsilon, error = sample.energy_kT()
-        facts = [sample.n_layer, epsilon, error, sample.accepted]
-        write_text(path, json.dumps(facts) + "\n")
-    n_layer, epsilon, error, accepted = json.loads(path.read_text())
+    d_nn_nm = DISTANCES_NM[temperature]
+    sample = sample_stackings(load_one_site(SITE), "AB" * 6, lateral, d_nn_nm, temperature, SWEEPS)
+    epsilon, error = sample.energy_kT()
     return {
-        "what": f"stackings of 12 layers, {accepted:.0%} of the moves accepted",
+        "what": f"{STACKED}, {sample.accepted:.0%} of the moves accepted",
         "model": SITE,
         "temperature_K": f"{temperature:g}",
-        "nps_a_layer": n_layer,
-        "energy_of_an_hcp_layer_kT_per_np": f"{epsilon / n_layer:.4f} ± {error / n_layer:.4f}",
+        "nps_a_layer": sample.n_layer,
+        "energy_of_an_hcp_layer_kT_per_np": f"{epsilon / sample.n_layer:.4f} ± {error / sample.n_layer:.4f}",
     }
 
 
@@ -97,23 +124,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, default=Path("sliding"), help="for windows, which are kept")
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--write", action="store_true", help=f"write {RESULT.name}")
+    parser.add_argument("--only", help="this model")
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
     warnings.simplefilter("ignore", SimscWarning)  # of few independent samples: the table has their number
-    rows = []
     for temperature, lateral in STACKINGS:
-        rows.append(stacking_row(temperature, lateral, arguments.folder))
-        print(rows[-1], flush=True)
-    for settings in SLIDES:
-        rows.append(slide_row(*settings, arguments.folder, arguments.jobs))
-        print(rows[-1], flush=True)
-    if arguments.write:
-        fields = list(max(rows, key=len))
-        with RESULT.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, fields, restval="", lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
+        if arguments.only in (None, SITE) and not is_known(STACKED, SITE, temperature, 2 * math.prod(lateral)):
+            add(stacking_row(temperature, lateral))
+    for model, temperature, interfaces, lateral, *times in SLIDES:
+        if arguments.only in (None, model) and not is_known(
+            WHAT[interfaces], model, temperature, 2 * math.prod(lateral)
+        ):
+            add(slide_row(model, temperature, interfaces, lateral, *times, arguments.folder, arguments.jobs))
 
 
 if __name__ == "__main__":

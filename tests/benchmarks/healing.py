@@ -1,0 +1,168 @@
+"""Does a stacking heal? Runs of the preset `healing` at the paper's durations, until all of them are in the table.
+
+    python tests/benchmarks/healing.py [--folder healing] [--jobs 2] [--hours 2.5] [--accelerator auto] [--figure FILE]
+
+75 ns from 300 to 600 K, 10 ns there, 75 ns back, 12 layers of 2 NPs, super-ligands on spheres of radius 2 nm: at 3.5
+ligands/nm², where interfaces slide in such times (`facets.csv`), and at the model's 5.07, where they do not. Which runs
+there are was fixed before the first of them: CASES. They are made in that order; each is added to `healing.csv` as it
+ends, and those in the table are not made again. One takes an hour or two of one core.
+
+Without --hours nothing is run, and the verdict on what is in the table is printed.
+"""
+
+import argparse
+import csv
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Lock
+from time import monotonic
+
+import numpy as np
+
+from simsc.classify.slides import Slide, Slides, StackingHistory, stacking_steps
+from simsc.report.healing_figures import hcp_against_chance
+from simsc.report.healing_text import NULL_NAMES, energy, verdict
+from simsc.study.healing import RunHealing, SetHealing, run_healing, set_healing
+from simsc.study.replicas import replica_folder
+from simsc.study.schema import preset_text
+
+RESULT = Path(__file__).with_suffix(".csv")
+STARTS = ["ABCABCABABAB", "ABCABCABCABC", "ABABABABABAB", "ABCABCACBACB", "ABACBCACBCAC"]  # those of the preset
+SEEDS = 6  # of each in the preset: replica 6 i + k is seed k of start i
+# d_NN at the begin, nm: near that at 300 K.
+D_NN_NM = {"3.5": 6.0, "5.07": 6.3}
+# Six of the paper's start and three of each control, seed by seed; then the paper's start at the model's coverage.
+CASES = [
+    *[("3.5", start, seed) for seed in range(SEEDS) for start in (STARTS if seed < 3 else STARTS[:1])],
+    *[("5.07", STARTS[0], seed) for seed in range(SEEDS)],
+]
+
+
+def main() -> None:
+    """Run what is missing, or tell what was found."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--folder", type=Path, default=Path("healing"), help="for runs, which go on after a stop")
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--hours", type=float, help="run; stop at a checkpoint before this")
+    parser.add_argument("--accelerator", default="auto", help="as of simsc run")
+    parser.add_argument("--figure", type=Path, help="draw the runs with fewer ligands")
+    arguments = parser.parse_args()
+    if arguments.hours is not None:
+        make_runs(arguments.folder, arguments.jobs, arguments.hours, arguments.accelerator)
+    rows = table()
+    for coverage in D_NN_NM:
+        tell(coverage, [row for row in rows if row["ligands_per_nm2"] == coverage], arguments.figure)
+
+
+def table() -> list[dict[str, str]]:
+    """Return the runs that are in the table."""
+    if not RESULT.exists():
+        return []
+    with RESULT.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def make_runs(folder: Path, jobs: int, hours: float, accelerator: str) -> None:
+    """Make the runs that are not in the table, in their order."""
+    folder.mkdir(parents=True, exist_ok=True)
+    end, lock = monotonic() + 3600 * hours, Lock()
+    known = {(row["ligands_per_nm2"], row["start"], int(row["seed"])) for row in table()}
+
+    def make(case: tuple[str, str, int]) -> None:
+        coverage, start, seed = case
+        left = (end - monotonic()) / 3600
+        if left <= 0:
+            return
+        study = folder / f"coverage_{coverage}.toml"
+        replica = SEEDS * STARTS.index(start) + seed
+        command = [sys.executable, "-m", "simsc", "run", study, "--replica", str(replica), "--until", "order"]
+        options = ["--threads", "1", "--accelerator", accelerator, "--max-hours", f"{left:.3f}"]
+        log = folder / f"{coverage}_{replica:04d}.log"
+        with log.open("a") as file:
+            code = subprocess.run([*command, *options], stdout=file, stderr=file, check=False).returncode
+        print(f"{case}: exit status {code}", flush=True)
+        if code == 0:
+            with lock:
+                write(row_of(case, replica_folder(study.with_name(study.stem + "_run"), replica)))
+
+    for coverage, d_nn_nm in D_NN_NM.items():
+        text = preset_text("healing").replace("d_nn_nm = 6.3 ", f"d_nn_nm = {d_nn_nm} ")
+        if coverage != "5.07":
+            text = text.replace("core_radius_nm = 2.0\n", f"core_radius_nm = 2.0\ncoverage_per_nm2 = {coverage}\n")
+        (folder / f"coverage_{coverage}.toml").write_text(text)
+    with ThreadPoolExecutor(jobs) as pool:
+        list(pool.map(make, [case for case in CASES if case not in known]))
+
+
+def row_of(case: tuple[str, str, int], run: Path) -> dict[str, str]:
+    """Return the row of a finished run."""
+    found = run_healing(run)
+    assert found is not None
+    with (run / "anneal" / "thermo.csv").open(encoding="utf-8") as file:
+        hold = [float(line["d_nn_nm"]) for line in csv.DictReader(file) if line["phase"] == "hold"]
+    return {
+        "ligands_per_nm2": case[0],
+        "start": case[1],
+        "seed": str(case[2]),
+        "end": found.slides.sequences[1],
+        "end_lasts": "yes" if found.slides.lasting else "no",
+        "h_start": str(found.h_start),
+        "h_end": str(found.h_end),
+        "slides": str(found.n_slides),
+        "frames_not_read": f"{np.mean(~found.history.read):.3f}",
+        "d_nn_600_K_nm": f"{np.mean(hold):.3f}",
+        # When (ns), which kind, layer from 0, hcp-like layers afterwards.
+        "slid": " ".join(f"{x.time_ns:.1f}:{x.kind}:{x.layer}:{x.h_after}" for x in found.slides.slides),
+    }
+
+
+def write(row: dict[str, str]) -> None:
+    """Add a row to the table, in the order of the cases."""
+    order = {case: k for k, case in enumerate(CASES)}
+    rows = sorted([*table(), row], key=lambda row: order[row["ligands_per_nm2"], row["start"], int(row["seed"])])
+    with RESULT.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(row), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def tell(coverage: str, rows: list[dict[str, str]], figure: Path | None) -> None:
+    """Print what the runs at one coverage say: each start by itself, and all together."""
+    sets = {start: [run_of(row) for row in rows if row["start"] == start] for start in STARTS}
+    sets["all"] = [run for runs in sets.values() for run in runs]
+    for name, runs in sets.items():
+        if not runs:
+            continue
+        found = set_healing(runs)
+        print(f"\n{coverage}/nm², {name}: h {[run.h_start for run in runs]} → {found.h_end}\n  {verdict(found)}")
+        for null, fit in found.energies.items() if any(found.n_slides) else ():
+            print(f"  {NULL_NAMES[null]}: p {_or_dash(found.p_values[null])}, kT per hcp-like layer {energy(fit)}")
+        if figure is not None and coverage == "3.5" and name == "all":
+            drawn(found).savefig(figure, dpi=150)
+
+
+def run_of(row: dict[str, str]) -> RunHealing:
+    """Return the run of a row, as far as its end and its slides go."""
+    start, end = stacking_steps(row["start"]), stacking_steps(row["end"])[: len(row["start"])]
+    slides = []
+    for text in row["slid"].split():
+        time, kind, layer, h = text.split(":")
+        slides.append(Slide(kind, int(layer), float(time), float("nan"), "", (), (), -1, int(h)))
+    nothing = StackingHistory(np.zeros((0, len(start)), np.int8), np.zeros(0), ())
+    name = f"{row['start']} {row['seed']}"
+    return RunHealing(name, Slides(start, end, tuple(slides), {}, row["end_lasts"] == "yes"), nothing)
+
+
+def drawn(found: SetHealing):
+    """Draw hcp-like layers left against chance."""
+    return hcp_against_chance(found)
+
+
+def _or_dash(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2g}"
+
+
+if __name__ == "__main__":
+    main()
