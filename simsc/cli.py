@@ -20,6 +20,7 @@ from simsc.cli_build import build
 from simsc.cli_classify import classify
 from simsc.cli_compare import compare
 from simsc.cli_experiment import import_volume
+from simsc.cli_export import export
 from simsc.cli_frames import beamline, import_frames, orient
 from simsc.cli_healing import healing
 from simsc.cli_options import PATH, example
@@ -277,6 +278,7 @@ for command in (
     import_frames,
     orient,
     import_volume,
+    export,
     compare,
 ):
     cli.add_command(command)

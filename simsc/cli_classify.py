@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from concurrent.futures import Executor
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import click
 import numpy as np
@@ -16,9 +16,8 @@ from simsc.classify.labels import METHODS
 from simsc.classify.order_file import write_order
 from simsc.classify.over_time import FrameOrder, averages, frame_order, processes, timed_order
 from simsc.classify.steinhardt import IDEAL
-from simsc.cli_options import LENGTH_UNIT, PATH, example, origin
+from simsc.cli_options import FRAMES, PATH, example, origin, reading
 from simsc.console import StageProgress
-from simsc.core.centres import Kind
 from simsc.core.errors import InputError, ResourceError
 from simsc.core.files import write_error
 from simsc.core.structure_files import Reading, chosen_frames
@@ -39,18 +38,8 @@ _PATIENCE_S = 20.0  # with a Dask scheduler that does not answer
 @click.argument("file", metavar="FILE_OR_RUN", type=PATH)
 @click.option("--method", type=click.Choice(list(METHODS)), default="thermal", show_default=True, help="How to label.")
 @click.option("--d-nn", "d_nn_nm", type=float, help="Nearest-neighbour distance, nm; estimated by default.")
-@click.option("--topology", type=PATH, help="File that tells what the atoms of FILE are, such as a LAMMPS data file.")
-@click.option("--select", "selection", help="Which atoms count, in MDAnalysis's language: 'type 1', 'resname CORE' …")
-@click.option(
-    "--centres", type=click.Choice(get_args(Kind)), default="site", show_default=True,
-    help="What one NP is: each atom, or the centre of mass of all (selected) atoms of a molecule, residue or segment.",
-)  # fmt: skip
-@LENGTH_UNIT
-@click.option("--every-ns", type=click.FloatRange(min=0, min_open=True), help="Time between two frames of FILE, ns.")
-@click.option("--periodic", help="Periodic cell vectors, as abc, ab or none, if FILE does not tell (then: all).")
-@click.option(
-    "--frames", "frames_text", help="first:last:step from 0, the last included, or one number; -1 is the end."
-)
+@reading
+@FRAMES
 @click.option(
     "--average", type=click.IntRange(min=1), default=1, show_default=True, help="Frames to average centres over."
 )
@@ -64,12 +53,7 @@ def classify(
     file: Path,
     method: str,
     d_nn_nm: float | None,
-    topology: Path | None,
-    selection: str | None,
-    centres: Kind,
-    length_unit: str | None,
-    every_ns: float | None,
-    periodic: str | None,
+    reading: Reading,
     frames_text: str | None,
     average: int,
     jobs: int | None,
@@ -82,7 +66,7 @@ def classify(
     FILE is of simsc, a run folder (finished or not), or of another program: LAMMPS (text dump, data), GSD, XYZ, what
     ASE reads, and with --topology what MDAnalysis reads. Selected are atoms of the first frame.
     """
-    opened = open_frames(file, Reading(topology, selection, centres, length_unit, every_ns, periodic))
+    opened = open_frames(file, reading)
     numbers = chosen_frames(frames_text, len(opened), file)
     frames = averages(opened.frames(numbers), average)
     if output is None and len(numbers) == 1:

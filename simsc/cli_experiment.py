@@ -48,7 +48,7 @@ def import_volume(
     missing: tuple[float, ...],
     output: Path,
 ) -> None:
-    """Read the 3D intensity in FILE: HDF5 with NXdata, .npy, .npz or MRC. What it does not tell has to be told.
+    """Read the 3D intensity in FILE: HDF5 with NXdata, .npy, .npz, MRC or VTK. What it does not tell has to be told.
 
     NaN means not measured. In .npz, and beside NXdata, arrays are found by the names of their roles: errors are
     standard deviations, counts tell how many pixels were averaged in a voxel (0: not measured).

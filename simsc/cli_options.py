@@ -1,16 +1,20 @@
 """What several commands have in common: options, examples, and where a file came from."""
 
+import functools
 import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 import numpy as np
 
+from simsc.core.centres import Kind
 from simsc.core.correlation_map import CorrelationMap
 from simsc.core.errors import InputError
 from simsc.core.files import provenance, write_map
+from simsc.core.structure_files import Reading
 from simsc.core.units import NM_PER_UNIT
 
 _POOR_COVERAGE = 0.5
@@ -19,6 +23,27 @@ LENGTH_UNIT = click.option(
     "--length-unit", type=click.Choice(list(NM_PER_UNIT)),
     help="Unit of positions in files that are not simsc's own; the default is what the file tells, else A.",
 )  # fmt: skip
+_READING = [
+    click.option(
+        "--topology", type=PATH, help="File that tells what the atoms of FILE are, such as a LAMMPS data file."
+    ),
+    click.option(
+        "--select", "selection", help="Which atoms count, in MDAnalysis's language: 'type 1', 'resname CORE' …"
+    ),
+    click.option(
+        "--centres", type=click.Choice(get_args(Kind)), default="site", show_default=True,
+        help="What one NP is: each atom, or the centre of mass of all (selected) atoms of a molecule, residue or "
+        "segment.",
+    ),
+    LENGTH_UNIT,
+    click.option(
+        "--every-ns", type=click.FloatRange(min=0, min_open=True), help="Time between two frames of FILE, ns."
+    ),
+    click.option("--periodic", help="Periodic cell vectors, as abc, ab or none, if FILE does not tell (then: all)."),
+]  # fmt: skip
+FRAMES = click.option(
+    "--frames", "frames_text", help="first:last:step from 0, the last included, or one number; -1 is the end."
+)
 OUTPUT = click.option("-o", "--output", type=PATH, required=True, help="HDF5 file to write.")
 RADIUS = click.option("--radius", "radius_nm", type=float, help="Core radius, nm; the default is the file's own.")
 RADIUS_STD = click.option(
@@ -30,6 +55,26 @@ INTENSITY = click.option(
     help="Volume or spheres that the map is of: what was not measured there is left out of simulations too.",
 )
 SEED = click.option("--seed", type=int, default=1, show_default=True, help="Of the random radii.")
+
+
+def reading(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that tell how to read files of other programs, as one argument `reading`."""
+
+    @functools.wraps(command)
+    def wrapped(
+        topology: Path | None,
+        selection: str | None,
+        centres: Kind,
+        length_unit: str | None,
+        every_ns: float | None,
+        periodic: str | None,
+        **others: Any,
+    ) -> None:
+        command(reading=Reading(topology, selection, centres, length_unit, every_ns, periodic), **others)
+
+    for option in reversed(_READING):
+        wrapped = option(wrapped)
+    return wrapped
 
 
 def example(*lines: str) -> str:

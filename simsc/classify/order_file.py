@@ -12,7 +12,7 @@ import numpy as np
 from simsc.classify.over_time import TimedOrder, change_frames, fractions, healing_time_ns, transitions
 from simsc.classify.slides import StackingHistory, stacking_history
 from simsc.core.errors import InputError
-from simsc.core.files import streamed_hdf5, whole_file, write_text
+from simsc.core.files import open_hdf5, streamed_hdf5, whole_file, write_text
 
 ORDER = "simsc order 2"
 _NEGLIGIBLE = 5e-4  # of an NP that changes class
@@ -102,6 +102,41 @@ def write_order(
     summary["healing"] = _healing(times_ns, changes, seed)
     write_text(out / "summary.json", json.dumps(summary, indent=1))
     return summary
+
+
+class OrderFile:
+    """The order of NPs, frame by frame, from a folder that `write_order` wrote.
+
+    Args:
+        folder: the folder.
+
+    Raises:
+        InputError: if it holds no order.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "order.h5"
+        with open_hdf5(self._path) as file:
+            if file.attrs.get("format") != ORDER:
+                raise InputError(f"{self._path}: is not the order of NPs")
+            self.time_ns: np.ndarray = file["time_ns"][:]
+            self.n: int = file["labels"].shape[1]
+            self._classes = np.array([str(name) for name in file["labels"].attrs["classes"]])
+
+    def __len__(self) -> int:
+        return len(self.time_ns)
+
+    def properties(self, number: int) -> dict[str, np.ndarray]:
+        """Return what is known of the NPs of a frame: `label` and its `probability`, `layer`, `q4`, `q6`, `w4`, `w6`.
+
+        Arrays (N,); a layer of −1 is that of no stacking.
+        """
+        with open_hdf5(self._path) as file:
+            labels = file["labels"][number]
+            probabilities = file["probabilities"][number]
+            found = {"label": self._classes[labels], "probability": probabilities[np.arange(self.n), labels]}
+            found["layer"] = file["layers"][number]
+            return found | {name: file[name][number] for name in ("q4", "q6", "w4", "w6")}
 
 
 def read_history(folder: Path) -> StackingHistory:

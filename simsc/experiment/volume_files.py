@@ -68,7 +68,7 @@ class Told:
 
 
 def read_volume(path: Path, told: Told | None = None) -> IntensityVolume:
-    """Read a 3D intensity from HDF5 (of simsc, or with NXdata), .npy, .npz or MRC.
+    """Read a 3D intensity from HDF5 (of simsc, or with NXdata), .npy, .npz, MRC or legacy VTK.
 
     In .npz, and beside the signal of NXdata, arrays are called `intensity`, `qx`, `qy`, `qz`, `variance`, `errors`
     (standard deviations), `counts` (how many pixels were averaged in a voxel; 0 is not measured), `measured` and

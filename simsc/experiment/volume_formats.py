@@ -1,4 +1,4 @@
-"""What files of 3D arrays hold: HDF5 with NXdata, NumPy's .npy and .npz, and MRC. Only reading; nothing is decided.
+"""What files of 3D arrays hold: HDF5 with NXdata, NumPy's .npy and .npz, MRC and VTK. Only reading; nothing is decided.
 
 Files are told apart by how they begin, not by their names. Whatever is damaged in a file, there is an `InputError`.
 """
@@ -21,10 +21,16 @@ import numpy as np
 from simsc.core.errors import InputError, SimscWarning
 from simsc.core.files import open_hdf5
 from simsc.core.probe import check_readable, damage_told
+from simsc.core.volume_export import MRC_LABEL, VTK_TITLE
 
 ROLES = ("intensity", "qx", "qy", "qz", "variance", "errors", "counts", "measured", "mask")
 _ARRAYS = tuple(role for role in ROLES if role not in ("qx", "qy", "qz"))
 _MOST_VOXELS = 2048**3
+_LONGEST_LINE = 4096
+_VTK_TYPES = {
+    "unsigned_char": "u1", "char": "i1", "unsigned_short": ">u2", "short": ">i2", "unsigned_int": ">u4", "int": ">i4",
+    "float": ">f4", "double": ">f8",
+}  # fmt: skip
 # What NumPy, zipfile, zlib, mrcfile and h5py raise for damaged files, depending on what is damaged.
 _DAMAGED: tuple[type[Exception], ...] = (
     OSError, EOFError, RuntimeError, ValueError, TypeError, KeyError, IndexError, AttributeError, SyntaxError,
@@ -68,7 +74,8 @@ def read_raw(path: Path, names: Mapping[str, str]) -> RawVolume:
     """Read the arrays of a file.
 
     Args:
-        path: HDF5, .npy, .npz (a `unit` in it is that of its axes) or MRC file (also compressed by gzip or bzip2).
+        path: HDF5, .npy, .npz (a `unit` in it is that of its axes), MRC file (also compressed by gzip or bzip2), or
+            legacy VTK file (binary structured points; other arrays than the first by their roles).
         names: of arrays in HDF5 and .npz, by `ROLES`; without them NXdata, and arrays called as their roles.
 
     Raises:
@@ -91,7 +98,9 @@ def read_raw(path: Path, names: Mapping[str, str]) -> RawVolume:
         return _read_npy(path)
     if start[208:211] == b"MAP" or start.startswith((b"\x1f\x8b", b"BZh")):
         return _read_mrc(path)
-    raise InputError(f"{path}: is neither HDF5, .npy, .npz nor MRC")
+    if start.startswith(b"# vtk DataFile"):
+        return _read_vtk(path)
+    raise InputError(f"{path}: is neither HDF5, .npy, .npz, MRC nor legacy VTK")
 
 
 def read_axis(path: Path) -> np.ndarray:
@@ -315,6 +324,7 @@ def _read_mrc(path: Path) -> RawVolume:
             header = file.header
             counts = [int(header[name]) for name in ("nz", "ny", "nx")]
             axes = [int(header[name]) for name in ("maps", "mapr", "mapc")]
+            told = _mrc_axes(file) if MRC_LABEL in file.get_labels() else {}
             if min(counts) < 1 or math.prod(counts) > _MOST_VOXELS:
                 raise InputError(f"{path}: its header tells {counts} voxels: not a volume of up to 2048³")
             # Compressed data may be smaller, but not by more than deflate can.
@@ -327,7 +337,56 @@ def _read_mrc(path: Path) -> RawVolume:
     _check_array(path, "the volume", data.shape, data.dtype, None)
     if axes != [0, 0, 0] and sorted(axes) != [1, 2, 3]:
         raise InputError(f"{path}: its header tells the axes {axes} of sections, rows and columns; they are 1, 2 and 3")
-    return RawVolume({"intensity": data}, order=None if axes == [0, 0, 0] else "".join("xyz"[k - 1] for k in axes))
+    order = None if axes == [0, 0, 0] else "".join("xyz"[k - 1] for k in axes)
+    return RawVolume({"intensity": data}, told, order)
+
+
+def _mrc_axes(file: Any) -> dict[int | str, RawAxis]:
+    """Return the axes of a volume that simsc wrote: its origin and voxel size are momentum transfers."""
+    counts = {letter: int(file.header[f"n{letter}"]) for letter in "xyz"}
+    return {
+        letter: RawAxis(
+            float(file.header.origin[letter]) + float(file.voxel_size[letter]) * np.arange(n), "1/nm", f"q{letter}"
+        )
+        for letter, n in counts.items()
+    }
+
+
+def _read_vtk(path: Path) -> RawVolume:
+    """Read binary structured points, the first array as the intensity unless one is called so."""
+    with damage_told(path, _DAMAGED), open(path, "rb") as file:
+        head = [file.readline(_LONGEST_LINE).decode("ascii").strip() for _ in range(4)]
+        if head[2] != "BINARY" or head[3].split() != ["DATASET", "STRUCTURED_POINTS"]:
+            raise InputError(f"{path}: needs BINARY and DATASET STRUCTURED_POINTS; it has {head[2]!r}, {head[3]!r}")
+        facts: dict[str, list[str]] = {}
+        while "POINT_DATA" not in facts:
+            words = file.readline(_LONGEST_LINE).decode("ascii").split()
+            facts[words[0].upper()] = words[1:]
+        shape = tuple(int(word) for word in facts["DIMENSIONS"])
+        if len(shape) != 3 or min(shape) < 1 or math.prod(shape) > _MOST_VOXELS:
+            raise InputError(f"{path}: its header tells {shape} points: not a volume of up to 2048³")
+        origin, step = ([float(word) for word in facts[key]][:3] for key in ("ORIGIN", "SPACING"))
+        arrays: dict[str, np.ndarray] = {}
+        while line := file.readline(_LONGEST_LINE).strip():
+            kind, name, what, *parts = line.decode("ascii").split()
+            if kind != "SCALARS" or what not in _VTK_TYPES or parts not in ([], ["1"]):
+                raise InputError(f"{path}: {line.decode('ascii')!r}: only single SCALARS of numbers are read")
+            if file.readline(_LONGEST_LINE).split()[:1] != [b"LOOKUP_TABLE"]:
+                raise InputError(f"{path}: {name}: needs a line LOOKUP_TABLE")
+            dtype = np.dtype(_VTK_TYPES[what])
+            data = file.read(math.prod(shape) * dtype.itemsize)
+            if len(data) < math.prod(shape) * dtype.itemsize:
+                raise InputError(f"{path}: {name} is cut short")
+            native = np.frombuffer(data, dtype).reshape(shape, order="F").astype(dtype.newbyteorder("="))
+            arrays[name if name in _ARRAYS else "intensity" if not arrays else name] = native
+            file.readline(_LONGEST_LINE)
+    if "intensity" not in arrays:
+        raise InputError(f"{path}: holds no SCALARS")
+    unit = "1/nm" if head[1] == VTK_TITLE else None
+    axes: dict[int | str, RawAxis] = {
+        letter: RawAxis(origin[k] + step[k] * np.arange(shape[k]), unit, f"q{letter}") for k, letter in enumerate("xyz")
+    }
+    return RawVolume({role: array for role, array in arrays.items() if role in _ARRAYS}, axes, "xyz")
 
 
 def _check_array(

@@ -1,0 +1,104 @@
+"""The command `simsc export`: structures, frames, intensities and maps in the files of other programs."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import h5py
+import numpy as np
+
+from simsc.classify.order_file import OrderFile
+from simsc.cli_options import FRAMES, PATH, example, reading
+from simsc.console import StageProgress
+from simsc.core.errors import InputError
+from simsc.core.files import is_intensity, is_map, is_shells, read_intensity, read_map
+from simsc.core.structure_export import STRUCTURES, DescribedFrame, write_frames
+from simsc.core.structure_files import Reading, chosen_frames
+from simsc.core.volume_export import MAPS, VOLUMES, write_map_table, write_volume
+from simsc.md.frames import Frames, open_frames
+
+_SAME_TIME_NS = 1e-9
+
+
+@click.command(
+    epilog=example(
+        "simsc export study_run -o frames.xyz                # for OVITO; with labels, layers and bond order",
+        "simsc export study_run --frames -1 -o last.data     # for LAMMPS",
+        "simsc export lattice.h5 -o lattice.cif",
+        "simsc export intensity.h5 -o intensity.vtk          # for ParaView; .mrc for ChimeraX",
+        "simsc export map.h5 -o map.csv",
+    )
+)
+@click.argument("file", metavar="FILE_OR_RUN", type=PATH)
+@reading
+@FRAMES
+@click.option("--order", type=PATH, help="Folder that `simsc classify -o` wrote; the default is that of the run.")
+@click.option(
+    "-o", "--output", type=PATH, required=True,
+    help=f"File to write. Structures: {', '.join(STRUCTURES)}; intensities: {', '.join(VOLUMES)}; maps: "
+    f"{', '.join(MAPS)}.",
+)  # fmt: skip
+def export(file: Path, reading: Reading, frames_text: str | None, order: Path | None, output: Path) -> None:
+    """Write a structure, all frames of a run, an intensity or a map in a format of other programs.
+
+    What it is follows from FILE, and the format from the ending of the output. Labels, layers and bond order go along
+    as properties of the particles where they are known. Lengths are A, in .csv nm; momentum transfers 1/nm.
+    """
+    if output.exists() and file.exists() and output.samefile(file):
+        raise InputError(f"{output}: is the input; give another name with -o")
+    if file.is_file() and h5py.is_hdf5(file) and (is_intensity(file) or is_map(file) or is_shells(file)):
+        if reading != Reading() or frames_text is not None or order is not None:
+            raise InputError(f"{file}: is no structure; leave out the options that tell how to read one")
+        _export_field(file, output)
+        return
+    opened = open_frames(file, reading)
+    numbers = chosen_frames(frames_text, len(opened), file)
+    known = _order(file, order)
+    with StageProgress() as progress:
+
+        def described() -> Iterator[DescribedFrame]:
+            for done, frame in enumerate(_described(opened, numbers, known, file)):
+                progress("export", done / len(numbers), f"frame {done + 1} of {len(numbers)}")
+                yield frame
+
+        n = write_frames(output, described())
+    what = "with labels" if known is not None else "without labels (simsc classify -o gives them)"
+    click.echo(f"{output}: {n} frame{'s' if n != 1 else ''}, {what}")
+
+
+def _export_field(file: Path, output: Path) -> None:
+    if is_shells(file):
+        raise InputError(f"{file}: holds spheres of intensity, which no other program reads; export a volume or a map")
+    if is_map(file):
+        write_map_table(output, correlation := read_map(file))
+        click.echo(f"{output}: {correlation.ccf.size} values")
+        return
+    write_volume(output, volume := read_intensity(file))
+    click.echo(f"{output}: {' × '.join(map(str, volume.intensity.shape))} voxels")
+
+
+def _order(file: Path, order: Path | None) -> OrderFile | None:
+    """Return the order that belongs to a run, or that was asked for; None if there is none."""
+    if order is not None:
+        return OrderFile(order)
+    return OrderFile(file / "order") if (file / "order" / "order.h5").is_file() else None
+
+
+def _described(opened: Frames, numbers: range, known: OrderFile | None, file: Path) -> Iterator[DescribedFrame]:
+    for number, frame in zip(numbers, opened.frames(numbers), strict=True):
+        if known is None:
+            yield DescribedFrame(frame)
+            continue
+        if frame.superlattice.n != known.n:
+            raise InputError(f"{file}: has {frame.superlattice.n} NPs, and the order is that of {known.n}")
+        place = number
+        if len(known) != len(opened):
+            # Of some of the frames: they are found by their times.
+            same = np.flatnonzero(np.abs(known.time_ns - frame.time_ns) < _SAME_TIME_NS)
+            if len(same) != 1:
+                raise InputError(
+                    f"{file}: frame {number} is none of the {len(known)} frames whose order is known; classify all of "
+                    "them, or choose others with --frames"
+                )
+            place = int(same[0])
+        yield DescribedFrame(frame, known.properties(place))
