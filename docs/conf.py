@@ -39,12 +39,13 @@ suppress_warnings = ["myst.header"]  # pages that include the README of a parame
 
 default_role = "py:obj"  # `name` in docstrings: a link where there is such a name, else code
 autodoc_member_order = "bysource"
-autodoc_typehints = "none"  # docstrings tell shapes and units
+autodoc_typehints = "signature"
 autodoc_class_signature = "mixed"
 autodoc_default_options = {"members": True}
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
 napoleon_use_rtype = False
+napoleon_attr_annotations = False
 autosummary_generate = True
 autosummary_ignore_module_all = False
 add_module_names = False
