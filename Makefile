@@ -1,5 +1,6 @@
 # make demo   install into .venv and run the preview study; prints where its report is
 # make test   install into .venv, then lint, type-check and test
+# make docs   install into .venv what these pages need, and build them into docs/_build/html; a warning is an error
 # make lock   resolve the dependencies anew into requirements.lock, and those of the tests into requirements-test.lock
 
 PYTHON ?= python3
@@ -7,10 +8,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 TEST_STAMP := $(VENV)/.installed-test
+DOCS_STAMP := $(VENV)/.installed-docs
 LOCK_ARGUMENTS := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 PYTEST_ARGUMENTS ?= -n auto
 
-.PHONY: demo test lock clean
+.PHONY: demo test docs lock clean
 
 demo: $(STAMP)
 	$(BIN)/simsc run simsc/study/presets/preview.toml --out demo_run
@@ -21,6 +23,9 @@ test: $(TEST_STAMP)
 	$(BIN)/mypy
 	$(BIN)/python -m pytest $(PYTEST_ARGUMENTS) -m "not slow and not alone"
 	$(BIN)/python -m pytest -m "alone and not slow"
+
+docs: $(DOCS_STAMP)
+	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
 
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -34,9 +39,13 @@ $(TEST_STAMP): $(STAMP) requirements-test.lock
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-test.lock
 	@touch $(TEST_STAMP)
 
+$(DOCS_STAMP): $(STAMP) pyproject.toml
+	$(BIN)/python -m pip install --quiet --no-build-isolation -e '.[docs]'
+	@touch $(DOCS_STAMP)
+
 lock:
 	uv pip compile pyproject.toml --group build $(LOCK_ARGUMENTS) -o requirements.lock
 	uv pip compile pyproject.toml --extra test -c requirements.lock $(LOCK_ARGUMENTS) -o requirements-test.lock
 
 clean:
-	rm -rf $(VENV) demo_run
+	rm -rf $(VENV) demo_run docs/_build docs/reference/generated

@@ -1,4 +1,4 @@
-"""Notebooks and the README's example run from top to bottom."""
+"""Notebooks run from top to bottom."""
 
 import json
 from functools import cache
@@ -38,10 +38,3 @@ def test_what_the_notebook_on_healing_says_is_so():
     epsilon, error = names["sample"].energy_kT()
     assert abs(epsilon) < 4 * error + 0.2
     assert 0.8 < names["needed"] < 1.1
-
-
-def test_the_readmes_example_runs():
-    example = (ROOT / "README.md").read_text().split("```python\n")[1].split("```")[0]
-    names: dict = {}
-    exec(compile(example, "README.md", "exec"), names)
-    assert names["correlation"].ccf.shape == (100, 721)
