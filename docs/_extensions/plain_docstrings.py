@@ -18,6 +18,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("autodoc-process-docstring", _docstring, priority=100)
     for event in ("description", "options", "arguments"):
         app.connect(f"sphinx-click-process-{event}", _help)
+    app.connect("sphinx-click-process-epilog", _example)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -46,3 +47,9 @@ def _docstring(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines:
 
 def _help(app: Sphinx, ctx: Any, lines: list[str]) -> None:
     lines[:] = [line if line.lstrip().startswith((".. ", ":")) else escaped(line) for line in lines]
+
+
+def _example(app: Sphinx, ctx: Any, lines: list[str]) -> None:
+    """Show the examples at the end of a command's help as code."""
+    if lines and lines[0] == "| Example:":
+        lines[:] = ["Example::", "", *("   " + line.removeprefix("|").strip() for line in lines[1:]), ""]

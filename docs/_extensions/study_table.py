@@ -36,21 +36,22 @@ WORDS = {
     "nanoparticle.coverage_per_nm2": "Ligands per nm² of core; by default that of the force field.",
     "nanoparticle.orientation": "`aligned`: ⟨111⟩ of all cores across the layers; else each at random.",
     "all_atom.shape": "Of the carved core.",
-    "all_atom.facets": "Wulff shape: facets and their relative distances, such as `{ 111 = 1.0, 100 = 1.1 }`; in place "
-    "of `shape`.",
+    "all_atom.facets": "Energies of facets (Wulff shape), such as `{ 111 = 1.0, 100 = 1.1 }`; in place of `shape`.",
     "all_atom.crystal": "CIF of another crystal; empty for magnetite. Relative to the study file.",
     "all_atom.lattice_angstrom": "Lattice constant of magnetite, Å.",
-    "all_atom.centre": "What lies at the centre of the core: a Wyckoff site such as `8a`, or fractions of the cell.",
-    "all_atom.least_oxygens": "Iron with fewer oxygen neighbours is taken off the surface.",
+    "all_atom.centre": "Point of the crystal at the centre of the core, "
+    "a Wyckoff site or fractions of the cell; it sets the ratio of Fe to O.",
+    "all_atom.least_oxygens": "O that every iron ends up with, hydroxyl groups added, unless it has fewer in the "
+    "crystal; `all`: as many as there.",
     "all_atom.iron": "Lennard-Jones set of iron; see the README of `magnetite`.",
-    "all_atom.hydroxyl": "Charges of the hydroxyl groups.",
+    "all_atom.hydroxyl": "Charge of the O in hydroxyl groups: that of ClayFF, −0.950 e, or −1.000 e.",
     "all_atom.ligand": "A ligand that simsc has, or a file of `simsc parameterise`, relative to the study file.",
     "all_atom.coverage_per_nm2": "Ligands per nm² of core.",
     "all_atom.count": "So many ligands, instead of a coverage.",
-    "all_atom.binding": "How carboxylates are bound to iron.",
+    "all_atom.binding": "How heads are placed; most bridge two Fe after relaxation.",
     "all_atom.swap_tetrahedral": "Whether Fe²⁺ may come to tetrahedral sites too.",
-    "all_atom.independent": "NPs of the fcc cell that differ.",
-    "all_atom.orientation": "How cores lie in the crystal.",
+    "all_atom.independent": "NPs with chance of their own; the others are copies.",
+    "all_atom.orientation": "Cubic axes of the cores along those of the crystal, or at random.",
     "all_atom.constraints": "Time step of 1, 2 or 4 fs.",
     "all_atom.cutoff_angstrom": "Of Lennard-Jones and of the real-space Coulomb sum, Å.",
     "all_atom.kspace_accuracy": "Relative error of forces that PPPM is asked for.",
@@ -171,8 +172,12 @@ def _kind(schema: dict[str, Any], value: dict[str, Any]) -> str:
         return "table"
     words = {"number": "number", "integer": "whole number", "string": "text", "boolean": "`true`, `false`"}[str(kind)]
     if "minimum" in value and "maximum" in value:
-        return f"{words}, {value['minimum']:g} to {value['maximum']:g}"
+        return f"{words}, {_number(value['minimum'])} to {_number(value['maximum'])}"
     for key, sign in (("exclusiveMinimum", ">"), ("minimum", "≥"), ("maximum", "≤")):
         if key in value:
-            words += f" {sign} {value[key]:g}"
+            words += f" {sign} {_number(value[key])}"
     return words
+
+
+def _number(value: float) -> str:
+    return f"{value:g}" if isinstance(value, float) else f"{value:_}".replace("_", " ")
