@@ -1,11 +1,16 @@
 """Equations as MathML, which browsers show by themselves: neither building nor reading needs a network."""
 
+import re
 from typing import Any
 
 from docutils import nodes
 from docutils.utils.math import MathError, latex2mathml
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
+
+
+# docutils puts the index of a letter with an accent below it, as if it were an operator.
+_ACCENT = re.compile(r'<munderover>\s*(<mi>\w</mi>)(.*?)(<mo stretchy="false">.</mo>)\s*</munderover>', re.DOTALL)
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
@@ -26,6 +31,7 @@ def _block(translator: Any, node: nodes.math_block) -> None:
 
 def _mathml(node: nodes.math | nodes.math_block, as_block: bool = False) -> str:
     try:
-        return str(latex2mathml.tex2mathml(node.astext(), as_block=as_block))
+        text = latex2mathml.tex2mathml(node.astext(), as_block=as_block)
     except MathError as error:
         raise ExtensionError(f"{node.source}:{node.line}: {node.astext()!r}: {error}") from None
+    return _ACCENT.sub(r'<msub><mover accent="true">\1\3</mover>\2</msub>', text)

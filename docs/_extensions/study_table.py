@@ -180,4 +180,6 @@ def _kind(schema: dict[str, Any], value: dict[str, Any]) -> str:
 
 
 def _number(value: float) -> str:
-    return f"{value:g}" if isinstance(value, float) else f"{value:_}".replace("_", " ")
+    if isinstance(value, int):
+        return f"{value:,}".replace(",", "\u202f") if value > 9999 else str(value)
+    return f"{value:g}"
