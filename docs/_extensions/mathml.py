@@ -8,7 +8,6 @@ from docutils.utils.math import MathError, latex2mathml
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 
-
 # docutils puts the index of a letter with an accent below it, as if it were an operator.
 _ACCENT = re.compile(r'<munderover>\s*(<mi>\w</mi>)(.*?)(<mo stretchy="false">.</mo>)\s*</munderover>', re.DOTALL)
 
