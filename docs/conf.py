@@ -1,0 +1,51 @@
+"""Sphinx builds the documentation from Markdown (MyST), docstrings, the command line and the schema of studies."""
+
+import sys
+from pathlib import Path
+
+DOCS = Path(__file__).parent
+sys.path[:0] = [str(DOCS / "_extensions"), str(DOCS.parent)]
+
+import simsc  # noqa: E402
+
+project = "simsc"
+author = "The simsc developers"
+copyright = "The simsc developers, GPL-2.0-or-later"
+version = release = simsc.__version__
+
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.napoleon",
+    "sphinx_click",
+    "mathml",
+    "plain_docstrings",
+    "study_keys",
+]
+exclude_patterns = ["_build", "_templates"]
+templates_path = ["_templates"]
+
+html_theme = "furo"
+html_title = f"simsc {version}"
+html_static_path = ["_static"]
+html_css_files = ["simsc.css"]
+html_math_renderer = "mathml"
+html_copy_source = False
+
+myst_enable_extensions = ["dollarmath", "colon_fence"]
+myst_heading_anchors = 3
+suppress_warnings = ["myst.header"]  # pages that include the README of a parameter set begin as it does
+
+default_role = "py:obj"  # `name` in docstrings: a link where there is such a name, else code
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+autodoc_class_signature = "mixed"
+autodoc_default_options = {"members": True}
+napoleon_numpy_docstring = False
+napoleon_use_ivar = True
+napoleon_use_rtype = False
+napoleon_attr_annotations = False
+autosummary_generate = True
+autosummary_ignore_module_all = False
+add_module_names = False
