@@ -8,12 +8,10 @@ import gsd.hoomd
 import mrcfile
 import numpy as np
 import pytest
-import silx.io
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
-from silx.io.nxdata import get_default
 
 from simsc.build.close_packed import close_packed
 from simsc.cli import cli
@@ -257,11 +255,13 @@ def test_vtk_of_others_has_to_be_told_its_unit(tmp_path):
 
 
 def test_silx_plots_volumes_and_maps(tmp_path):
+    io = pytest.importorskip("silx.io")
+    nxdata = pytest.importorskip("silx.io.nxdata")
     write_intensity(tmp_path / "volume.h5", volume(), {})
     write_map(tmp_path / "map.h5", correlation(), {})
     for name, axes in (("volume", ["qx", "qy", "qz"]), ("map", ["q2", "delta"])):
-        with silx.io.open(str(tmp_path / f"{name}.h5")) as file:
-            data = get_default(file)
+        with io.open(str(tmp_path / f"{name}.h5")) as file:
+            data = nxdata.get_default(file)
             assert data.is_valid
             assert list(data.axes_dataset_names) == axes
 

@@ -47,6 +47,22 @@ PROBE = """<script>
     await step("button", () => document.getElementById("reset").click());
     await step("switch", () => document.getElementById("neighbours").click());
     await step("wheel", () => { first.focus(); wheel(); });
+    // Surfaces and maps: the level, a turn, and the cursor by keys.
+    const surface = document.getElementById("surface-after"), slider = document.getElementById("surface-level");
+    const press = (where, name) => where.dispatchEvent(new KeyboardEvent("keydown", { key: name, cancelable: true }));
+    last = surface.toDataURL();
+    for (const [name, act] of [
+      ["level", () => { slider.value = "-3.5"; slider.dispatchEvent(new Event("input")); }],
+      ["turned", () => press(surface, "ArrowLeft")],
+    ]) {
+      act();
+      await new Promise((done) => setTimeout(done, 400));
+      const now = surface.toDataURL();
+      changed[name] = last !== now;
+      last = now;
+    }
+    press(document.getElementById("map-before"), "ArrowRight");
+    root.told = document.getElementById("told-after").textContent;
     root.changed = Object.entries(changed).filter(([, value]) => value).map(([name]) => name).join(" ");
   })();
 })();
@@ -98,6 +114,7 @@ def test_console_stays_empty_and_the_viewer_is_ready(dumped: tuple[str, str]) ->
     dom, log = dumped
     assert [line for line in log.splitlines() if "CONSOLE" in line] == []
     assert 'data-viewer="ready"' in dom
+    assert 'data-fields="ready"' in dom
     drawn = re.findall(r'data-drawn="(\d+)"', dom)
     assert len(drawn) == 2
     assert all(int(n) > 24 for n in drawn)
@@ -130,7 +147,9 @@ def test_views_draw_and_turn_together(report: Path, tmp_path: Path) -> None:
     assert int(colours[1]) > 100
     changed = re.search(r'data-changed="([^"]*)"', done.stdout)
     assert changed is not None
-    assert changed[1].split() == ["arrow", "plus", "button", "switch", "wheel"]
+    assert changed[1].split() == ["arrow", "plus", "button", "switch", "wheel", "level", "turned"]
+    told = re.search(r'data-told="q₂ = [0-9.]+ nm⁻¹, Δ = [0-9.]+°: (C = -?[0-9.e-]+|not measured); ', done.stdout)
+    assert told is not None
 
 
 def test_screenshot_is_not_blank(report: Path, tmp_path: Path) -> None:

@@ -21,7 +21,14 @@ from simsc.classify.slides import hopping_rates, stacking_history
 from simsc.core.cell import Cell
 from simsc.core.files import write_text
 from simsc.models.heads import SPHERES
-from simsc.report import figures, healing_figures, healing_text, nanoparticle_figures, scattering_figures
+from simsc.report import (
+    figures,
+    healing_figures,
+    healing_text,
+    interactive,
+    nanoparticle_figures,
+    scattering_figures,
+)
 from simsc.report.embed import drawing_style, json_script, png, svg
 from simsc.report.results import STATES, Results, State, read_results
 from simsc.study.healing import RunHealing, SetHealing, healing_of, set_healing
@@ -78,7 +85,7 @@ def page(results: Results) -> str:
         f'<section id="{key}" aria-labelledby="{key}-title"><h2 id="{key}-title">{name}</h2>{write(results)}</section>'
         for key, name, write in sections
     )
-    script = _asset("viewer.js")
+    script = _asset("viewer.js") + _asset("fields.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = (
         "default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
@@ -95,7 +102,8 @@ def page(results: Results) -> str:
         f"{_text(_when(_provenance(results)))}</p>"
         f'<nav aria-label="Sections"><ul>{contents}</ul></nav></header>\n<main>\n{body}\n</main>\n'
         f"<footer><p>Written by simsc. The study follows {_PAPER}.</p></footer>\n</div>\n"
-        f"{json_script('viewer-data', _viewer_data(results))}\n<script>{script}</script>\n</body>\n</html>\n"
+        f"{json_script('viewer-data', _viewer_data(results))}\n{json_script('field-data', _field_data(results))}\n"
+        f"<script>{script}</script>\n</body>\n</html>\n"
     )
 
 
@@ -397,7 +405,9 @@ def scattering_section(results: Results) -> str:
         "Mean intensity on spheres of q before and after, with the reflections of fcc and hcp marked.",
     )
     return (
-        _figure(
+        interactive.surface_html(volumes)
+        + "<h3>Slices</h3>"
+        + _figure(
             slices,
             "Intensity of the finite crystal, logarithmic, one colour scale for all; layers were built normal to z. "
             f"Each plane is the one of the grid nearest the origin (within {step / 2:.2g} nm⁻¹). Dotted ring: "
@@ -438,6 +448,7 @@ def correlation_section(results: Results) -> str:
             "within squares from hcp or from rods, and intensity along the dashed arcs from faults in the stacking, "
             "which draw peaks out into rods.",
         )
+        + interactive.readout_html(maps)
         + "<h3>What annealing changed</h3>"
         + _figure(
             png(
@@ -658,6 +669,14 @@ def _viewer_data(results: Results) -> dict[str, Any]:
             }
         )
     return {"colours": figures.COLOURS, "states": states}
+
+
+def _field_data(results: Results) -> dict[str, Any]:
+    """Return what fields.js draws."""
+    states = results.states
+    return interactive.field_data(
+        {name: states[name].intensity for name in STATES}, {name: states[name].correlation for name in STATES}
+    )
 
 
 def _figure(content: str, caption: str) -> str:
