@@ -175,6 +175,7 @@ def test_the_tutorials_single_steps_print_what_is_shown(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:1 of 1 runs had fewer slides than layers")
 def test_the_tutorials_study_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["simsc"])
@@ -199,3 +200,8 @@ def test_python_examples_run(path, tmp_path, monkeypatch):
 def test_nothing_is_left_of_other_machines():
     for path in PAGES:
         assert not re.search(r"/(tmp|work|root)/", path.read_text(encoding="utf-8")), name(path)
+
+
+def test_every_notebook_is_listed():
+    text = (DOCS / "start" / "notebooks.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"`(\w+\.ipynb)`", text)) == {path.name for path in (ROOT / "notebooks").glob("*.ipynb")}
