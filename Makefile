@@ -1,7 +1,7 @@
 # make demo   install into .venv and run the preview study; prints where its report is
 # make test   install into .venv, then lint, type-check and test
 # make docs   install into .venv what these pages need, and build them into docs/_build/html; a warning is an error
-# make lock   resolve the dependencies anew into requirements.lock, and those of the tests into requirements-test.lock
+# make lock   resolve the dependencies anew into requirements.lock, and those of tests and pages into the locks beside it
 
 PYTHON ?= python3
 VENV := .venv
@@ -39,13 +39,14 @@ $(TEST_STAMP): $(STAMP) requirements-test.lock
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-test.lock
 	@touch $(TEST_STAMP)
 
-$(DOCS_STAMP): $(STAMP) pyproject.toml
-	$(BIN)/python -m pip install --quiet --no-build-isolation -e '.[docs]'
+$(DOCS_STAMP): $(STAMP) requirements-docs.lock
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-docs.lock
 	@touch $(DOCS_STAMP)
 
 lock:
 	uv pip compile pyproject.toml --group build $(LOCK_ARGUMENTS) -o requirements.lock
 	uv pip compile pyproject.toml --extra test -c requirements.lock $(LOCK_ARGUMENTS) -o requirements-test.lock
+	uv pip compile pyproject.toml --extra docs -c requirements-test.lock $(LOCK_ARGUMENTS) -o requirements-docs.lock
 
 clean:
 	rm -rf $(VENV) demo_run docs/_build docs/reference/generated
