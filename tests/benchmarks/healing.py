@@ -5,7 +5,8 @@
 75 ns from 300 to 600 K, 10 ns there, 75 ns back, 12 layers of 2 NPs, super-ligands on spheres of radius 2 nm: at 3.5
 ligands/nm², where interfaces slide in such times (`facets.csv`), and at the model's 5.07, where they do not. Which runs
 there are was fixed before the first of them: CASES. They are made in that order; each is added to `healing.csv` as it
-ends, and those in the table are not made again. One takes an hour or two of one core.
+ends, and those in the table are not made again. One takes hours of one core: 3.5 at 5.07/nm², at 128 steps a second,
+and fewer at 3.5/nm². Without a table nothing has been found yet.
 
 Without --hours nothing is run, and the verdict on what is in the table is printed.
 """
@@ -14,17 +15,19 @@ import argparse
 import csv
 import subprocess
 import sys
+import tomllib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Lock
 from time import monotonic
 
 import numpy as np
+import tomli_w
 
 from simsc.classify.slides import Slide, Slides, StackingHistory, stacking_steps
 from simsc.report.healing_figures import hcp_against_chance
 from simsc.report.healing_text import NULL_NAMES, energy, verdict
-from simsc.study.healing import RunHealing, SetHealing, run_healing, set_healing
+from simsc.study.healing import RunHealing, run_healing, set_healing
 from simsc.study.replicas import replica_folder
 from simsc.study.schema import preset_text
 
@@ -75,23 +78,24 @@ def make_runs(folder: Path, jobs: int, hours: float, accelerator: str) -> None:
         left = (end - monotonic()) / 3600
         if left <= 0:
             return
-        study = folder / f"coverage_{coverage}.toml"
+        study, out = folder / f"coverage_{coverage}.toml", folder / f"coverage_{coverage}_run"
         replica = SEEDS * STARTS.index(start) + seed
         command = [sys.executable, "-m", "simsc", "run", study, "--replica", str(replica), "--until", "order"]
-        options = ["--threads", "1", "--accelerator", accelerator, "--max-hours", f"{left:.3f}"]
+        options = ["--out", out, "--threads", "1", "--accelerator", accelerator, "--max-hours", f"{left:.3f}"]
         log = folder / f"{coverage}_{replica:04d}.log"
         with log.open("a") as file:
             code = subprocess.run([*command, *options], stdout=file, stderr=file, check=False).returncode
         print(f"{case}: exit status {code}", flush=True)
         if code == 0:
             with lock:
-                write(row_of(case, replica_folder(study.with_name(study.stem + "_run"), replica)))
+                write(row_of(case, replica_folder(out, replica)))
 
     for coverage, d_nn_nm in D_NN_NM.items():
-        text = preset_text("healing").replace("d_nn_nm = 6.3 ", f"d_nn_nm = {d_nn_nm} ")
+        study = tomllib.loads(preset_text("healing"))
+        study["superlattice"]["d_nn_nm"] = d_nn_nm
         if coverage != "5.07":
-            text = text.replace("core_radius_nm = 2.0\n", f"core_radius_nm = 2.0\ncoverage_per_nm2 = {coverage}\n")
-        (folder / f"coverage_{coverage}.toml").write_text(text)
+            study["nanoparticle"]["coverage_per_nm2"] = float(coverage)
+        (folder / f"coverage_{coverage}.toml").write_text(tomli_w.dumps(study))
     with ThreadPoolExecutor(jobs) as pool:
         list(pool.map(make, [case for case in CASES if case not in known]))
 
@@ -140,7 +144,7 @@ def tell(coverage: str, rows: list[dict[str, str]], figure: Path | None) -> None
         for null, fit in found.energies.items() if any(found.n_slides) else ():
             print(f"  {NULL_NAMES[null]}: p {_or_dash(found.p_values[null])}, kT per hcp-like layer {energy(fit)}")
         if figure is not None and coverage == "3.5" and name == "all":
-            drawn(found).savefig(figure, dpi=150)
+            hcp_against_chance(found).savefig(figure, dpi=150)
 
 
 def run_of(row: dict[str, str]) -> RunHealing:
@@ -153,11 +157,6 @@ def run_of(row: dict[str, str]) -> RunHealing:
     nothing = StackingHistory(np.zeros((0, len(start)), np.int8), np.zeros(0), ())
     name = f"{row['start']} {row['seed']}"
     return RunHealing(name, Slides(start, end, tuple(slides), {}, row["end_lasts"] == "yes"), nothing)
-
-
-def drawn(found: SetHealing):
-    """Draw hcp-like layers left against chance."""
-    return hcp_against_chance(found)
 
 
 def _or_dash(value: float | None) -> str:
