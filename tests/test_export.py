@@ -231,6 +231,7 @@ def test_mrcfile_finds_nothing_wrong(tmp_path):
     ("damage", "says"),
     [
         (lambda text: text[:-300], "measured is cut short"),
+        (lambda text: text.replace(b"DIMENSIONS 6 7 9", b"DIMENSIONS 2000 2000 2000"), "intensity is cut short"),
         (lambda text: text.replace(b"BINARY", b"ASCII"), "needs BINARY"),
         (lambda text: text.replace(b"STRUCTURED_POINTS", b"POLYDATA"), "needs BINARY and DATASET STRUCTURED_POINTS"),
         (lambda text: text.replace(b"SCALARS", b"VECTORS"), "only single SCALARS"),

@@ -19,6 +19,7 @@ from scipy.spatial.transform import Rotation
 from simsc.core.cell import Cell
 from simsc.core.errors import InputError, SimscWarning
 from simsc.core.files import whole_file, write_text
+from simsc.core.lammps_data import box_lines
 from simsc.core.superlattice import Frame, Superlattice
 from simsc.core.units import angstrom_from_nm
 
@@ -26,6 +27,7 @@ LABEL = "label"
 _OVITO_TYPES = {"fcc": 1, "hcp": 2, "bcc": 3, "icosahedral": 4}  # its numbers of structure types; 0 is other
 _MARGIN_NM = 1.0  # around NPs in free space, in formats that need a box
 _NAMELESS = "NP"
+_SPECIAL = "\"'\\=`{}[]"  # to those who read the line of facts in extended XYZ
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,9 +134,6 @@ def _xyz_facts(frame: Frame) -> list[str]:
     return facts
 
 
-_SPECIAL = "\"'\\=`{}[]"
-
-
 def _write_gsd(path: Path, frames: Iterator[DescribedFrame]) -> None:
     try:
         hoomd = importlib.import_module("gsd.hoomd")
@@ -164,7 +163,7 @@ def _gsd_frame(
     frame.particles.position = (fractional - image - 0.5) @ vectors
     frame.particles.image = image.astype(np.int32)
     labels = properties.get(LABEL)
-    names = [_NAMELESS] if labels is None else list(dict.fromkeys(sorted(map(str, labels))))
+    names = [_NAMELESS] if labels is None else sorted(set(map(str, labels)))
     frame.particles.types = names
     frame.particles.typeid = np.zeros(superlattice.n, int) if labels is None else [names.index(x) for x in labels]
     if superlattice.radii_nm is not None:
@@ -183,8 +182,7 @@ def _write_data(path: Path, frames: Iterator[DescribedFrame]) -> None:
     if not cell.periodic.all():
         _warn_of_periodicity(path)
     labels = described.properties.get(LABEL, np.full(superlattice.n, _NAMELESS))
-    names = list(dict.fromkeys(sorted(map(str, labels))))
-    (x, _, _), (xy, y, _), (xz, yz, z) = angstrom_from_nm(cell.vectors_nm)
+    names = sorted(set(map(str, labels)))
     positions = angstrom_from_nm(superlattice.positions_nm)
     lines = [
         "Nanoparticles by simsc: one particle each, lengths in A, masses to be set",
@@ -192,10 +190,7 @@ def _write_data(path: Path, frames: Iterator[DescribedFrame]) -> None:
         f"{superlattice.n} atoms",
         f"{len(names)} atom types",
         "",
-        f"0.0 {x:.12g} xlo xhi",
-        f"0.0 {y:.12g} ylo yhi",
-        f"0.0 {z:.12g} zlo zhi",
-        f"{xy:.12g} {xz:.12g} {yz:.12g} xy xz yz",
+        *box_lines(angstrom_from_nm(cell.vectors_nm)),
         "",
         "Masses",
         "",

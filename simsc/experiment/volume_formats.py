@@ -374,8 +374,10 @@ def _read_vtk(path: Path) -> RawVolume:
             if file.readline(_LONGEST_LINE).split()[:1] != [b"LOOKUP_TABLE"]:
                 raise InputError(f"{path}: {name}: needs a line LOOKUP_TABLE")
             dtype = np.dtype(_VTK_TYPES[what])
-            data = file.read(math.prod(shape) * dtype.itemsize)
-            if len(data) < math.prod(shape) * dtype.itemsize:
+            size = math.prod(shape) * dtype.itemsize
+            # Looked at first: a header may tell any size, and memory is taken for what is asked for.
+            data = file.read(size) if size <= path.stat().st_size else b""
+            if len(data) < size:
                 raise InputError(f"{path}: {name} is cut short")
             native = np.frombuffer(data, dtype).reshape(shape, order="F").astype(dtype.newbyteorder("="))
             arrays[name if name in _ARRAYS else "intensity" if not arrays else name] = native
