@@ -1,4 +1,3 @@
-"use strict";
 // The intensity as a surface in 3D, and correlation maps that can be read off. Data: see `field_data` in interactive.py.
 (function () {
   const data = JSON.parse(document.getElementById("field-data").textContent);
@@ -123,40 +122,7 @@
     waiting = true;
     window.requestAnimationFrame(() => { waiting = false; surfaces.forEach((s) => drawSurface(s, false)); });
   }
-  function turnBy(turn, tilt) {
-    camera.turn += turn;
-    camera.tilt = Math.max(-Math.PI / 2, Math.min(Math.PI / 2, camera.tilt + tilt));
-    redraw();
-  }
-  function set(values) { Object.assign(camera, values); redraw(); }
-  const zoomBy = (factor) => set({ zoom: Math.max(0.5, Math.min(6, camera.zoom * factor)) });
-  const keys = {
-    ArrowLeft: () => turnBy(-0.1, 0), ArrowRight: () => turnBy(0.1, 0), ArrowUp: () => turnBy(0, 0.1),
-    ArrowDown: () => turnBy(0, -0.1), "+": () => zoomBy(1.25), "=": () => zoomBy(1.25), "-": () => zoomBy(0.8),
-    "0": () => set(start), Home: () => set(start),
-  };
-  for (const { canvas } of surfaces) {
-    let last = null;
-    canvas.addEventListener("pointerdown", (event) => {
-      last = [event.clientX, event.clientY];
-      canvas.setPointerCapture(event.pointerId);
-    });
-    canvas.addEventListener("pointermove", (event) => {
-      if (!last) return;
-      turnBy((last[0] - event.clientX) * 0.01, (event.clientY - last[1]) * 0.01);
-      last = [event.clientX, event.clientY];
-    });
-    for (const name of ["pointerup", "pointercancel"]) canvas.addEventListener(name, () => { last = null; });
-    canvas.addEventListener("wheel", (event) => {
-      if (document.activeElement !== canvas) return;
-      event.preventDefault();
-      zoomBy(Math.exp(-event.deltaY * 0.0015));
-    }, { passive: false });
-    canvas.addEventListener("keydown", (event) => {
-      const act = event.ctrlKey || event.metaKey || event.altKey ? undefined : keys[event.key];
-      if (act) { event.preventDefault(); act(); }
-    });
-  }
+  const { set } = orbit(surfaces.map((surface) => surface.canvas), camera, start, { least: 0.5, most: 6 }, redraw);
   slider.addEventListener("input", redraw);
   document.getElementById("surface-reset").addEventListener("click", () => set(start));
   document.getElementById("surface-side").addEventListener("click", () => set({ turn: 0, tilt: 0 }));

@@ -85,7 +85,7 @@ def page(results: Results) -> str:
         f'<section id="{key}" aria-labelledby="{key}-title"><h2 id="{key}-title">{name}</h2>{write(results)}</section>'
         for key, name, write in sections
     )
-    script = _asset("viewer.js") + _asset("fields.js")
+    script = "".join(_asset(name) for name in ("orbit.js", "viewer.js", "fields.js"))
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = (
         "default-src 'none'; img-src data:; style-src 'unsafe-inline'; "

@@ -1,4 +1,3 @@
-"use strict";
 // Two views of spheres in a cell, turned together. Data: see `_viewer_data` in page.py; lengths in nm.
 (function () {
   const data = JSON.parse(document.getElementById("viewer-data").textContent);
@@ -120,58 +119,11 @@
     waiting = true;
     window.requestAnimationFrame(() => { waiting = false; views.forEach(draw); });
   }
-  function turnBy(turn, tilt) {
-    camera.turn += turn;
-    camera.tilt = Math.max(-Math.PI / 2, Math.min(Math.PI / 2, camera.tilt + tilt));
-    redraw();
-  }
-  function zoomBy(factor) {
-    camera.zoom = Math.max(0.4, Math.min(12, camera.zoom * factor));
-    redraw();
-  }
+  const { set, zoomBy } = orbit(views.map((view) => view.canvas), camera, start, { least: 0.4, most: 12 }, redraw);
   const actions = {
-    "zoom-in": () => zoomBy(1.25), "zoom-out": () => zoomBy(0.8),
-    "reset": () => { Object.assign(camera, start); redraw(); },
-    "along-layers": () => { Object.assign(camera, { turn: 0, tilt: 0 }); redraw(); },
-    "along-axis": () => { Object.assign(camera, { turn: 0, tilt: Math.PI / 2 }); redraw(); },
+    "zoom-in": () => zoomBy(1.25), "zoom-out": () => zoomBy(0.8), "reset": () => set(start),
+    "along-layers": () => set({ turn: 0, tilt: 0 }), "along-axis": () => set({ turn: 0, tilt: Math.PI / 2 }),
   };
-  const keys = {
-    ArrowLeft: () => turnBy(-0.1, 0), ArrowRight: () => turnBy(0.1, 0), ArrowUp: () => turnBy(0, -0.1),
-    ArrowDown: () => turnBy(0, 0.1), "+": actions["zoom-in"], "=": actions["zoom-in"], "-": actions["zoom-out"],
-    "0": actions.reset, Home: actions.reset,
-  };
-
-  for (const { canvas } of views) {
-    const pointers = new Map();
-    canvas.addEventListener("pointerdown", (event) => {
-      pointers.set(event.pointerId, [event.clientX, event.clientY]);
-      canvas.setPointerCapture(event.pointerId);
-    });
-    canvas.addEventListener("pointermove", (event) => {
-      const last = pointers.get(event.pointerId);
-      if (!last) return;
-      if (pointers.size === 1) turnBy((event.clientX - last[0]) * 0.01, (event.clientY - last[1]) * 0.01);
-      else {
-        const other = [...pointers].find(([id]) => id !== event.pointerId)[1];
-        const apart = (p) => Math.hypot(p[0] - other[0], p[1] - other[1]) || 1;
-        zoomBy(apart([event.clientX, event.clientY]) / apart(last));
-      }
-      pointers.set(event.pointerId, [event.clientX, event.clientY]);
-    });
-    for (const name of ["pointerup", "pointercancel", "lostpointercapture"]) {
-      canvas.addEventListener(name, (event) => pointers.delete(event.pointerId));
-    }
-    canvas.addEventListener("wheel", (event) => {
-      // A page can be scrolled past the views; the wheel zooms once a view has the focus.
-      if (document.activeElement !== canvas) return;
-      event.preventDefault();
-      zoomBy(Math.exp(-event.deltaY * 0.0015));
-    }, { passive: false });
-    canvas.addEventListener("keydown", (event) => {
-      const act = event.ctrlKey || event.metaKey || event.altKey ? undefined : keys[event.key];
-      if (act) { event.preventDefault(); act(); }
-    });
-  }
   for (const [id, act] of Object.entries(actions)) option(id).addEventListener("click", act);
   for (const id of ["neighbours", "touching", "letters"]) option(id).addEventListener("change", redraw);
   window.addEventListener("resize", redraw);
