@@ -85,9 +85,6 @@ def test_links_lead_to_files(path):
     for target in LINK.findall(path.read_text(encoding="utf-8")):
         if target.startswith(("http:", "https:", "#")):
             continue
-        if name(path) == "README.md" and target == "docs/images/report.png":
-            assert (DOCS / "images").is_dir()
-            continue
         file, _, anchor = target.partition("#")
         there = (path.parent / file).resolve()
         assert there.is_file(), f"{name(path)}: {target}"
