@@ -15,6 +15,8 @@ import matplotlib
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from simsc.classify.sequence import layer_kinds
+
 _REFERENCE = re.compile(r"url\(#([^)]+)\)")
 
 
@@ -72,6 +74,27 @@ def json_script(identifier: str, data: Any) -> str:
     for character in "<>&":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return f'<script type="application/json" id="{html.escape(identifier)}">{text}</script>'
+
+
+def figure_html(content: str, caption: str) -> str:
+    """Return a drawing with its caption; both are HTML."""
+    return f"<figure>{content}<figcaption>{caption}</figcaption></figure>"
+
+
+def sequence_html(sequence: str) -> str:
+    """Return a sequence with hcp-like layers in red and underlined."""
+    if not sequence:
+        return '<span class="soft">not read</span>'
+    letters = "".join(
+        f'<span class="{"hcp" if kind == "h" else "fcc"}">{text(letter)}</span>'
+        for letter, kind in zip(sequence, layer_kinds(sequence), strict=True)
+    )
+    return f'<span class="sequence">{letters}</span>'
+
+
+def text(value: object) -> str:
+    """Return anything as text that HTML shows as it stands."""
+    return html.escape(str(value))
 
 
 @contextlib.contextmanager

@@ -4,10 +4,7 @@ Nothing that comes from a study reaches the page unescaped, and the page's polic
 """
 
 import base64
-import functools
 import hashlib
-import json
-import tomllib
 from html import escape
 from importlib import resources
 from pathlib import Path
@@ -15,24 +12,19 @@ from typing import Any
 
 import numpy as np
 
-from simsc.classify.healing import NULLS
-from simsc.classify.sequence import layer_kinds, same_stacking
-from simsc.classify.slides import hopping_rates, stacking_history
+from simsc.classify.sequence import same_stacking
 from simsc.core.cell import Cell
 from simsc.core.files import write_text
-from simsc.models.heads import SPHERES
 from simsc.report import (
     figures,
-    healing_figures,
-    healing_text,
     interactive,
     nanoparticle_figures,
     scattering_figures,
 )
-from simsc.report.embed import drawing_style, json_script, png, svg
+from simsc.report.embed import drawing_style, figure_html, json_script, png, sequence_html, svg, text
+from simsc.report.healing_section import healing_section
 from simsc.report.results import STATES, Results, State, read_results
-from simsc.study.healing import RunHealing, SetHealing, healing_of, set_healing
-from simsc.study.schema import NanoparticleSection, PhaseSection, Study, preset_text
+from simsc.report.study_table import study_table
 
 _DOI = "https://doi.org/10.1021/acsnano.5c16138"
 _PAPER = f'<a href="{_DOI}" rel="noreferrer">Lapkin et al., ACS Nano 2025, 19, 42881</a>'
@@ -95,11 +87,11 @@ def page(results: Results) -> str:
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f'<title>{_text(title)}</title>\n<link rel="icon" href="data:,">\n'
+        f'<title>{text(title)}</title>\n<link rel="icon" href="data:,">\n'
         f"<style>\n{_asset('page.css')}</style>\n</head>\n"
-        f'<body>\n<div class="wrap">\n<header><h1>{_text(title)}</h1>'
-        f'<p class="soft">Report of a run of simsc {_text(_provenance(results)["simsc"])}, '
-        f"{_text(_when(_provenance(results)))}</p>"
+        f'<body>\n<div class="wrap">\n<header><h1>{text(title)}</h1>'
+        f'<p class="soft">Report of a run of simsc {text(_provenance(results)["simsc"])}, '
+        f"{text(_when(_provenance(results)))}</p>"
         f'<nav aria-label="Sections"><ul>{contents}</ul></nav></header>\n<main>\n{body}\n</main>\n'
         f"<footer><p>Written by simsc. The study follows {_PAPER}.</p></footer>\n</div>\n"
         f"{json_script('viewer-data', _viewer_data(results))}\n{json_script('field-data', _field_data(results))}\n"
@@ -124,7 +116,7 @@ def summary_section(results: Results) -> str:
 repeated {replicate} times and {"the largest ball cut out of it" if section.shape == "ball" else "used as one block"}:
 {numbers}. All copies hold the same NP centres, so there is less disorder than in a real crystal, and the period of
 the cell shows in the scattering.</p></div>
-{_study_table(results.study)}"""
+{study_table(results.study)}"""
 
 
 _CENSUS = {
@@ -148,7 +140,7 @@ def nanoparticle_section(results: Results) -> str:
     """Return pictures and a census of the first NP, and how its crystal came to rest."""
     assert results.all_atom is not None
     found = results.all_atom
-    head = "".join(f'<th scope="col" class="number">{_text(name)}</th>' for name in found.censuses)
+    head = "".join(f'<th scope="col" class="number">{text(name)}</th>' for name in found.censuses)
     rows = {
         label: [f"{census[key]:.4g}" if isinstance(census[key], float) else f"{census[key]}" for census in columns]
         for key, label in _CENSUS.items()
@@ -157,17 +149,17 @@ def nanoparticle_section(results: Results) -> str:
     for mode in ("bridging", "chelating", "monodentate", "free"):
         rows[f"ligands {mode}"] = [str(census["binding"][mode]) for census in found.censuses.values()]
     table = "".join(
-        f'<tr><th scope="row">{_text(label)}</th>'
-        + "".join(f'<td class="number">{_text(value)}</td>' for value in values)
+        f'<tr><th scope="row">{text(label)}</th>'
+        + "".join(f'<td class="number">{text(value)}</td>' for value in values)
         + "</tr>"
         for label, values in rows.items()
     )
     return (
-        _figure(
+        figure_html(
             png(nanoparticle_figures.portraits(found.structures), "The core, with OH groups, and with its ligands."),
             "Iron orange, oxygen red, carbon grey, hydrogen white; one scale.",
         )
-        + _figure(
+        + figure_html(
             png(
                 nanoparticle_figures.portraits(found.structures[1:], cut=True),
                 "The same, without the half that is nearer to the eye.",
@@ -176,7 +168,7 @@ def nanoparticle_section(results: Results) -> str:
         )
         + f"""<div class="scroll"><table><caption>What the first nanoparticle is made of</caption>
 <thead><tr><th scope="col">what</th>{head}</tr></thead><tbody>{table}</tbody></table></div>"""
-        + _figure(
+        + figure_html(
             svg(
                 nanoparticle_figures.spacing_series(found.crystal),
                 "rest",
@@ -197,7 +189,7 @@ def system_section(results: Results) -> str:
         label += "Arrow keys turn both views, plus and minus zoom, 0 resets."
         views += (
             f'<figure class="view"><figcaption>{name.capitalize()} ({state.time_ns:.4g} ns, {_counts(state.counts)})'
-            f'</figcaption><canvas id="view-{name}" tabindex="0" role="img" aria-label="{_text(label)}"></canvas>'
+            f'</figcaption><canvas id="view-{name}" tabindex="0" role="img" aria-label="{text(label)}"></canvas>'
             "</figure>"
         )
     key = "".join(
@@ -245,9 +237,9 @@ def order_section(results: Results) -> str:
     scatter = svg(figures.order_scatter(order, frames, titles), "order", f"Scatter of q4 and q6 of every NP: {said}.")
     return f"""
 <p>Steinhardt's q₄ and q₆ over the 12 nearest neighbours of each NP, as in Fig. 5d of {_PAPER}; labels by the method
-“{_text(results.study.order.method)}”. Crosses mark the perfect lattices; the further a cloud lies from its cross, the
+“{text(results.study.order.method)}”. Crosses mark the perfect lattices; the further a cloud lies from its cross, the
 more the NPs vibrate or the more their cell is strained.</p>
-{_figure(scatter, "Each point is one NP. Circles: fcc-like; diamonds: hcp-like.")}"""
+{figure_html(scatter, "Each point is one NP. Circles: fcc-like; diamonds: hcp-like.")}"""
 
 
 def sequence_section(results: Results) -> str:
@@ -264,103 +256,9 @@ def sequence_section(results: Results) -> str:
 (blue). The crystal is periodic: a sequence has no first layer of its own, so sequences that differ only in where they
 start, in the names of the letters or in their direction are the same stacking; they are written from the
 longest run of fcc on.{note}</p>
-<div class="pair">{_figure(stack, "Layers from bottom to top, shifted sideways as A, B and C.")}
-{_figure(line, "Labels over time; phases are named above.")}</div>
+<div class="pair">{figure_html(stack, "Layers from bottom to top, shifted sideways as A, B and C.")}
+{figure_html(line, "Labels over time; phases are named above.")}</div>
 {_changes_table(results)}"""
-
-
-def healing_section(results: Results) -> str:
-    """Return what slid and when, the number of hcp-like layers against chance, and what it is worth."""
-    order = results.order
-    run = healing_of("run", stacking_history(order.sequences, order.layers, order.time_ns, order.phases))
-    if run is None:
-        return f"<p>{healing_text.NOTHING_LASTED}</p>"
-    found = set_healing([run])
-    start, end = run.slides.sequences
-    chance = (
-        f"Probability of each number of hcp-like layers by chance, with {run.h_start} at the start and {run.h_end} at "
-        "the end."
-    )
-    slid = f"Number of hcp-like layers over time, and {run.n_slides} slides of layers."
-    return f"""
-<p class="lead"><strong>{healing_text.verdict(found)}</strong></p>
-<p>From {_sequence(start)} to {_sequence(end)}, read from the same layer on.{healing_text.unread(run.slides)} Whether a
-step from one layer to the next is + (A to B to C) or − is all that matters; a layer between unlike steps is hcp-like.
-All layers above an interface can slide, which turns one step, or one hcp-like layer alone, which turns the two beside
-it.</p>
-{
-        _figure(
-            svg(healing_figures.slides_over_time(run), "slides", slid),
-            "A slide counts when the new stacking stays for "
-            "some frames; what slides to and fro between two frames goes unseen.",
-        )
-    }
-{
-        _figure(
-            svg(healing_figures.hcp_against_chance(found), "chance", chance),
-            "Grey: what is left by chance if no stacking "
-            "is preferred and the start is forgotten, for three ways in which layers may slide.",
-        )
-    }
-{chance_table(found) if run.n_slides else ""}
-{_slides_table(run)}{_rates_table(run)}"""
-
-
-def chance_table(found: SetHealing) -> str:
-    """Return p-values and energies for each way in which layers may slide, and what they mean."""
-    rows = ""
-    for null in NULLS:
-        p = found.p_values[null]
-        rows += (
-            f'<tr><th scope="row">{healing_text.NULL_NAMES[null]}</th>'
-            f'<td class="number">{"–" if p is None else f"{p:.3g}"}</td>'
-            f"<td>{healing_text.energy(found.energies[null])}</td></tr>"
-        )
-    memory = (
-        f"<p><strong>{found.n_remembering} of {len(found.runs)} ends still remember their starts</strong> (fewer "
-        "slides than layers): this table does not hold for them.</p>"
-        if found.n_remembering
-        else ""
-    )
-    return f"""<div class="scroll"><table><caption>If each end had forgotten its start</caption><thead><tr>
-<th scope="col">how layers slide</th><th scope="col" class="number">{healing_text.FORGOTTEN}</th>
-<th scope="col">energy per hcp-like layer, kT (95 %; + prefers fcc)</th></tr></thead><tbody>{rows}</tbody></table></div>
-<div class="note" role="note">{memory}<p>{healing_text.MEANING}</p></div>"""
-
-
-def _slides_table(run: RunHealing) -> str:
-    rows = "".join(
-        f'<tr><td class="number">{slide.time_ns:.4g}</td><td>{_text(slide.phase)}</td>'
-        f"<td>{healing_text.moved(slide)}</td>"
-        f"<td>{healing_text.signs(slide.before)} → {healing_text.signs(slide.after)}</td>"
-        f"<td>{slide.h_before} → {slide.h_after}</td></tr>"
-        for slide in run.slides.slides
-    )
-    if not rows:
-        return ""
-    return f"""<div class="scroll limit" tabindex="0" role="region" aria-label="Slides of layers"><table>
-<caption>Slides</caption><thead><tr><th scope="col" class="number">time (ns)</th><th scope="col">phase</th>
-<th scope="col">what slid</th><th scope="col">steps</th><th scope="col">hcp-like layers</th></tr></thead>
-<tbody>{rows}</tbody></table></div>"""
-
-
-def _rates_table(run: RunHealing) -> str:
-    rows = "".join(
-        f'<tr><th scope="row">{_text(phase)}</th>'
-        + "".join(
-            f'<td class="number">{rate.slides}</td><td class="number">{rate.rate_per_ns:.2g} '
-            f"({rate.low_per_ns:.2g} to {rate.high_per_ns:.2g})</td>"
-            for rate in rates.values()
-        )
-        + "</tr>"
-        for phase, rates in hopping_rates(run.slides).items()
-    )
-    heads = "".join(
-        f'<th scope="col" class="number">{what}</th><th scope="col" class="number">rate per {place} and ns (95 %)</th>'
-        for what, place in (("interfaces that slid", "interface"), ("single layers that slid", "layer"))
-    )
-    return f"""<div class="scroll"><table><caption>How often layers slid</caption><thead><tr><th scope="col">phase</th>
-{heads}</tr></thead><tbody>{rows}</tbody></table></div>"""
 
 
 def thermo_section(results: Results) -> str:
@@ -379,9 +277,11 @@ def thermo_section(results: Results) -> str:
         "temperature.",
     )
     return (
-        _figure(series, "Values at single instants. So small a system fluctuates in pressure by far more than 1 atm.")
+        figure_html(
+            series, "Values at single instants. So small a system fluctuates in pressure by far more than 1 atm."
+        )
         + "<h3>Nearest-neighbour distance against temperature</h3>"
-        + _figure(
+        + figure_html(
             spacing, "If heating and cooling fall on one line, the spacing follows the temperature without delay."
         )
     )
@@ -407,7 +307,7 @@ def scattering_section(results: Results) -> str:
     return (
         interactive.surface_html(volumes)
         + "<h3>Slices</h3>"
-        + _figure(
+        + figure_html(
             slices,
             "Intensity of the finite crystal, logarithmic, one colour scale for all; layers were built normal to z. "
             f"Each plane is the one of the grid nearest the origin (within {step / 2:.2g} nm⁻¹). Dotted ring: "
@@ -416,7 +316,7 @@ def scattering_section(results: Results) -> str:
             "peaks comes from the spread of core radii.",
         )
         + "<h3>Radial profile</h3>"
-        + _figure(
+        + figure_html(
             profile,
             "Mean intensity on each sphere. Lines: reflections of fcc and hcp with d from q₁ (after: "
             f"{scattering_figures.spacing_nm(q1):.2f} nm). Intensity at reflections that only hcp has speaks of hcp "
@@ -438,7 +338,7 @@ def correlation_section(results: Results) -> str:
         "<p>C(q₁, q₂, Δ) is the correlation of the intensity on the sphere q₁, where fcc has 111, with that on the "
         f"sphere q₂ at the angle Δ, as in Fig. 3c of {_PAPER}. Colour scales leave out Δ below {angle:.0f}° and "
         f"above {180 - angle:.0f}°, where peaks meet themselves. {measured} contribute.</p>"
-        + _figure(
+        + figure_html(
             png(
                 scattering_figures.correlation_maps(maps),
                 "Correlation maps before and after, Δ from 0 to 180 degrees against q2; circles mark peaks expected in "
@@ -450,7 +350,7 @@ def correlation_section(results: Results) -> str:
         )
         + interactive.readout_html(maps)
         + "<h3>What annealing changed</h3>"
-        + _figure(
+        + figure_html(
             png(
                 scattering_figures.correlation_difference(before, after),
                 "Difference of the correlation maps, after minus before.",
@@ -460,7 +360,7 @@ def correlation_section(results: Results) -> str:
             "that a spot moved, with strain of the cell for one; expect it even where the stacking is unchanged.",
         )
         + "<h3>At q₂ ≈ q₁</h3>"
-        + _figure(
+        + figure_html(
             svg(
                 scattering_figures.correlation_line(maps),
                 "line",
@@ -476,13 +376,13 @@ def provenance_section(results: Results) -> str:
     """Return versions, seed, run times and digests."""
     rows = "".join(
         f'<tr><th scope="row">{name}</th><td class="number">{results.records[name]["seconds"]:.1f}</td>'
-        f"<td>{_text(_when(record))}</td><td>{_versions(record)}</td></tr>"
+        f"<td>{text(_when(record))}</td><td>{_versions(record)}</td></tr>"
         for name in results.records
         if (record := results.records[name]["provenance"])
     )
     total = sum(results.records[name]["seconds"] for name in results.records)
     digests = "".join(
-        f'<tr><th scope="row">{_text(f"{name}/{file}")}</th><td><code>{_text(digest)}</code></td></tr>'
+        f'<tr><th scope="row">{text(f"{name}/{file}")}</th><td><code>{text(digest)}</code></td></tr>'
         for name in results.records
         for file, digest in results.records[name]["outputs"].items()
     )
@@ -495,7 +395,7 @@ superlattice, velocities and radii; the anneal also depends on the number of ran
 </tfoot></table></div>
 <details><summary>SHA-256 digests of all files</summary><div class="scroll"><table><thead><tr><th scope="col">file</th>
 <th scope="col">digest</th></tr></thead><tbody>{digests}</tbody></table></div></details>
-<details><summary>The resolved study file</summary><pre><code>{_text(results.study.to_toml())}</code></pre></details>"""
+<details><summary>The resolved study file</summary><pre><code>{text(results.study.to_toml())}</code></pre></details>"""
 
 
 def _state_card(name: str, state: State, results: Results) -> str:
@@ -507,7 +407,7 @@ def _state_card(name: str, state: State, results: Results) -> str:
     )
     return (
         f'<div class="state"><h3>{name.capitalize()}: {thermo["temperature_K"][state.frame]:.0f} K, '
-        f'{state.time_ns:.4g} ns</h3><p class="numbers">{numbers}</p><p>Sequence {_sequence(state.sequence)}<br>'
+        f'{state.time_ns:.4g} ns</h3><p class="numbers">{numbers}</p><p>Sequence {sequence_html(state.sequence)}<br>'
         f'<span class="soft">d<sub>NN</sub> = {thermo["d_nn_nm"][state.frame]:.3f} nm</span></p></div>'
     )
 
@@ -530,78 +430,6 @@ def _comparison(results: Results) -> str:
             "direction."
         )
     return f"{counts} The stacking changed."
-
-
-def _study_table(study: Study) -> str:
-    """Return the study beside the preset that holds the paper's protocol."""
-    paper = Study.model_validate_json(_paper_json())
-    rows = "".join(
-        f'<tr><th scope="row">{_text(key)}</th><td>{_text(value)}</td><td>'
-        + ("same" if reference == value else _text(reference or "absent"))
-        + "</td></tr>"
-        for key, value, reference in _side_by_side(study, paper)
-    )
-    return f"""<div class="scroll"><table><caption>The study, beside the preset with the paper’s full protocol</caption>
-<thead><tr><th scope="col">what</th><th scope="col">this study</th><th scope="col">preset “paper”</th></tr></thead>
-<tbody>{rows}</tbody></table></div>"""
-
-
-def _side_by_side(study: Study, paper: Study) -> list[tuple[str, str, str]]:
-    here, there = _readable(study), _readable(paper)
-    return [(key, here.get(key, "absent"), there.get(key, "")) for key in dict.fromkeys([*here, *there])]
-
-
-def _described(phase: PhaseSection) -> str:
-    if phase.kind == "minimise":
-        return "energy minimised"
-    kind = "" if phase.kind == "npt" else f", {phase.kind}"
-    if phase.kind == "deform":
-        kind = f", cell scaled by {' × '.join(f'{factor:g}' for factor in phase.scale)}"
-    if phase.start_K != phase.stop_K:
-        return f"{phase.start_K:g} → {phase.stop_K:g} K in {phase.duration_ns:g} ns{kind}"
-    return f"{phase.start_K:g} K for {phase.duration_ns:g} ns{kind}"
-
-
-def _readable(study: Study) -> dict[str, str]:
-    lattice, anneal, scattering, correlation = study.superlattice, study.anneal, study.scattering, study.correlation
-    phases = {f"phase “{phase.name}”": _described(phase) for phase in anneal.phases}
-    first, last, step = correlation.q2_over_q1
-    return {
-        "stacking": lattice.stacking,
-        "NPs in the cell": f"{2 * len(lattice.stacking) * lattice.lateral[0] * lattice.lateral[1]}",
-        "nearest-neighbour distance at the start": "that of the equilibrated fcc crystal"
-        if lattice.d_nn_nm is None
-        else f"{lattice.d_nn_nm:g} nm",
-        "core radius": f"{study.nanoparticle.core_radius_nm:g} nm",
-        **_cores(study.nanoparticle),
-        "force field": anneal.force_field
-        if study.all_atom is None
-        else f"all atoms: {study.all_atom.ligand}, iron {study.all_atom.iron}, {study.all_atom.constraints}",
-        "pressure and coupling": f"{anneal.pressure_atm:g} atm, {anneal.coupling}",
-        **phases,
-        "frames saved every": f"{anneal.output_every_ns:g} ns",
-        "method of labels": study.order.method,
-        "scattering before, after": f"“{scattering.before}”, “{scattering.after}”; last {scattering.frames} frames",
-        "crystal that scatters": f"cell × {' × '.join(map(str, scattering.replicate))}, {scattering.shape}",
-        "width of core radii": f"{scattering.core_radius_std_nm:g} nm",
-        "intensity grid": f"{scattering.grid}³ points to {scattering.q_max_inv_nm:g} nm⁻¹",
-        "correlation map": f"q₂ / q₁ from {first:g} to {last:g} by {step:g}; {correlation.n_delta} angles",
-        "seed": str(study.seed),
-    }
-
-
-def _cores(nanoparticle: NanoparticleSection) -> dict[str, str]:
-    """Return what is told of the cores of a coarse-grained model where they are not the usual ones."""
-    if nanoparticle.dressing == SPHERES:
-        return {}
-    coverage = nanoparticle.coverage_per_nm2
-    told = f"{nanoparticle.shape.replace('_', ' ')}, {nanoparticle.orientation} orientation"
-    return {"cores": told if coverage is None else f"{told}, {coverage:g} ligands per nm²"}
-
-
-@functools.cache
-def _paper_json() -> str:
-    return json.dumps(tomllib.loads(preset_text("paper")))
 
 
 def _cell_table(results: Results) -> str:
@@ -638,11 +466,11 @@ def _changes_table(results: Results) -> str:
         counts = order.counts(k)
         cells = "".join(f'<td class="number">{counts[name]}</td>' for name in order.classes)
         rows += (
-            f'<tr><td class="number">{order.time_ns[k]:.4g}</td><td>{_text(phase)}</td>{cells}'
-            f"<td>{_sequence(sequence)}</td><td>{remark}</td></tr>"
+            f'<tr><td class="number">{order.time_ns[k]:.4g}</td><td>{text(phase)}</td>{cells}'
+            f"<td>{sequence_html(sequence)}</td><td>{remark}</td></tr>"
         )
         last, known = (phase, sequence), sequence or known
-    head = "".join(f'<th scope="col" class="number">{_text(name)}</th>' for name in order.classes)
+    head = "".join(f'<th scope="col" class="number">{text(name)}</th>' for name in order.classes)
     return f"""<div class="scroll limit" tabindex="0" role="region" aria-label="Changes of phase or sequence"><table>
 <caption>Frames in which the phase or the sequence changed</caption><thead><tr>
 <th scope="col" class="number">time (ns)</th><th scope="col">phase</th>{head}<th scope="col">sequence</th>
@@ -679,27 +507,12 @@ def _field_data(results: Results) -> dict[str, Any]:
     )
 
 
-def _figure(content: str, caption: str) -> str:
-    return f"<figure>{content}<figcaption>{caption}</figcaption></figure>"
-
-
-def _sequence(sequence: str) -> str:
-    """Return a sequence with hcp-like layers in red and underlined."""
-    if not sequence:
-        return '<span class="soft">not read</span>'
-    letters = "".join(
-        f'<span class="{"hcp" if kind == "h" else "fcc"}">{_text(letter)}</span>'
-        for letter, kind in zip(sequence, layer_kinds(sequence), strict=True)
-    )
-    return f'<span class="sequence">{letters}</span>'
-
-
 def _counts(counts: dict[str, int]) -> str:
     return escape(", ".join(f"{n} {name}" for name, n in counts.items() if n or name in ("fcc", "hcp")))
 
 
 def _versions(record: dict[str, Any]) -> str:
-    return _text(", ".join(f"{key} {value}" for key, value in record.items() if key != "created"))
+    return text(", ".join(f"{key} {value}" for key, value in record.items() if key != "created"))
 
 
 def _when(record: dict[str, Any]) -> str:
@@ -709,11 +522,6 @@ def _when(record: dict[str, Any]) -> str:
 def _provenance(results: Results) -> dict[str, Any]:
     record: dict[str, Any] = list(results.records.values())[-1]["provenance"]
     return record
-
-
-def _text(value: object) -> str:
-    """Return anything as text that HTML shows as it stands."""
-    return escape(str(value))
 
 
 def _asset(name: str) -> str:

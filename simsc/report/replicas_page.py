@@ -13,8 +13,9 @@ from simsc.classify.sequence import same_stacking
 from simsc.core.files import write_text
 from simsc.report.embed import drawing_style, svg
 from simsc.report.healing_figures import hcp_against_chance
+from simsc.report.healing_section import chance_table
 from simsc.report.healing_text import NULL_NAMES, energy, verdict
-from simsc.report.page import COARSE, chance_table
+from simsc.report.page import COARSE
 from simsc.report.status_text import duration
 from simsc.study.healing import set_healing
 from simsc.study.replicas import Outcome, outcomes, replica_folder
