@@ -21,6 +21,7 @@ LAYERS = [
         "cli_classify",
         "cli_compare",
         "cli_experiment",
+        "cli_export",
         "cli_frames",
         "cli_healing",
         "cli_refine",
