@@ -15,7 +15,7 @@ PYTEST_ARGUMENTS ?= -n auto
 .PHONY: demo test docs lock clean
 
 demo: $(STAMP)
-	$(BIN)/simsc run simsc/study/presets/preview.toml --out demo_run
+	$(BIN)/simsc run simsc/study/presets/preview.toml -o demo_run
 
 test: $(TEST_STAMP)
 	$(BIN)/ruff check --no-cache .

@@ -1,6 +1,6 @@
 """Where the ligands of one nanoparticle with all its atoms are, in vacuum: what coarse-grained models are held against.
 
-    simsc new --preset all_atom study.toml && simsc run study.toml --until nanoparticle --out RUN      (two minutes)
+    simsc new --preset all_atom study.toml && simsc run study.toml --until nanoparticle --output RUN      (two minutes)
     python forcefields/all_atom_shell.py RUN [--ps 10]
 
 For 300 and 600 K: equilibrated so long, then measured so long. `all_atom_shell.csv` is written beside this script: for

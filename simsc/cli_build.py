@@ -15,7 +15,7 @@ from simsc.build.finite_crystal import RADIUS_DISTRIBUTIONS
 from simsc.build.nanoparticle import SHAPES
 from simsc.build.pillar import pillar
 from simsc.build.supraparticle import STACKINGS, ball, decahedral, icosahedral, layers_of_ball
-from simsc.cli_options import OUTPUT, RADIUS_STD, example, origin
+from simsc.cli_options import JSON, OUTPUT, RADIUS_STD, example, origin, tell
 from simsc.core.cell import Cell
 from simsc.core.errors import InputError
 from simsc.core.files import write_superlattice
@@ -59,6 +59,7 @@ def _written(command: Callable[..., Built]) -> Callable[..., None]:
     )
     @click.option("--seed", type=int, default=1, show_default=True, help="Of all that is random.")
     @OUTPUT
+    @JSON
     @functools.wraps(command)
     def finish(
         radius_nm: float | None,
@@ -68,6 +69,7 @@ def _written(command: Callable[..., Built]) -> Callable[..., None]:
         displacement_nm: float,
         seed: int,
         output: Path,
+        as_json: bool,
         **arguments: Any,
     ) -> None:
         if radius_nm is None and radius_std_nm:
@@ -80,9 +82,8 @@ def _written(command: Callable[..., Built]) -> Callable[..., None]:
             superlattice = RADIUS_DISTRIBUTIONS[radii](superlattice, radius_nm, radius_std_nm, rng)
         superlattice = with_displacements(with_vacancies(superlattice, vacancies, rng), displacement_nm, rng)
         write_superlattice(output, superlattice, origin(**facts))
-        click.echo(f"{output}: {superlattice.n} NPs")
-        for name, value in facts.items():
-            click.echo(f"{name}: {value}")
+        lines = [f"{name}: {value}" for name, value in facts.items()]
+        tell(as_json, {"output": output, "n": superlattice.n, **facts}, f"{output}: {superlattice.n} NPs", *lines)
 
     return finish
 

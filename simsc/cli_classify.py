@@ -2,7 +2,6 @@
 
 import contextlib
 import importlib
-import json
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import Executor
@@ -10,18 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
 
 from simsc.classify.labels import METHODS
 from simsc.classify.order_file import write_order
 from simsc.classify.over_time import FrameOrder, averages, frame_order, processes, timed_order
 from simsc.classify.steinhardt import IDEAL
-from simsc.cli_options import FRAMES, PATH, example, origin, reading
+from simsc.cli_options import FRAMES, JSON, PATH, example, origin, reading, tell
 from simsc.console import StageProgress
 from simsc.core.errors import InputError, ResourceError
 from simsc.core.files import write_error
+from simsc.core.processes import available_cores
 from simsc.core.structure_files import Reading, chosen_frames
-from simsc.doctor import available_cores
 from simsc.md.frames import open_frames
 
 _PATIENCE_S = 20.0  # with a Dask scheduler that does not answer
@@ -48,7 +46,7 @@ _PATIENCE_S = 20.0  # with a Dask scheduler that does not answer
 )
 @click.option("--dask", metavar="ADDRESS", help="Scheduler of a Dask cluster to compute on, such as tcp://host:8786.")
 @click.option("-o", "--output", type=PATH, help="Folder for order.h5, counts.csv and summary.json.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@JSON
 def classify(
     file: Path,
     method: str,
@@ -90,7 +88,7 @@ def classify(
                 on_frame=on_frame,
             )
     if as_json:
-        click.echo(json.dumps({"frames": n, "n": n_nps, **summary}))
+        tell(as_json, {"frames": n, "n": n_nps, **summary})
     else:
         _print_summary(summary, n, n_nps)
         if output is not None:
@@ -139,11 +137,11 @@ def _print_one(order: FrameOrder, method: str, as_json: bool) -> None:
         result = {
             "n": len(labels.labels),
             "counts": labels.counts,
-            "labels": labels.labels.tolist(),
-            "probabilities": [None if np.isnan(p) else round(float(p), 4) for p in labels.probability],
+            "labels": labels.labels,
+            "probabilities": labels.probability.round(4),
             "sequence": sequence,
         }
-        click.echo(json.dumps(result))
+        tell(as_json, result)
         return
     click.echo(f"{len(labels.labels)} NPs, d_NN {order.bond_order.d_nn_nm:.4g} nm")
     for name, count in labels.counts.items():

@@ -1,6 +1,5 @@
 """The command `simsc compare`: two correlation maps, of any origin, under their common mask."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,17 +9,17 @@ import numpy as np
 
 from simsc.build.finite_crystal import with_normal_radii
 from simsc.classify.stacking import layer_frame
-from simsc.cli_options import LENGTH_UNIT, PATH, RADIUS, RADIUS_STD, SEED, axis_inv_nm, example
+from simsc.cli_options import JSON, LENGTH_UNIT, PATH, RADIUS, RADIUS_STD, SEED, axis_inv_nm, example, tell
 from simsc.console import StageProgress
 from simsc.core.correlation_map import CorrelationMap
 from simsc.core.errors import InputError
 from simsc.core.files import is_intensity, is_map, is_shells, read_intensity, read_map, read_superlattice
 from simsc.core.intensity import IntensityVolume
+from simsc.core.processes import available_cores
 from simsc.core.superlattice import Superlattice
 from simsc.correlation.compare import MapComparison, compare_maps
 from simsc.correlation.engine import correlate
 from simsc.correlation.shells import shells_of_crystal, shells_of_file, shells_of_volume
-from simsc.doctor import available_cores
 from simsc.scattering.rods import RodProfile, layers_of_volume, rod_profile, rod_profile_of_volume
 
 _N_DELTA, _ROD_POINTS, _LARGEST_L = 721, 161, 3.2
@@ -67,7 +66,7 @@ class _How:
 @SEED
 @LENGTH_UNIT
 @click.option("-o", "--output", type=PATH, help="Figure to write: .png, .svg or .pdf.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@JSON
 def compare(
     a: Path,
     b: Path,
@@ -111,7 +110,7 @@ def compare(
     else:
         rows = []
     if as_json:
-        click.echo(json.dumps(_as_dict(result, called, rows)))
+        tell(as_json, _as_dict(result, called, rows))
     else:
         _print(result, called, rows, coverage)
         if output is not None:

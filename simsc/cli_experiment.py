@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from simsc.cli_options import OUTPUT, PATH, example, origin
+from simsc.cli_options import JSON, OUTPUT, PATH, example, origin, tell
 from simsc.core.errors import InputError
 from simsc.core.files import write_intensity
 from simsc.experiment.volume_files import Meaning, Told, read_volume
@@ -34,6 +34,7 @@ _MEANING = click.Choice(["measured", "missing"])
 @click.option("--zeros", type=_MEANING, help="What an intensity of exactly 0 means.")
 @click.option("--missing", type=float, multiple=True, help="Another value that means not measured, such as -1.")
 @OUTPUT
+@JSON
 def import_volume(
     file: Path,
     unit: str | None,
@@ -47,6 +48,7 @@ def import_volume(
     zeros: Meaning | None,
     missing: tuple[float, ...],
     output: Path,
+    as_json: bool,
 ) -> None:
     """Read the 3D intensity in FILE: HDF5 with NXdata, .npy, .npz, MRC or VTK. What it does not tell has to be told.
 
@@ -61,8 +63,18 @@ def import_volume(
     part = 1.0 if volume.measured is None else float(volume.measured.mean())
     shape = " × ".join(map(str, volume.intensity.shape))
     ends = ", ".join(f"{axis[0]:.4g} … {axis[-1]:.4g}" for axis in volume.q_axes_inv_nm)
-    click.echo(f"{output}: {shape} voxels, of which {100 * part:.1f} % were measured")
-    click.echo(f"qx, qy, qz: {ends} nm⁻¹; spheres up to {volume.q_max_inv_nm:.4g} nm⁻¹ lie inside")
+    tell(
+        as_json,
+        {
+            "output": output,
+            "shape": volume.intensity.shape,
+            "measured": part,
+            "q_ends_inv_nm": [[axis[0], axis[-1]] for axis in volume.q_axes_inv_nm],
+            "q_max_inv_nm": volume.q_max_inv_nm,
+        },
+        f"{output}: {shape} voxels, of which {100 * part:.1f} % were measured",
+        f"qx, qy, qz: {ends} nm⁻¹; spheres up to {volume.q_max_inv_nm:.4g} nm⁻¹ lie inside",
+    )
     if volume.q_max_inv_nm <= 0:
         click.echo("simsc: note: q = 0 lies outside of the grid; check its axes", err=True)
 

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 import h5py
 import numpy as np
 
 from simsc.classify.order_file import OrderFile
-from simsc.cli_options import FRAMES, PATH, example, reading
+from simsc.cli_options import FRAMES, JSON, PATH, example, reading, tell
 from simsc.console import StageProgress
 from simsc.core.errors import InputError
 from simsc.core.files import is_intensity, is_map, is_shells, read_intensity, read_map
@@ -38,7 +39,10 @@ _SAME_TIME_NS = 1e-9
     help=f"File to write. Structures: {', '.join(STRUCTURES)}; intensities: {', '.join(VOLUMES)}; maps: "
     f"{', '.join(MAPS)}.",
 )  # fmt: skip
-def export(file: Path, reading: Reading, frames_text: str | None, order: Path | None, output: Path) -> None:
+@JSON
+def export(
+    file: Path, reading: Reading, frames_text: str | None, order: Path | None, output: Path, as_json: bool
+) -> None:
     """Write a structure, all frames of a run, an intensity or a map in a format of other programs.
 
     What it is follows from FILE, and the format from the ending of the output. Labels, layers and bond order go along
@@ -49,7 +53,7 @@ def export(file: Path, reading: Reading, frames_text: str | None, order: Path | 
     if file.is_file() and h5py.is_hdf5(file) and (is_intensity(file) or is_map(file) or is_shells(file)):
         if reading != Reading() or frames_text is not None or order is not None:
             raise InputError(f"{file}: is no structure; leave out the options that tell how to read one")
-        _export_field(file, output)
+        tell(as_json, *_export_field(file, output))
         return
     opened = open_frames(file, reading)
     numbers = chosen_frames(frames_text, len(opened), file)
@@ -63,18 +67,20 @@ def export(file: Path, reading: Reading, frames_text: str | None, order: Path | 
 
         n = write_frames(output, described())
     what = "with labels" if known is not None else "without labels (simsc classify -o gives them)"
-    click.echo(f"{output}: {n} frame{'s' if n != 1 else ''}, {what}")
+    facts = {"output": output, "frames": n, "labels": known is not None}
+    tell(as_json, facts, f"{output}: {n} frame{'s' if n != 1 else ''}, {what}")
 
 
-def _export_field(file: Path, output: Path) -> None:
+def _export_field(file: Path, output: Path) -> tuple[dict[str, Any], str]:
+    """Write an intensity or a map, and return what is to be told of it."""
     if is_shells(file):
         raise InputError(f"{file}: holds spheres of intensity, which no other program reads; export a volume or a map")
     if is_map(file):
         write_map_table(output, correlation := read_map(file))
-        click.echo(f"{output}: {correlation.ccf.size} values")
-        return
+        return {"output": output, "shape": correlation.ccf.shape}, f"{output}: {correlation.ccf.size} values"
     write_volume(output, volume := read_intensity(file))
-    click.echo(f"{output}: {' × '.join(map(str, volume.intensity.shape))} voxels")
+    shape = volume.intensity.shape
+    return {"output": output, "shape": shape}, f"{output}: {' × '.join(map(str, shape))} voxels"
 
 
 def _order(file: Path, order: Path | None) -> OrderFile | None:

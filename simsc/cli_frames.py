@@ -8,6 +8,7 @@ import numpy as np
 
 from simsc.build.finite_crystal import with_normal_radii
 from simsc.cli_options import (
+    JSON,
     LENGTH_UNIT,
     OUTPUT,
     PATH,
@@ -18,15 +19,16 @@ from simsc.cli_options import (
     example,
     origin,
     save_map,
+    tell,
 )
 from simsc.console import StageProgress, StopRequest
 from simsc.core.cell import Cell
 from simsc.core.detector import Detector, eiger_x_4m
 from simsc.core.errors import InputError
 from simsc.core.files import read_intensity, read_superlattice, write_intensity, write_shells
+from simsc.core.processes import available_cores
 from simsc.correlation.engine import correlate
 from simsc.correlation.shells import shells_of_file
-from simsc.doctor import available_cores
 from simsc.experiment.angles import read_angles
 from simsc.experiment.bragg import find_peaks, orientation, peak_of_profile, radial_profile
 from simsc.experiment.geometry import Told, angles_of, bad_pixels, detector_of, flux_of, refined_centre
@@ -76,6 +78,7 @@ _CENTRED_PX, _ROUNDS = 0.1, 4
 @SEED
 @LENGTH_UNIT
 @click.option("-o", "--output", type=PATH, required=True, help="Folder for the frames.")
+@JSON
 def beamline(
     file: Path,
     radius_nm: float | None,
@@ -99,6 +102,7 @@ def beamline(
     seed: int,
     length_unit: str | None,
     output: Path,
+    as_json: bool,
 ) -> None:
     """Simulate the frames that an EIGER X 4M takes of the NPs in FILE while they turn about z.
 
@@ -130,7 +134,11 @@ def beamline(
             lambda done, n: progress("frames", done / n, f"angle {done} of {n}" if done < n else ""), bits=int(bits),
         )  # fmt: skip
     n = len(settings.angles_deg)
-    click.echo(f"{master}: {n * repeats} frames at {n} angles of {superlattice.n} NPs")
+    tell(
+        as_json,
+        {"output": master, "frames": n * repeats, "angles": n, "n": superlattice.n},
+        f"{master}: {n * repeats} frames at {n} angles of {superlattice.n} NPs",
+    )
 
 
 @click.command(
@@ -172,6 +180,7 @@ def beamline(
 @click.option("--background", type=PATH, help="Frames without the sample, whose mean is subtracted.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Processes; the default is one a core.")
 @OUTPUT
+@JSON
 def import_frames(
     frames: Path,
     q_max_inv_nm: float,
@@ -198,6 +207,7 @@ def import_frames(
     background: Path | None,
     jobs: int | None,
     output: Path,
+    as_json: bool,
 ) -> None:
     """Merge the detector FRAMES of a rotation scan into an intensity volume, or into spheres and a correlation map.
 
@@ -231,6 +241,8 @@ def import_frames(
     sample_deg = angles_of(series, _told_angles(angles, column, series.n))
     scan = scan_with(detector)
     facts: dict[str, Any] = {"frames": series.name}
+    told: dict[str, Any] = {"output": output, "frames": series.n}
+    lines = []
     checkpoint = output.with_name(f".{output.name}.merging")
     with StageProgress() as progress:
         if find_centre:
@@ -251,7 +263,8 @@ def import_frames(
             errors = np.hypot(shift.standard_errors_px, shift.shift_px)
             facts["centre_errors_px"] = errors.tolist()
             row, column_px = scan.detector.beam_centre_px
-            click.echo(
+            told |= {"beam_centre_px": [row, column_px], "beam_centre_errors_px": errors, "pairs": shift.n_pairs}
+            lines.append(
                 f"beam centre: row {row:.2f} ± {errors[0]:.2f}, column {column_px:.2f} ± {errors[1]:.2f} "
                 f"({shift.n_pairs} Friedel pairs)"
             )
@@ -274,13 +287,17 @@ def import_frames(
         volume_ = result.volume()
         write_intensity(output, volume_, origin(**facts))
         part = 1.0 if volume_.measured is None else float(volume_.measured.mean())
-        click.echo(f"{output}: {series.n} frames, {grid}³ voxels, of which {100 * part:.1f} % were measured")
+        told |= {"grid": grid, "measured": part}
+        lines.append(f"{output}: {series.n} frames, {grid}³ voxels, of which {100 * part:.1f} % were measured")
     else:
         write_shells(output, result.shells(), origin(**facts))
-        click.echo(f"{output}: {series.n} frames, {len(target.q_inv_nm)} spheres")
+        told |= {"spheres": len(target.q_inv_nm)}
+        lines.append(f"{output}: {series.n} frames, {len(target.q_inv_nm)} spheres")
     checkpoint.unlink(missing_ok=True)
     if map_file is not None and isinstance(target, ShellTarget):
-        _write_map(output, map_file, result, first, facts)
+        of_map, map_lines = _write_map(output, map_file, result, first, facts)
+        told, lines = told | of_map, lines + map_lines
+    tell(as_json, told, *lines)
 
 
 @click.command(epilog=example("simsc orient intensity.h5 --cell 16.8 17.0 17.8 58.7 60.8 68.5 --figure reciprocal.png"))
@@ -290,6 +307,7 @@ def import_frames(
 @click.option("--width", type=float, default=0.01, show_default=True, help="Standard deviation of a peak, nm⁻¹.")
 @click.option("--tolerance", type=float, default=0.02, show_default=True, help="Of a peak from its place, nm⁻¹.")
 @click.option("--figure", type=PATH, help="Draw what is seen along directions of the lattice into this file.")
+@JSON
 def orient(
     file: Path,
     parameters: tuple[float, float, float, float, float, float],
@@ -297,6 +315,7 @@ def orient(
     width: float,
     tolerance: float,
     figure: Path | None,
+    as_json: bool,
 ) -> None:
     """Find how a lattice of known cell stands in the intensity volume FILE, from its Bragg peaks."""
     volume = read_intensity(file)
@@ -304,34 +323,51 @@ def orient(
     found = orientation(peaks, Cell.from_parameters(*parameters), tolerance)
     q, profile = radial_profile(volume)
     first = peak_of_profile(q[q > q_min / 2], profile[q > q_min / 2])
-    click.echo(f"{len(peaks.q_inv_nm)} Bragg peaks, {100 * found.indexed:.0f} % of them indexed")
-    click.echo(f"distance from reflections: {found.residual_inv_nm:.4f} nm⁻¹ (root mean square)")
-    if first is not None:
-        click.echo(f"first bright peak of the radial profile: {first:.4f} nm⁻¹")
-    for name, edge in zip("abc", found.cell.vectors_nm / np.linalg.norm(found.cell.vectors_nm, axis=1)[:, None],
-                          strict=True):  # fmt: skip
-        click.echo(f"{name} along {edge[0]:+.4f} {edge[1]:+.4f} {edge[2]:+.4f}")
+    edges = found.cell.vectors_nm / np.linalg.norm(found.cell.vectors_nm, axis=1)[:, None]
+    lines = [
+        f"{len(peaks.q_inv_nm)} Bragg peaks, {100 * found.indexed:.0f} % of them indexed",
+        f"distance from reflections: {found.residual_inv_nm:.4f} nm⁻¹ (root mean square)",
+        *([] if first is None else [f"first bright peak of the radial profile: {first:.4f} nm⁻¹"]),
+        *(
+            f"{name} along {edge[0]:+.4f} {edge[1]:+.4f} {edge[2]:+.4f}"
+            for name, edge in zip("abc", edges, strict=True)
+        ),
+    ]
     names = ("a", "b", "c", "α", "β", "γ")
     cell = ", ".join(
         f"{name} {value:.3f} ± {error:.3f}"
         for name, value, error in zip(names, found.cell.parameters, found.standard_errors, strict=True)
     )
-    click.echo(f"cell of the indexed peaks (nm, degrees): {cell}")
+    lines.append(f"cell of the indexed peaks (nm, degrees): {cell}")
     if figure is not None:
         from simsc.report.reciprocal_figures import draw_reciprocal_space  # Matplotlib takes a second to load
 
         draw_reciprocal_space(figure, volume, found, peaks)
-        click.echo(f"{figure}")
+        lines.append(f"{figure}")
+    facts = {
+        "peaks": len(peaks.q_inv_nm),
+        "indexed": found.indexed,
+        "residual_inv_nm": found.residual_inv_nm,
+        "first_peak_inv_nm": first,
+        "edges": edges,
+        "cell": found.cell.parameters,
+        "cell_standard_errors": found.standard_errors,
+        "figure": figure,
+    }
+    tell(as_json, facts, *lines)
 
 
-def _write_map(spheres: Path, map_file: Path, merged: Merged, first: float | None, facts: dict[str, Any]) -> None:
-    q2 = np.array([shell.q_inv_nm for shell, _ in merged.shells()])
+def _write_map(
+    spheres: Path, map_file: Path, merged: Merged, first: float | None, facts: dict[str, Any]
+) -> tuple[dict[str, Any], list[str]]:
+    """Write the map of merged spheres, and return what is to be told of it."""
+    q2, lines = np.array([shell.q_inv_nm for shell, _ in merged.shells()]), []
     if first is None:
         profile = np.array([np.nanmean(shell.intensity) for shell, _ in merged.shells()])
         first = peak_of_profile(q2, profile)
         if first is None:
             raise InputError(f"{spheres}: its radial profile has no bright peak; give --q1 (nm⁻¹)")
-        click.echo(f"q1: {first:.4f} nm⁻¹, the first bright peak")
+        lines.append(f"q1: {first:.4f} nm⁻¹, the first bright peak")
     one, two = shells_of_file(spheres, first, q2)
     with StageProgress() as progress:
         n_done = 0
@@ -342,7 +378,8 @@ def _write_map(spheres: Path, map_file: Path, merged: Merged, first: float | Non
             progress("correlate", n_done / len(q2), f"q2 {n_done} of {len(q2)}" if n_done < len(q2) else "")
 
         result = correlate(one, two, np.linspace(0, 180, 721), available_cores(), on_shell)
-    save_map(map_file, result, **facts)
+    of_map, line = save_map(map_file, result, **facts)
+    return of_map, [*lines, line]
 
 
 def _told_angles(text: str | None, column: str | None, n: int) -> np.ndarray | None:

@@ -1,13 +1,12 @@
 """`simsc healing`: which layers slid, and whether so few hcp-like ones are left by chance."""
 
-import json
 from pathlib import Path
 
 import click
 
 from simsc.classify.healing import NULLS, fit_energy
 from simsc.classify.slides import CONFIRM
-from simsc.cli_options import PATH, example
+from simsc.cli_options import JSON, PATH, example, tell
 from simsc.core.errors import InputError
 from simsc.report.healing_text import FORGOTTEN, MEANING, NULL_NAMES, energy, run_lines, verdict
 from simsc.study.healing import SetHealing, described, order_folder, run_healing, set_healing
@@ -24,7 +23,7 @@ from simsc.study.run import STUDY_FILE, study_of
     show_default=True,
     help="Frames in a row that make a stacking count.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@JSON
 def healing(folders: tuple[Path, ...], confirm: int, as_json: bool) -> None:
     """Tell which layers of RUNs slid, and whether so few hcp-like layers are left by chance.
 
@@ -46,7 +45,7 @@ def healing(folders: tuple[Path, ...], confirm: int, as_json: bool) -> None:
         raise InputError(f"{folders[0]}: no stacking lasted for {confirm} frames in a row in any run")
     together = set_healing(found)
     _warn(together)
-    click.echo(json.dumps(described(together), ensure_ascii=False) if as_json else _text(together))
+    tell(as_json, described(together), _text(together))
 
 
 def _runs(folder: Path) -> list[Path]:

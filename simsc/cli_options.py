@@ -1,9 +1,10 @@
 """What several commands have in common: options, examples, and where a file came from."""
 
 import functools
+import json
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
@@ -54,6 +55,7 @@ INTENSITY = click.option(
     type=PATH,
     help="Volume or spheres that the map is of: what was not measured there is left out of simulations too.",
 )
+JSON = click.option("--json", "as_json", is_flag=True, help="Print what came of it as one JSON object.")
 SEED = click.option("--seed", type=int, default=1, show_default=True, help="Of the random radii.")
 
 
@@ -82,6 +84,35 @@ def example(*lines: str) -> str:
     return "\b\nExample:\n" + "\n".join(f"  {line}" for line in lines)
 
 
+def tell(as_json: bool, facts: Mapping[str, Any], *lines: str) -> None:
+    """Print what came of a command: lines for people, or with --json one object for programs.
+
+    Args:
+        as_json: whether --json was asked for.
+        facts: names in snake case with their units, and values: what json can write, paths, NumPy arrays and numbers.
+            What is not finite becomes null.
+        lines: the same for people.
+    """
+    if as_json:
+        click.echo(json.dumps(plain(facts), ensure_ascii=False, allow_nan=False))
+    else:
+        for line in lines:
+            click.echo(line)
+
+
+def plain(value: Any) -> Any:
+    """Return a value as JSON can write it; numbers that are not finite are None."""
+    if isinstance(value, Mapping):
+        return {str(name): plain(item) for name, item in value.items()}
+    if isinstance(value, np.ndarray | np.generic):
+        return plain(value.tolist())
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return str(value) if isinstance(value, Path) else value
+
+
 def origin(**facts: Any) -> dict[str, Any]:
     """Return the provenance of a file that this command writes."""
     return provenance(command="simsc " + shlex.join(sys.argv[1:]), **facts)
@@ -104,11 +135,11 @@ def axis_inv_nm(option: str, text: str) -> np.ndarray:
     return np.arange(int((last - first) / step + 1e-6) + 1) * step + first
 
 
-def save_map(path: Path, correlation: CorrelationMap, **facts: Any) -> None:
-    """Write a correlation map, and say how much of it was measured."""
+def save_map(path: Path, correlation: CorrelationMap, **facts: Any) -> tuple[dict[str, Any], str]:
+    """Write a correlation map, and return what is to be told of it: facts, and a line."""
     write_map(path, correlation, origin(**facts))
     n_q2, n_delta = correlation.ccf.shape
-    click.echo(f"{path}: {n_q2} × {n_delta} values, smallest coverage {correlation.coverage.min():.3f}")
+    least = float(correlation.coverage.min())
     poor = correlation.q2_inv_nm[correlation.coverage.min(axis=1) < _POOR_COVERAGE]
     if len(poor):
         click.echo(
@@ -116,3 +147,5 @@ def save_map(path: Path, correlation: CorrelationMap, **facts: Any) -> None:
             "(of a scan in coarse steps more with fewer --rings, about 180° over the step)",
             err=True,
         )
+    told = {"map": path, "q1_inv_nm": correlation.q1_inv_nm, "shape": [n_q2, n_delta], "smallest_coverage": least}
+    return told, f"{path}: {n_q2} × {n_delta} values, smallest coverage {least:.3f}"

@@ -1,6 +1,5 @@
 """The commands `simsc refine …`: cell, nearest-neighbour distance, stacking and structure from scattering."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -9,15 +8,15 @@ from typing import Any, Literal
 import click
 import numpy as np
 
-from simsc.cli_options import INTENSITY, PATH, example
+from simsc.cli_options import INTENSITY, JSON, PATH, example, tell
 from simsc.cli_refine_stacking import stacking
 from simsc.console import StageProgress
 from simsc.core.cell import Cell
 from simsc.core.correlation_map import CorrelationMap
 from simsc.core.errors import InputError
 from simsc.core.files import read_map
+from simsc.core.processes import available_cores
 from simsc.correlation.mask import mask_of_file
-from simsc.doctor import available_cores
 from simsc.refine.cell import METHODS, CellFit, refine_cell
 from simsc.refine.spacing import STRUCTURES, Structure, refine_spacing
 from simsc.refine.structure import CANDIDATES, cell_candidate, rank_structures
@@ -40,7 +39,6 @@ _PARTS = click.option(
     is_flag=True,
     help="The maps are of independent parts of the data: add standard errors from refining each alone.",
 )
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _WELL_EXPLAINED = 0.9  # part of the map
 _POOR_COVERAGE, _MUCH = 0.5, 0.25  # part of the pairs of a value, and of the values
 _DECISIVE = 0.9  # part of resamples in which a structure is the best one
@@ -77,7 +75,7 @@ refine.add_command(stacking)
 @click.option("--starts", type=click.IntRange(min=1), default=24, show_default=True, help="Strained cells to start at.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Of the starts.")
 @_PARTS
-@_JSON
+@JSON
 def cell(
     maps: tuple[Path, ...],
     method: Literal["forward", "mean"],
@@ -111,7 +109,7 @@ def cell(
         )
         result["primitive"]["standard_errors_of_parts"] = spread.standard_errors.tolist()
     if as_json:
-        click.echo(json.dumps(result))
+        tell(as_json, result)
         return
     click.echo(_summary(fit))
     _warn(method, fit.score, read)
@@ -132,7 +130,7 @@ def cell(
 @_RADIUS_STD
 @click.option("--diameter", "diameter_nm", type=float, help="Of a ball of r-hcp, nm: for a better model.")
 @_PARTS
-@_JSON
+@JSON
 def spacing(
     maps: tuple[Path, ...],
     structure: Structure,
@@ -164,7 +162,7 @@ def spacing(
         )
         result["standard_error_of_parts_nm"] = float(spread.standard_errors[0])
     if as_json:
-        click.echo(json.dumps(result))
+        tell(as_json, result)
         return
     error = "" if result["standard_error_nm"] is None else f" ± {fit.standard_error_nm:.2g}"
     click.echo(f"d_NN {fit.d_nn_nm:.4f}{error} nm ({structure}; a_fcc {fit.a_fcc_nm:.4f}, c_hcp {fit.c_hcp_nm:.4f} nm)")
@@ -197,7 +195,7 @@ def spacing(
 @click.option("--displacement", type=float, default=0.03, show_default=True, help="Of NPs, in units of d_NN.")
 @click.option("--draws", type=click.IntRange(min=2), default=4, show_default=True, help="Crystals of each candidate.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Of the draws.")
-@_JSON
+@JSON
 def structure(
     file: Path,
     diameter_nm: float,
@@ -236,7 +234,7 @@ def structure(
             lambda name, done: progress("structure", done, name),
         )
     if as_json:
-        click.echo(json.dumps([asdict(rank) for rank in ranks]))
+        tell(as_json, {"structures": [asdict(rank) for rank in ranks]})
         return
     click.echo(f"{'structure':>16}  ln likelihood  best in  d_NN, nm  correlation")
     for rank in ranks:

@@ -1,6 +1,5 @@
 """The command `simsc refine stacking`: how much of a crystal is fcc, from rods or from a correlation map."""
 
-import json
 import warnings
 from pathlib import Path
 from typing import Any, get_args
@@ -10,13 +9,13 @@ import numpy as np
 
 from simsc.build.finite_crystal import with_normal_radii
 from simsc.classify.stacking import layer_frame, stacking_sequence
-from simsc.cli_options import INTENSITY, LENGTH_UNIT, PATH, RADIUS, RADIUS_STD, example
+from simsc.cli_options import INTENSITY, JSON, LENGTH_UNIT, PATH, RADIUS, RADIUS_STD, example, tell
 from simsc.console import StageProgress
 from simsc.core.correlation_map import CorrelationMap
 from simsc.core.errors import InputError, SimscWarning
 from simsc.core.files import is_intensity, is_map, read_intensity, read_map, read_superlattice
+from simsc.core.processes import available_cores
 from simsc.correlation.mask import mask_of_file
-from simsc.doctor import available_cores
 from simsc.refine.stacking_disorder import (
     PairCorrelations,
     Process,
@@ -47,7 +46,13 @@ _LARGEST_L = 3.2
 @click.option("--diameter", "diameter_nm", type=float, help="Of the crystal, nm; the default is that of a structure.")
 @RADIUS
 @RADIUS_STD
-@click.option("--process", type=click.Choice(get_args(Process)), default="growth", show_default=True)
+@click.option(
+    "--process",
+    type=click.Choice(get_args(Process)),
+    default="growth",
+    show_default=True,
+    help="How layers follow one another; see the page on refinement.",
+)
 @click.option("--bootstrap", type=click.IntRange(min=0), default=200, show_default=True, help="Refits for errors.")
 @INTENSITY
 @click.option(
@@ -62,7 +67,7 @@ _LARGEST_L = 3.2
     "--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Of random radii and simulations."
 )
 @LENGTH_UNIT
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@JSON
 def stacking(
     file: Path,
     d_nn_nm: float | None,
@@ -113,7 +118,7 @@ def stacking(
         effect = _effect(correlation, fit, intensity, radius_nm, radius_std_nm, draws, seed, jobs or available_cores())
         fit = fit_stacking(effect.added_to(found), process, bootstrap, seed)
     if as_json:
-        click.echo(json.dumps(_as_dict(fit, sequence) | {"mask": _mask_as_dict(effect, alone)}))
+        tell(as_json, _as_dict(fit, sequence) | {"mask": _mask_as_dict(effect, alone)})
         return
     click.echo(f"from the {found.source}: d_NN {found.d_nn_nm:.4g} nm, ball of {found.diameter_nm:.4g} nm")
     click.echo(f"this crystal: fcc fraction {fit.realised_fcc:.3f} ± {fit.realised_fcc_error:.3f}")

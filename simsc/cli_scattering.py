@@ -8,6 +8,7 @@ import numpy as np
 from simsc.build.finite_crystal import with_normal_radii
 from simsc.classify.neighbours import nearest_distance_nm
 from simsc.cli_options import (
+    JSON,
     LENGTH_UNIT,
     OUTPUT,
     PATH,
@@ -18,14 +19,15 @@ from simsc.cli_options import (
     example,
     origin,
     save_map,
+    tell,
 )
 from simsc.console import StageProgress
 from simsc.core.errors import InputError
 from simsc.core.files import is_intensity, is_shells, read_intensity, read_superlattice, write_intensity
+from simsc.core.processes import available_cores
 from simsc.core.superlattice import Superlattice
 from simsc.correlation.engine import correlate as correlate_shells
 from simsc.correlation.shells import points_needed, shells_of_crystal, shells_of_file, shells_of_volume
-from simsc.doctor import available_cores
 from simsc.scattering.amplitude import SPHERE, Form, intensity_on_grid
 from simsc.scattering.atoms import Atoms
 from simsc.scattering.counting import counted
@@ -70,6 +72,7 @@ _RESOLUTION = click.option(
 @SEED
 @LENGTH_UNIT
 @OUTPUT
+@JSON
 def scatter(
     file: Path,
     radius_nm: float | None,
@@ -84,6 +87,7 @@ def scatter(
     seed: int,
     length_unit: str | None,
     output: Path,
+    as_json: bool,
 ) -> None:
     """Compute the 3D scattered intensity of the NPs in FILE, taken as one finite crystal.
 
@@ -111,7 +115,11 @@ def scatter(
     if photons is not None:
         volume = counted(volume, photons, np.random.default_rng([seed, 1]))
     write_intensity(output, volume, origin())
-    click.echo(f"{output}: {grid}³ points up to q = {q_max_inv_nm:g} nm⁻¹, {scatterer.n} {what}")
+    tell(
+        as_json,
+        {"output": output, "grid": grid, "q_max_inv_nm": q_max_inv_nm, "scatterers": what, "n": scatterer.n},
+        f"{output}: {grid}³ points up to q = {q_max_inv_nm:g} nm⁻¹, {scatterer.n} {what}",
+    )
     if isinstance(scatterer, Superlattice) and scatterer.cell is not None and scatterer.cell.periodic.any():
         click.echo("simsc: note: the periodic cell was taken as a finite crystal, without its images", err=True)
     if (needed := points_needed(volume)) > grid:
@@ -135,6 +143,7 @@ def scatter(
 @SEED
 @LENGTH_UNIT
 @OUTPUT
+@JSON
 def correlate(
     file: Path,
     q1_inv_nm: float,
@@ -150,6 +159,7 @@ def correlate(
     seed: int,
     length_unit: str | None,
     output: Path,
+    as_json: bool,
 ) -> None:
     """Compute the correlation map C(q1, q2, Δ) of FILE: an intensity, or a structure (exact, no grid).
 
@@ -189,7 +199,8 @@ def correlate(
 
         angles = np.linspace(0, 180, n_delta)
         result = correlate_shells(first, second, angles, available_cores(), on_shell, bin_deg)
-    save_map(output, result)
+    facts, line = save_map(output, result)
+    tell(as_json, facts, line)
 
 
 def _with_radii(

@@ -6,10 +6,10 @@ from typing import get_args
 
 import click
 
-from simsc.cli_options import PATH, example
+from simsc.cli_options import JSON, PATH, example, tell
 from simsc.console import StageProgress
 from simsc.core.files import csv_text, write_text
-from simsc.doctor import available_cores
+from simsc.core.processes import available_cores
 from simsc.md.free_energy import SlidingProfile
 from simsc.md.slide import Slide, sample_slide
 from simsc.models.coarse_grained import DEFAULT, coarse_grained_names
@@ -61,7 +61,7 @@ from simsc.report.slide_figures import write_profile_figure
 @click.option("--seed", type=click.IntRange(1), default=1, show_default=True, help="Of all chance.")
 @click.option("--jobs", type=click.IntRange(1), help="Processes; the default is one a core.")
 @click.option("-o", "--output", "folder", type=PATH, required=True, help="Folder; the same command goes on there.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@JSON
 def slide(
     folder: Path,
     jobs: int | None,
@@ -88,7 +88,7 @@ def slide(
     )
     facts = _facts(wanted, profile)
     write_text(folder / "profile.json", json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
-    click.echo(json.dumps(facts, ensure_ascii=False) if as_json else _text(wanted, profile, folder))
+    tell(as_json, facts, _text(wanted, profile, folder))
 
 
 def _facts(wanted: Slide, profile: SlidingProfile) -> dict[str, object]:

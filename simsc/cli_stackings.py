@@ -1,13 +1,12 @@
 """`simsc stackings`: the stackings that a crystal has in equilibrium."""
 
-import json
 from pathlib import Path
 
 import click
 import numpy as np
 
 from simsc.classify.sequence import lettered
-from simsc.cli_options import PATH, example
+from simsc.cli_options import JSON, PATH, example, tell
 from simsc.console import StageProgress
 from simsc.core.files import csv_text, write_text
 from simsc.forcefield.one_site import load_one_site, one_site_names
@@ -36,7 +35,7 @@ from simsc.md.slide_moves import StackingSample, sample_stackings
 @click.option("--equilibrate", "equilibration_ns", type=float, default=5.0, show_default=True, help="ns before them.")
 @click.option("--seed", type=click.IntRange(1), default=1, show_default=True, help="Of all chance.")
 @click.option("-o", "--output", type=PATH, required=True, help="Table (CSV) of all sweeps.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@JSON
 def stackings(stacking: str, force_field: str, output: Path, as_json: bool, **settings: object) -> None:
     """Sample the stackings that a periodic crystal of one-site NPs, STACKING at the begin, has in equilibrium.
 
@@ -52,7 +51,7 @@ def stackings(stacking: str, force_field: str, output: Path, as_json: bool, **se
         )
         progress("sweeps", 1.0, "")
     write_text(output, _table(sample))
-    click.echo(json.dumps(_facts(sample), ensure_ascii=False) if as_json else _text(sample, output))
+    tell(as_json, _facts(sample), _text(sample, output))
 
 
 def _facts(sample: StackingSample) -> dict[str, object]:

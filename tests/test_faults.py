@@ -576,7 +576,7 @@ def assert_same_study(folder: Path, expected: Path) -> None:
 def test_a_study_on_a_disk_that_is_too_small(finished_study, small_disk):
     disk = small_disk("1m")
     shutil.copy(finished_study.parent / "study.toml", disk)
-    command = ("run", "study.toml", "--out", "run", "--threads", "1")
+    command = ("run", "study.toml", "--output", "run", "--threads", "1")
     done = simsc(*command, cwd=disk, env=ENVIRONMENT)
     assert_one_line(done, 75, "only 1 MB are free, and the next checkpoint needs 2 MB; free some disk space")
     assert_kept(disk / "run" / "anneal.partial", 0)
@@ -609,7 +609,7 @@ def test_later_stages_on_a_full_disk(finished_study, small_disk, monkeypatch):
         assert len(str(caught.value).splitlines()) == 1
         assert not list(folder.rglob(".*.partial"))
         if stage == "scattering":
-            command = ("run", str(finished_study.parent / "study.toml"), "--out", "run", "--threads", "1")
+            command = ("run", str(finished_study.parent / "study.toml"), "--output", "run", "--threads", "1")
             assert_one_line(simsc(*command, cwd=disk, env=ENVIRONMENT), 75, "scattering.partial", "free some disk")
         (disk / "filler").unlink()
     with monkeypatch.context() as patch:
@@ -630,7 +630,7 @@ def test_a_run_folder_that_is_read_only(finished_study, small_disk):
     shutil.rmtree(disk / "run" / "correlation")
     study = finished_study.parent / "study.toml"
     remount(disk, "ro")
-    command = ("run", str(study), "--out", "run")
+    command = ("run", str(study), "--output", "run")
     assert_one_line(simsc(*command, cwd=disk, env=ENVIRONMENT), 2, "cannot be written: Read-only file system")
     with pytest.raises(InputError, match=r"run/\.lock: cannot be written: Read-only file system"):
         run_study(read_study(study), disk / "run", world(), ONE_THREAD)
@@ -655,7 +655,7 @@ def test_what_a_killed_study_was_writing_does_not_look_foreign(finished_study, t
 def test_one_run_in_a_folder_at_a_time_and_none_after_kill_9(tmp_path):
     """Two ranks at work; a second pair is refused; one rank is killed, and the folder is free."""
     study = write_short_study(tmp_path / "study.toml", stacking='"AB"', duration_ns="1.0")
-    command = [*simsc_command(2), "run", str(study), "--out", "run"]
+    command = [*simsc_command(2), "run", str(study), "--output", "run"]
     process = subprocess.Popen(command, cwd=tmp_path, env=ENVIRONMENT, stderr=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + 120
@@ -663,7 +663,7 @@ def test_one_run_in_a_folder_at_a_time_and_none_after_kill_9(tmp_path):
             assert process.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.05)
-        refused = simsc("run", str(study), "--out", "run", cwd=tmp_path, ranks=2, env=ENVIRONMENT, timeout=120)
+        refused = simsc("run", str(study), "--output", "run", cwd=tmp_path, ranks=2, env=ENVIRONMENT, timeout=120)
         assert_one_line(refused, 2, "another simsc works in it")
     finally:
         for rank in ranks_of(process.pid, str(study))[-1:]:

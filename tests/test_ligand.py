@@ -301,7 +301,7 @@ def test_what_the_extra_installs_is_named_when_it_is_missing(monkeypatch):
     ],
 )
 def test_arguments_that_cannot_be_used_are_one_line(simsc, tmp_path, arguments, message):
-    result = simsc(*arguments, "--out", "x.json")
+    result = simsc(*arguments, "--output", "x.json")
     assert result.returncode == 2
     assert result.stderr.startswith(f"simsc: error: {message}")
     assert result.stderr.count("\n") == 1
@@ -392,7 +392,7 @@ def test_a_smiles_that_cannot_be_used_is_one_line(smiles, message):
 @pytest.mark.parametrize("force_field", ["gaff", "gaff2"])
 def test_a_mol2_file_keeps_its_charges(simsc, tmp_path, force_field):
     (tmp_path / "acetate.mol2").write_text(ACETATE_MOL2)
-    result = simsc("acetate.mol2", "--name", "acetate", "--force-field", force_field, "--out", "acetate.json")
+    result = simsc("acetate.mol2", "--name", "acetate", "--force-field", force_field, "--output", "acetate.json")
     assert result.returncode == 0, result.stderr
     assert "by analogy: c3-o -c -o" in result.stderr
     ligand = read_ligand(tmp_path / "acetate.json")
@@ -419,7 +419,7 @@ def test_points_around_a_molecule_lie_outside_it():
 @needs_extra
 @pytest.mark.slow
 def test_formate_by_smiles_with_resp(simsc, tmp_path):
-    words = ["C(=O)[O-]", "--name", "formate", "--charges", "resp", "--work", "work", "--out", "formate.json"]
+    words = ["C(=O)[O-]", "--name", "formate", "--charges", "resp", "--work", "work", "--output", "formate.json"]
     assert simsc(*words).returncode == 0
     ligand = read_ligand(tmp_path / "formate.json")
     assert ligand.charge_e == -1

@@ -121,7 +121,7 @@ def test_items_with_names_go_by_them():
 
 def test_replicas_run_side_by_side_and_one_may_fail(short_study, tmp_path):
     study = with_replicas(short_study(stacking='"AB"'), ONE_FAILS)
-    first = simsc("run", str(study), "--out", "run", "--jobs", "2", cwd=tmp_path)
+    first = simsc("run", str(study), "--output", "run", "--jobs", "2", cwd=tmp_path)
     assert first.returncode == 1
     assert len(first.stderr.strip().splitlines()[-1:]) == 1
     assert "1 of 3 replicas failed: 1: " in first.stderr
@@ -137,7 +137,7 @@ def test_replicas_run_side_by_side_and_one_may_fail(short_study, tmp_path):
     assert 'href="replica_0001' not in page
     # What is done is not done again; what failed is tried again.
     stamp = (tmp_path / "run" / "replica_0000" / "anneal" / "done.json").stat().st_mtime_ns
-    assert simsc("run", str(study), "--out", "run", cwd=tmp_path).returncode == 1
+    assert simsc("run", str(study), "--output", "run", cwd=tmp_path).returncode == 1
     assert stamp == (tmp_path / "run" / "replica_0000" / "anneal" / "done.json").stat().st_mtime_ns
     told = simsc("status", "run", cwd=tmp_path)
     assert told.returncode == 0
@@ -151,7 +151,7 @@ def test_replicas_run_side_by_side_and_one_may_fail(short_study, tmp_path):
 def test_replicas_stop_and_go_on(short_study, tmp_path):
     """Asked to stop; then the parent is killed: its replicas stop by themselves, at a checkpoint."""
     study = with_replicas(short_study(stacking='"AB"', duration_ns="0.3"), "[replicas]\nseeds = 2")
-    command = [*simsc_command(), "run", str(study), "--out", "run"]
+    command = [*simsc_command(), "run", str(study), "--output", "run"]
     run = tmp_path / "run"
     for number in (signal.SIGUSR1, signal.SIGKILL):
         before = newest_checkpoints(run)
@@ -163,7 +163,7 @@ def test_replicas_stop_and_go_on(short_study, tmp_path):
             assert "2 stopped" in parent.stderr.read()
         parent.stderr.close()
         wait_for(lambda: [outcome.state for outcome in outcomes(run)] == ["stopped"] * 2)
-    limited = simsc("run", str(study), "--out", "run", "--max-hours", "0.00001", cwd=tmp_path)
+    limited = simsc("run", str(study), "--output", "run", "--max-hours", "0.00001", cwd=tmp_path)
     assert limited.returncode == 85
 
 

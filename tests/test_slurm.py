@@ -67,7 +67,7 @@ def test_a_job_is_queued_again_until_it_is_done(by, cluster, short_study, tmp_pa
         stacking='"AB"', duration_ns=f"{0.02 * frames:g}", output_every_ns="0.02\ncheckpoint_every_ns = 0.02"
     )
     limit = "10" if by == "request" else "1"
-    arguments = ["--out", "run", "--ranks", "2", "--time", limit, "--analysis-threads", "1"]
+    arguments = ["--output", "run", "--ranks", "2", "--time", limit, "--analysis-threads", "1"]
     run = tmp_path / "run"
     if by == "request":
         # Killed in its first life, without a chance to tidy up, as by a node that is taken away.
@@ -79,7 +79,7 @@ def test_a_job_is_queued_again_until_it_is_done(by, cluster, short_study, tmp_pa
     jobs = json.loads((run / "slurm" / "jobs.json").read_text())
     assert f"run as job {jobs['run']}, follow_up as job {jobs['follow_up']}" in said_first
     submitted = (run / "slurm" / "run.sbatch").read_text()
-    again = simsc("submit", str(study), "--out", "run", "--ranks", "2", cwd=tmp_path, status=2)
+    again = simsc("submit", str(study), "--output", "run", "--ranks", "2", cwd=tmp_path, status=2)
     assert "is in the queue already" in again
     assert (run / "slurm" / "run.sbatch").read_text() == submitted
     for restart in range(2):
@@ -121,7 +121,7 @@ print('rank', MPI.COMM_WORLD.rank, MPI.COMM_WORLD.allreduce(1))"
 
 def test_a_job_starts_where_its_killed_life_left_shared_memory(cluster, short_study, tmp_path):
     """MPICH names the segment after job and step, which are the same in the next life."""
-    simsc("submit", str(short_study()), "--out", "run", "--dry-run", cwd=tmp_path)
+    simsc("submit", str(short_study()), "--output", "run", "--dry-run", cwd=tmp_path)
     lines = (tmp_path / "run" / "slurm" / "run.sbatch").read_text().splitlines()
     (clean,) = [line for line in lines if "shared_memory" in line and not line.startswith("#")]
     log = tmp_path / "log"
@@ -151,7 +151,7 @@ def test_an_array_of_replicas_of_which_one_fails(cluster, short_study, tmp_path)
         study.read_text()
         + '\n[replicas]\nseeds = 3\n[[replicas.vary]]\nkeys = ["anneal.pressure_atm"]\nvalues = [1.0, -4000.0]\n'
     )
-    simsc("submit", str(study), "--out", "run", "--time", "10", "--analysis-threads", "1", cwd=tmp_path)
+    simsc("submit", str(study), "--output", "run", "--time", "10", "--analysis-threads", "1", cwd=tmp_path)
     run = tmp_path / "run"
     jobs = json.loads((run / "slurm" / "jobs.json").read_text())
     wait_for(lambda: state(jobs["follow_up"]) in ("COMPLETED", "FAILED", "CANCELLED"), PATIENCE_S)
@@ -162,7 +162,7 @@ def test_an_array_of_replicas_of_which_one_fails(cluster, short_study, tmp_path)
 
 def test_what_depends_on_a_failed_run_is_not_left_in_the_queue(cluster, short_study, tmp_path):
     study = short_study(pressure_atm="-4000.0")
-    simsc("submit", str(study), "--out", "run", "--time", "10", "--analysis-threads", "1", cwd=tmp_path)
+    simsc("submit", str(study), "--output", "run", "--time", "10", "--analysis-threads", "1", cwd=tmp_path)
     jobs = json.loads((tmp_path / "run" / "slurm" / "jobs.json").read_text())
     wait_for(lambda: state(jobs["run"]) == "FAILED", PATIENCE_S)
     wait_for(lambda: state(jobs["follow_up"]) == "CANCELLED", PATIENCE_S)
@@ -196,7 +196,7 @@ mem-per-cpu = 2000
 def test_batch_files_follow_the_site_and_can_be_edited(short_study, tmp_path):
     (tmp_path / "site.toml").write_text(SITE)
     study = short_study()
-    arguments = ["submit", str(study), "--out", "my run", "--site", "site.toml", "--dry-run"]
+    arguments = ["submit", str(study), "--output", "my run", "--site", "site.toml", "--dry-run"]
     simsc(*arguments, "--gpus", "2", cwd=tmp_path)
     run, follow_up = ((tmp_path / "my run" / "slurm" / f"{name}.sbatch").read_text() for name in ("run", "follow_up"))
     for line in (

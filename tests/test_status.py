@@ -22,7 +22,7 @@ def test_a_run_from_its_begin_to_its_end(short_study, tmp_path):
     run = tmp_path / "run"
     with pytest.raises(StudyError, match="holds no run"):
         run_status(run)
-    command = [*simsc_command(), "run", str(study), "--out", "run", "--until", "anneal", "--threads", "1"]
+    command = [*simsc_command(), "run", str(study), "--output", "run", "--until", "anneal", "--threads", "1"]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL)
     wait_for(lambda: (run / "study.toml").exists() and (run_status(run).checkpoint_ns or 0) > 0)
     now = run_status(run)
@@ -49,11 +49,15 @@ def test_a_run_from_its_begin_to_its_end(short_study, tmp_path):
     assert not (run / "report.html").exists()
     now = run_status(run)
     assert (now.state, now.stages[1].state, now.stages[2].state) == ("stopped", "done", "waiting")
-    assert simsc("run", str(study), "--out", "run", cwd=tmp_path).returncode == 0
+    assert simsc("run", str(study), "--output", "run", cwd=tmp_path).returncode == 0
     told = json.loads(simsc("status", "run", "--json", cwd=tmp_path).stdout)
     assert told["state"] == "done"
     assert all(stage["state"] == "done" for stage in told["stages"])
     assert run_status(run).fraction == 1.0
+    told = json.loads(simsc("doctor", "run", "--json", cwd=tmp_path).stdout)
+    assert told["run"]["state"] == "done"
+    assert Path(told["log"]["file"]).name == "log.lammps"
+    assert told["log"]["end"][-1].startswith("Total wall time")
 
 
 def failed(folder: Path) -> None:

@@ -118,7 +118,7 @@ def test_each_model_has_its_own_thermostat_and_cores(tmp_path):
 
 def test_a_run_from_study_to_report_and_again(short_study, tmp_path):
     study = short_study()
-    first = simsc("run", str(study), "--out", "run", cwd=tmp_path)
+    first = simsc("run", str(study), "--output", "run", cwd=tmp_path)
     assert first.returncode == 0, first.stderr
     run = tmp_path / "run"
     assert f"report: {run / 'report.html'}" in first.stdout
@@ -133,7 +133,7 @@ def test_a_run_from_study_to_report_and_again(short_study, tmp_path):
     assert summary["healing"] == {"n": 0}
     stamps = {name: (run / name / "done.json").stat().st_mtime_ns for name in STAGES}
 
-    again = simsc("run", str(study), "--out", "run", cwd=tmp_path)
+    again = simsc("run", str(study), "--output", "run", cwd=tmp_path)
     assert again.returncode == 0, again.stderr
     assert [f"{name}: finished before" in again.stdout for name in STAGES] == [True] * 5
     assert stamps == {name: (run / name / "done.json").stat().st_mtime_ns for name in STAGES}
@@ -151,7 +151,7 @@ def test_a_run_from_study_to_report_and_again(short_study, tmp_path):
 
     # Another study does not overwrite it.
     other = short_study("other.toml", seed="5", d_nn_nm="6.4")
-    refused = simsc("run", str(other), "--out", "run", cwd=tmp_path)
+    refused = simsc("run", str(other), "--output", "run", cwd=tmp_path)
     assert refused.returncode == 2
     assert "seed: 20251217 → 5; superlattice.d_nn_nm: 6.3 → 6.4; give a new folder" in refused.stderr
     assert len(refused.stderr.strip().splitlines()) == 1
@@ -160,7 +160,7 @@ def test_a_run_from_study_to_report_and_again(short_study, tmp_path):
     for file in ("build/superlattice.h5", "anneal/thermo.csv"):
         content = (run / file).read_bytes()
         (run / file).write_bytes(content[:-1])
-        kept = simsc("run", str(study), "--out", "run", cwd=tmp_path)
+        kept = simsc("run", str(study), "--output", "run", cwd=tmp_path)
         assert kept.returncode == 75
         assert f"{file}: was changed or lost since anneal was computed; bring it back, or remove run/anneal" in (
             kept.stderr
@@ -171,7 +171,7 @@ def test_a_run_from_study_to_report_and_again(short_study, tmp_path):
 
 def redone(study: Path, run: Path, stamps: dict[str, int]) -> list[str]:
     """Run a study again; return which stages were run, and keep their times in `stamps`."""
-    done = simsc("run", str(study), "--out", str(run), cwd=run.parent)
+    done = simsc("run", str(study), "--output", str(run), cwd=run.parent)
     assert done.returncode == 0, done.stderr
     now = {name: (run / name / "done.json").stat().st_mtime_ns for name in STAGES}
     changed = [name for name in STAGES if now[name] != stamps[name]]
@@ -233,7 +233,7 @@ def test_all_tries_of_a_stage_count(tmp_path, monkeypatch):
 
 def test_a_killed_run_goes_on_from_its_checkpoint(short_study, tmp_path):
     study = short_study(duration_ns="0.3")
-    command = [sys.executable, "-m", "simsc", "run", str(study), "--out", "run", "--threads", "1"]
+    command = [sys.executable, "-m", "simsc", "run", str(study), "--output", "run", "--threads", "1"]
     partial = tmp_path / "run" / "anneal.partial"
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL)
     wait_for(lambda: list(partial.glob("checkpoint_*1.json")))
@@ -244,7 +244,7 @@ def test_a_killed_run_goes_on_from_its_checkpoint(short_study, tmp_path):
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     # Two runs in one folder: the second is refused while the first works.
     time.sleep(3)
-    refused = simsc("run", str(study), "--out", "run", cwd=tmp_path)
+    refused = simsc("run", str(study), "--output", "run", cwd=tmp_path)
     assert refused.returncode == 2
     assert "another simsc works in it" in refused.stderr
     process.send_signal(signal.SIGUSR1)
@@ -255,7 +255,7 @@ def test_a_killed_run_goes_on_from_its_checkpoint(short_study, tmp_path):
     process.stderr.close()
     assert stamps == (built.stat().st_mtime_ns, (partial / "system.data").stat().st_mtime_ns)
     assert not (tmp_path / "run" / "anneal").exists()
-    limited = simsc("run", str(study), "--out", "run", "--max-hours", "0.0001", cwd=tmp_path)
+    limited = simsc("run", str(study), "--output", "run", "--max-hours", "0.0001", cwd=tmp_path)
     assert limited.returncode == 85
 
 
@@ -284,7 +284,7 @@ def test_two_ranks_share_one_run(short_study, tmp_path):
     if not mpiexec.exists():
         pytest.skip("no mpiexec beside this Python")
     prefix = [str(mpiexec), "-n", "2", sys.executable, "-m", "mpi4py", "-m", "simsc", "run"]
-    done = subprocess.run([*prefix, str(short_study()), "--out", "run"], cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run([*prefix, str(short_study()), "-o", "run"], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("report: ") == 1
     record = json.loads((tmp_path / "run" / "anneal" / "done.json").read_text())
@@ -292,6 +292,6 @@ def test_two_ranks_share_one_run(short_study, tmp_path):
     log = (tmp_path / "run" / "anneal" / "log.lammps").read_text()
     assert "by 1 MPI processor grid" in log or "MPI processor grid" in log
     bad = short_study("bad.toml", seed="-1")
-    failed = subprocess.run([*prefix, str(bad), "--out", "bad"], cwd=tmp_path, capture_output=True, text=True)
+    failed = subprocess.run([*prefix, str(bad), "--output", "bad"], cwd=tmp_path, capture_output=True, text=True)
     assert failed.returncode == 2
     assert failed.stderr.count("simsc: error:") == 1

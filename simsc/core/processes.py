@@ -1,4 +1,4 @@
-"""Pools of processes that end with the one that began them, and tell what was at work when one of them was killed."""
+"""Cores, and pools of processes that end with the one that began them and tell what was at work when one was killed."""
 
 import contextlib
 import multiprocessing
@@ -14,6 +14,11 @@ from typing import Any, TypeVar
 from simsc.core.errors import ResourceError
 
 _Task = TypeVar("_Task")
+
+
+def available_cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextlib.contextmanager

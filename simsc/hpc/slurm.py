@@ -189,7 +189,7 @@ def _run_job(study: Study, folder: Path, resources: Resources, site: Site) -> st
     options |= {"gpus-per-node": hardware.gpus} if hardware.gpus else {}
     options |= {"mem": resources.memory} if resources.memory else {}
     options |= {"array": f"0-{n - 1}"} if n else {}
-    words = ["-m", "mpi4py", "-m", "simsc", "run", str(folder / STUDY_FILE), "--out", str(folder)]
+    words = ["-m", "mpi4py", "-m", "simsc", "run", str(folder / STUDY_FILE), "--output", str(folder)]
     words += ["--threads", str(hardware.threads), "--accelerator", hardware.accelerator, "--gpus", str(hardware.gpus)]
     # The signal may come too late for the next checkpoint. From this the run itself knows, by its speed.
     words += ["--max-hours", f"{(seconds_of(resources.time) - _grace_s(resources.time)) / 3600:.4f}"]
@@ -212,7 +212,7 @@ def _follow_up_job(study: Study, folder: Path, resources: Resources, site: Site)
     }
     words = ["-m", "simsc", "report", str(folder)]
     if study.replicas is None:
-        words = ["-m", "simsc", "run", str(folder / STUDY_FILE), "--out", str(folder)]
+        words = ["-m", "simsc", "run", str(folder / STUDY_FILE), "--output", str(folder)]
         words += ["--threads", str(resources.analysis_threads)]
     # Through srun too, without MPI: signals of Slurm reach what it started.
     command = f"srun --ntasks=1 --mpi=none {_python(site)} {shlex.join(words)}"

@@ -11,6 +11,7 @@ from simsc.report.figures import NEUTRAL, plain
 # Radii (Å) and colours as molecular viewers draw them: iron orange, oxygen red, carbon grey, hydrogen white.
 _LOOKS = {"Fe": (1.1, "#e06633"), "O": (1.0, "#e0301e"), "C": (1.5, "#7a8088"), "H": (0.9, "#f2f4f7")}
 _OTHER = (1.3, "#a070c8")
+_BELOW = 6.0  # room for the scale bar, Å
 _LIGHT = np.array([-0.4, 0.55, 0.73])
 
 
@@ -35,12 +36,13 @@ def portraits(structures: Sequence[tuple[str, np.ndarray, np.ndarray]], cut: boo
         points_per_angstrom = 3.1 * 72 / (2 * extent)
         sizes = np.array([(2 * radius * points_per_angstrom) ** 2 for radius, _ in looks])
         ax.scatter(*turned[order, :2].T, s=sizes, c=colours, edgecolors=(0, 0, 0, 0.35), linewidths=0.25)
-        ax.set(xlim=(-extent, extent), ylim=(-extent, extent), aspect="equal")
+        ax.set(xlim=(-extent, extent), ylim=(-extent - _BELOW, extent), aspect="equal")
         ax.set_title(plain(title))
         ax.set_axis_off()
     ax = panels[0]
-    ax.plot([-extent, -extent + 20], [-extent + 1, -extent + 1], color="black", linewidth=2)
-    ax.text(-extent + 10, -extent + 2, "2 nm", ha="center", va="bottom", fontsize=9)
+    left, bottom = -min(extent, 10), -extent - _BELOW + 1
+    ax.plot([left, left + 20], [bottom, bottom], color="black", linewidth=2)
+    ax.annotate("2 nm", (left + 10, bottom), (0, 2), textcoords="offset points", ha="center", va="bottom", fontsize=9)
     return figure
 
 

@@ -56,7 +56,7 @@ def reciprocal_space(volume: IntensityVolume, found: Orientation, peaks: BraggPe
     if (first := peak_of_profile(q[q > 0.2], profile[q > 0.2])) is not None:
         ax.axvline(first, color="#d1701c", linewidth=1, linestyle="--", label=f"q₁ = {first:.3f} nm⁻¹")
         ax.legend(frameon=False)
-    ax.set(xlabel="q (nm⁻¹)", ylabel="mean intensity (counts of a pixel)", title="radial profile")
+    ax.set(xlabel="q (nm⁻¹)", ylabel="mean intensity (as in the file)", title="radial profile")
     return figure
 
 

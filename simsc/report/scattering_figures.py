@@ -1,4 +1,9 @@
-"""Figures of the scattering: slices of I(q), radial profiles, correlation maps. Each function returns a figure."""
+"""Figures of the scattering: slices of I(q), radial profiles, correlation maps. Each function returns a figure.
+
+What is drawn goes by names: those of states, such as before and after, or of whatever is laid side by side.
+"""
+
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -8,12 +13,24 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Circle
 
 from simsc.build.close_packed import LAYER_SPACING
+from simsc.core.cell import Cell
 from simsc.core.correlation_map import CorrelationMap
 from simsc.core.intensity import IntensityVolume
-from simsc.correlation.peaks import ExpectedPeak, expected_peaks, rod_arcs
-from simsc.report.figures import AFTER, BEFORE, COLOURS, NEUTRAL
+from simsc.correlation.peaks import (
+    ExpectedPeak,
+    cell_reflections,
+    expected_peaks,
+    expected_peaks_of_cell,
+    firsts_of_shell,
+    rod_arcs,
+)
+from simsc.report.figures import AFTER, BEFORE, COLOURS, NEUTRAL, plain
 
-STATE_COLOURS = {"before": BEFORE, "after": AFTER}
+# The first and second are before and after; dashes differ too.
+_LINES = ((BEFORE, "-"), (AFTER, "--"), ("#009e73", "-."), ("#cc79a7", ":"))
+_MARKERS = (("o", 9), ("s", 7), ("^", 7), ("D", 6))
+_CLOSE = 0.018  # of the span of reflections
+_PEAK_WIDTH = 0.012  # of q1: reflections this close to it are on its sphere
 CLEAR_OF_SELF_DEG = 15.0  # where q2 = q1, the correlation of a peak with itself outshines everything near 0° and 180°
 _Q2_LABEL = "q₂ (nm⁻¹)"
 _DELTA_LABEL = "Δ (degrees)"
@@ -39,48 +56,54 @@ def intensity_slices(volumes: dict[str, IntensityVolume], q1_inv_nm: float) -> F
             )
             ax.add_patch(Circle((0, 0), q1_inv_nm, fill=False, edgecolor="white", linestyle=":", linewidth=0.9))
             names = "xyz"
-            ax.set_title(f"{state}, q{names[normal]} ≈ 0")
+            ax.set_title(f"{plain(state)}, q{names[normal]} ≈ 0")
             ax.set(xlabel=f"q{names[across]} (nm⁻¹)", ylabel=f"q{names[up]} (nm⁻¹)", aspect="equal")
     figure.colorbar(mesh, ax=panels, label="intensity (arbitrary units)", shrink=0.7, extend="both")
     return figure
 
 
-def radial_profiles(maps: dict[str, CorrelationMap]) -> Figure:
-    """Draw the mean intensity on each sphere q2, with the reflections of fcc and hcp of the spacing that q1 implies."""
+def radial_profiles(maps: dict[str, CorrelationMap], cell: Cell | None = None) -> Figure:
+    """Draw the mean intensity on each sphere q2, with the reflections that are expected.
+
+    Args:
+        maps: by name; their radial profiles are drawn.
+        cell: primitive cell whose reflections are marked; by default those of fcc and hcp of the spacing that q1 of the
+            last map implies, were it 111.
+    """
     figure = Figure(figsize=(9.0, 4.0), layout="constrained")
     ax = figure.subplots()
-    for state, correlation in maps.items():
-        style = "-" if state == "before" else "--"
-        ax.semilogy(correlation.q2_inv_nm, correlation.radial_profile, style, color=STATE_COLOURS[state], label=state)
+    for k, (state, correlation) in enumerate(maps.items()):
+        colour, style = _LINES[k % len(_LINES)]
+        ax.semilogy(correlation.q2_inv_nm, correlation.radial_profile, style, color=colour, label=plain(state))
     last = list(maps.values())[-1]
-    q2, d_nn_nm = last.q2_inv_nm, spacing_nm(last.q1_inv_nm)
-    for structure, offset in (("fcc", 14), ("hcp", 2)):
-        for q, family in _families(structure, d_nn_nm, float(q2[0]), float(q2[-1])):
-            dashes = (0, (2, 2)) if structure == "fcc" else (2, (2, 2))
-            ax.axvline(q, color=COLOURS[structure], linewidth=0.9, linestyle=dashes, zorder=1)
-            ax.annotate(
-                family,
-                (q, 1.0),
-                (0, offset),
-                xycoords=("data", "axes fraction"),
-                textcoords="offset points",
-                ha="center",
-                va="bottom",
-                fontsize=8,
-                color=COLOURS[structure],
-            )
-    handles = [
-        *ax.get_legend_handles_labels()[0],
-        Line2D([], [], color=COLOURS["fcc"], linestyle=(0, (2, 2)), label="reflections of fcc (upper row)"),
-        Line2D([], [], color=COLOURS["hcp"], linestyle=(0, (2, 2)), label="reflections of hcp (lower row)"),
-    ]
+    q2 = last.q2_inv_nm
+    handles = list(ax.get_legend_handles_labels()[0])
+    if cell is None:
+        found = {
+            structure: _families(structure, spacing_nm(last.q1_inv_nm), float(q2[0]), float(q2[-1]))
+            for structure in ("fcc", "hcp")
+        }
+        for structure, offset, row in (("fcc", 14, "upper"), ("hcp", 2, "lower")):
+            dashes = (0.0 if structure == "fcc" else 2.0, (2.0, 2.0))
+            _mark_reflections(ax, found[structure], COLOURS[structure], offset, dashes)
+            label = f"reflections of {structure} ({row} row)"
+            handles.append(Line2D([], [], color=COLOURS[structure], linestyle=(0, (2, 2)), label=label))
+    else:
+        _mark_reflections(ax, _reflections_of(cell, float(q2[0]), float(q2[-1])), NEUTRAL, 2, (0.0, (2.0, 2.0)), 90)
+        handles.append(Line2D([], [], color=NEUTRAL, linestyle=(0, (2, 2)), label="reflections of the cell"))
     ax.legend(handles=handles, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
     ax.set(xlabel="q (nm⁻¹)", ylabel="mean intensity (arbitrary units)", xlim=(q2[0], q2[-1]))
     return figure
 
 
-def correlation_maps(maps: dict[str, CorrelationMap]) -> Figure:
-    """Draw C(q1, q2, Δ) of each state like Fig. 3c of the paper, in one colour scale, with what is expected marked."""
+def correlation_maps(maps: dict[str, CorrelationMap], cell: Cell | None = None) -> Figure:
+    """Draw C(q1, q2, Δ) of each state like Fig. 3c of the paper, in one colour scale, with what is expected marked.
+
+    Args:
+        maps: by name.
+        cell: primitive cell whose peaks are marked, each first reflection near q1 with markers of its own; by default
+            the peaks of fcc and hcp, and the rods, of the spacing that q1 of each map implies, were it 111.
+    """
     figure = Figure(figsize=(5.6 * len(maps), 5.4), layout="constrained")
     panels = figure.subplots(1, len(maps), sharey=True, squeeze=False)[0]
     inner = np.concatenate([_clear_of_self(m).ravel() for m in maps.values()])
@@ -91,13 +114,19 @@ def correlation_maps(maps: dict[str, CorrelationMap]) -> Figure:
             correlation.delta_deg, q2, correlation.ccf, norm=norm, cmap="viridis", shading="nearest", rasterized=True
         )
         ax.set_facecolor("#bbbbbb")
-        _mark_expected(ax, correlation)
-        ax.set_title(f"{state}: q₁ = {correlation.q1_inv_nm:.3f} nm⁻¹, d = {spacing_nm(correlation.q1_inv_nm):.2f} nm")
+        title = f"{plain(state)}: q₁ = {correlation.q1_inv_nm:.3f} nm⁻¹"
+        if cell is None:
+            _mark_expected(ax, correlation)
+            title += f", d = {spacing_nm(correlation.q1_inv_nm):.2f} nm"
+            handles = _legend_handles()
+        else:
+            handles = _mark_cell(ax, correlation, cell)
+        ax.set_title(title)
         _delta_axis(ax)
         ax.set_ylim(q2[0], q2[-1])
     panels[0].set_ylabel(_Q2_LABEL)
     figure.colorbar(mesh, ax=list(panels), label="C(q₁, q₂, Δ) (dimensionless)", extend="both", shrink=0.9)
-    figure.legend(handles=_legend_handles(), loc="outside lower center", ncols=4, frameon=False)
+    figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False)
     return figure
 
 
@@ -137,15 +166,15 @@ def correlation_difference(before: CorrelationMap, after: CorrelationMap) -> Fig
 
 
 def correlation_line(maps: dict[str, CorrelationMap]) -> Figure:
-    """Draw C(q1, q2 ≈ q1, Δ) of each state; dotted lines mark the angles between 111 reflections of fcc."""
+    """Draw C(q1, q2 ≈ q1, Δ) of each map; dotted lines mark the angles between 111 reflections of fcc."""
     figure = Figure(figsize=(8.6, 3.6), layout="constrained")
     ax = figure.subplots()
     shown = []
-    for state, correlation in maps.items():
+    for k, (state, correlation) in enumerate(maps.items()):
         row = int(np.abs(correlation.q2_inv_nm - correlation.q1_inv_nm).argmin())
-        style = "-" if state == "before" else "--"
-        label = f"{state}: q₂ = {correlation.q2_inv_nm[row]:.3f} nm⁻¹"
-        ax.plot(correlation.delta_deg, correlation.ccf[row], style, color=STATE_COLOURS[state], label=label)
+        colour, style = _LINES[k % len(_LINES)]
+        label = f"{plain(state)}: q₂ = {correlation.q2_inv_nm[row]:.3f} nm⁻¹"
+        ax.plot(correlation.delta_deg, correlation.ccf[row], style, color=colour, label=label)
         shown.append(_clear_of_self(correlation)[row])
     for angle in (np.degrees(np.arccos(1 / 3)), np.degrees(np.arccos(-1 / 3))):
         ax.axvline(angle, color=NEUTRAL, linestyle=":", linewidth=1)
@@ -205,6 +234,76 @@ def _families(structure: str, d_nn_nm: float, q_low: float, q_high: float) -> li
     return [(q, "/".join(sorted(names))) for q, names in sorted(found.items())]
 
 
+def _reflections_of(cell: Cell, q_low: float, q_high: float) -> list[tuple[float, str]]:
+    """Return |q| and indices of the reflections of a primitive cell within a range, one of each Friedel pair."""
+    g, hkl, _ = cell_reflections(cell, np.zeros((1, 3)), q_high)
+    q = np.linalg.norm(g, axis=1)
+    chosen = [k for k in np.argsort(q) if q[k] >= q_low and tuple(hkl[k]) > tuple(-hkl[k])]
+    return [(float(q[k]), "".join(f"{i}" if i >= 0 else f"{-i}\u0305" for i in hkl[k])) for k in chosen]
+
+
+def _mark_reflections(
+    ax: Axes,
+    families: Sequence[tuple[float, str]],
+    colour: str,
+    offset: float,
+    dashes: tuple[float, tuple[float, float]],
+    rotation: float = 0,
+) -> None:
+    span, named = (families[-1][0] - families[0][0] if families else 0.0), -np.inf
+    for q, family in families:
+        ax.axvline(q, color=colour, linewidth=0.9, linestyle=dashes, zorder=1)
+        if q - named < _CLOSE * span:
+            continue  # its name would be written over the one before
+        named = q
+        ax.annotate(
+            family,
+            (q, 1.0),
+            (0, offset),
+            xycoords=("data", "axes fraction"),
+            textcoords="offset points",
+            ha="center",
+            va="bottom",
+            fontsize=8,
+            color=colour,
+            rotation=rotation,
+        )
+
+
+def _mark_cell(ax: Axes, correlation: CorrelationMap, cell: Cell) -> list[Line2D]:
+    """Mark the peaks of a primitive cell, and return what the legend says of them."""
+    span = (float(correlation.q2_inv_nm[0]), float(correlation.q2_inv_nm[-1]))
+    handles = []
+    firsts = firsts_of_shell(cell, correlation.q1_inv_nm, _PEAK_WIDTH * correlation.q1_inv_nm)
+    for first, (marker, size) in zip(firsts[: len(_MARKERS)], _MARKERS, strict=False):
+        peaks = expected_peaks_of_cell(cell, first, span)
+        _mark_peaks(ax, peaks, marker, size)
+        label = f"with {' '.join(map(str, first))} at q₁"
+        handles.append(_ring(marker, size + 1, label))
+    return handles
+
+
+def _mark_peaks(ax: Axes, peaks: Sequence[ExpectedPeak], marker: str, size: float) -> None:
+    ax.plot(
+        [peak.delta_deg for peak in peaks],
+        [peak.q2_inv_nm for peak in peaks],
+        marker,
+        linestyle="none",
+        markersize=size,
+        markerfacecolor="none",
+        markeredgecolor="white",
+        markeredgewidth=1.0,
+        clip_on=False,
+    )
+
+
+def _ring(marker: str, size: float, label: str) -> Line2D:
+    return Line2D(
+        [], [], marker=marker, markersize=size, label=label, linestyle="none", markerfacecolor="none",
+        markeredgecolor=NEUTRAL,
+    )  # fmt: skip
+
+
 def _mark_expected(ax: Axes, correlation: CorrelationMap) -> None:
     q2, d_nn_nm = correlation.q2_inv_nm, spacing_nm(correlation.q1_inv_nm)
     span = (float(q2[0]), float(q2[-1]))
@@ -213,18 +312,8 @@ def _mark_expected(ax: Axes, correlation: CorrelationMap) -> None:
     for arc in rod_arcs(d_nn_nm, q2):
         width, alpha = (1.3, 0.95) if arc.from_axis else (0.7, 0.45)
         ax.plot(arc.delta_deg, arc.q2_inv_nm, "--", color="#ff6f59", linewidth=width, alpha=alpha)
-    for peaks, marker, size in ((fcc, "o", 9), (only, "s", 6)):
-        ax.plot(
-            [peak.delta_deg for peak in peaks],
-            [peak.q2_inv_nm for peak in peaks],
-            marker,
-            linestyle="none",
-            markersize=size,
-            markerfacecolor="none",
-            markeredgecolor="white",
-            markeredgewidth=1.0,
-            clip_on=False,
-        )
+    _mark_peaks(ax, fcc, "o", 9)
+    _mark_peaks(ax, only, "s", 6)
 
 
 def _coincide(a: ExpectedPeak, b: ExpectedPeak) -> bool:
@@ -232,10 +321,9 @@ def _coincide(a: ExpectedPeak, b: ExpectedPeak) -> bool:
 
 
 def _legend_handles() -> list[Line2D]:
-    ring = {"linestyle": "none", "markerfacecolor": "none", "markeredgecolor": NEUTRAL}
     return [
-        Line2D([], [], marker="o", markersize=10, label="expected in fcc", **ring),  # type: ignore[arg-type]
-        Line2D([], [], marker="s", markersize=8, label="in hcp only", **ring),  # type: ignore[arg-type]
+        _ring("o", 10, "expected in fcc"),
+        _ring("s", 8, "in hcp only"),
         Line2D([], [], color="#ff6f59", linestyle="--", linewidth=1.4, label="rods 10l with 111 along the stacking"),
         Line2D([], [], color="#ff6f59", linestyle="--", linewidth=0.8, alpha=0.6, label="rods 10l with other 111"),
     ]

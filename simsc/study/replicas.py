@@ -220,7 +220,7 @@ def _outcome(variant: Variant, folder: Path) -> Outcome:
 
 
 def _start(folder: Path, number: int, arguments: list[str]) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "simsc", "run", str(folder / STUDY_FILE), "--out", str(folder)]
+    command = [sys.executable, "-m", "simsc", "run", str(folder / STUDY_FILE), "--output", str(folder)]
     with open(_log(folder, number), "ab") as log:
         return subprocess.Popen(  # noqa: S603 (a list of our own words, no shell)
             [*command, "--replica", str(number), *arguments],

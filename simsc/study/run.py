@@ -259,7 +259,7 @@ def _digest(path: Path) -> str:
 
 def _prepare(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder}: is not a folder; give another one with --out")
+        raise InputError(f"{folder}: is not a folder; give another one with --output")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -267,7 +267,7 @@ def _prepare(folder: Path) -> None:
     if not (folder / STUDY_FILE).exists() and any(
         path.name != LOCK and path.suffix != ".partial" for path in folder.iterdir()
     ):
-        raise InputError(f"{folder}: holds other files and no run; give another folder with --out")
+        raise InputError(f"{folder}: holds other files and no run; give another folder with --output")
 
 
 def _claim(folder: Path, study: Study) -> None:
@@ -284,7 +284,7 @@ def _claim(folder: Path, study: Study) -> None:
     if fixed:
         more = f" (and {len(fixed) - 3} more)" if len(fixed) > 3 else ""
         raise StudyError(
-            f"{folder}: holds a run of another study: {'; '.join(fixed[:3])}{more}; give a new folder with --out"
+            f"{folder}: holds a run of another study: {'; '.join(fixed[:3])}{more}; give a new folder with --output"
         )
     if differences:
         try:

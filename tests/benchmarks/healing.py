@@ -81,7 +81,7 @@ def make_runs(folder: Path, jobs: int, hours: float, accelerator: str) -> None:
         study, out = folder / f"coverage_{coverage}.toml", folder / f"coverage_{coverage}_run"
         replica = SEEDS * STARTS.index(start) + seed
         command = [sys.executable, "-m", "simsc", "run", study, "--replica", str(replica), "--until", "order"]
-        options = ["--out", out, "--threads", "1", "--accelerator", accelerator, "--max-hours", f"{left:.3f}"]
+        options = ["--output", out, "--threads", "1", "--accelerator", accelerator, "--max-hours", f"{left:.3f}"]
         log = folder / f"{coverage}_{replica:04d}.log"
         with log.open("a") as file:
             code = subprocess.run([*command, *options], stdout=file, stderr=file, check=False).returncode

@@ -1,6 +1,6 @@
 """Four nanoparticles, each with its own chance and orientation, brought together: what binds, and how far apart.
 
-    simsc run tests/benchmarks/independent_nanoparticles.toml --out RUN     (two hours and a half on two cores)
+    simsc run tests/benchmarks/independent_nanoparticles.toml --output RUN     (two hours and a half on two cores)
     python tests/benchmarks/independent_nanoparticles.py RUN [--write]
 
 The NPs come together rigidly, as a whole, from beyond the reach of their ligands (the cores never deform), are pressed,
