@@ -21,6 +21,7 @@ from simsc.correlation.compare import MapComparison, compare_maps
 from simsc.correlation.engine import correlate
 from simsc.correlation.shells import shells_of_crystal, shells_of_file, shells_of_volume
 from simsc.scattering.rods import RodProfile, layers_of_volume, rod_profile, rod_profile_of_volume
+from simsc.study.schema import CorrelationSection, q2_values
 
 _N_DELTA, _ROD_POINTS, _LARGEST_L = 721, 161, 3.2
 _OTHER_COVERAGE = 0.05
@@ -31,7 +32,7 @@ class _How:
     """How maps are made of what is none."""
 
     q1_inv_nm: float | None
-    q2: str
+    q2_inv_nm: np.ndarray | None
     radius_nm: float | None
     radius_std_nm: float
     d_nn_nm: float | None
@@ -59,7 +60,7 @@ class _How:
     type=float,
     help="Of maps to be computed from intensities or structures, nm⁻¹; default: that of the other, if it is a map.",
 )
-@click.option("--q2", default="0.4:0.9:0.005", show_default=True, help="Of them, first:last:step, nm⁻¹.")
+@click.option("--q2", help="Of them, first:last:step, nm⁻¹; default: that of the other map, or 0.83 to 1.88 times q1.")
 @click.option("--d-nn", "d_nn_nm", type=float, help="Of them, nm: draws their Bragg rods 10l too.")
 @RADIUS
 @RADIUS_STD
@@ -76,7 +77,7 @@ def compare(
     q1_tolerance: float,
     scaled: bool,
     q1_inv_nm: float | None,
-    q2: str,
+    q2: str | None,
     d_nn_nm: float | None,
     radius_nm: float | None,
     radius_std_nm: float,
@@ -89,9 +90,14 @@ def compare(
 
     A and B may also be intensities or structures, of which maps are computed first (--q1, --q2, --radius).
     """
-    if q1_inv_nm is None and is_map(a) != is_map(b):
-        q1_inv_nm = read_map(a if is_map(a) else b).q1_inv_nm  # of the one is that of the other
-    how = _How(q1_inv_nm, q2, radius_nm, radius_std_nm, d_nn_nm, seed, length_unit)
+    q2_inv_nm = None if q2 is None else axis_inv_nm("--q2", q2)
+    if is_map(a) != is_map(b):
+        known = read_map(a if is_map(a) else b)
+        q1_inv_nm = known.q1_inv_nm if q1_inv_nm is None else q1_inv_nm  # of the one is that of the other
+        q2_inv_nm = known.q2_inv_nm if q2_inv_nm is None else q2_inv_nm
+    if q2_inv_nm is None and q1_inv_nm is not None and q1_inv_nm > 0:
+        q2_inv_nm = q2_values(q1_inv_nm, CorrelationSection())
+    how = _How(q1_inv_nm, q2_inv_nm, radius_nm, radius_std_nm, d_nn_nm, seed, length_unit)
     wanted = _lines(lines)
     sources = [_source(file, how) for file in (a, b)]
     if all(source is None for source in sources) and (q1_inv_nm or radius_nm or d_nn_nm):
@@ -163,7 +169,8 @@ def _map(file: Path, source: IntensityVolume | Superlattice | Path | None, how: 
     if source is None:
         return read_map(file)
     assert how.q1_inv_nm is not None
-    q2 = axis_inv_nm("--q2", how.q2)
+    assert how.q2_inv_nm is not None
+    q2 = how.q2_inv_nm
     if isinstance(source, IntensityVolume):
         first, second = shells_of_volume(source, how.q1_inv_nm, q2)
     elif isinstance(source, Superlattice):

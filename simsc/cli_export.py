@@ -11,13 +11,16 @@ import numpy as np
 from simsc.classify.order_file import OrderFile
 from simsc.cli_options import FRAMES, JSON, PATH, example, reading, tell
 from simsc.console import StageProgress
+from simsc.core.correlation_map import CorrelationMap
 from simsc.core.errors import InputError
-from simsc.core.files import is_intensity, is_map, is_shells, read_intensity, read_map
+from simsc.core.files import is_intensity, is_map, is_shells, read_intensity, read_map, whole_file
+from simsc.core.intensity import IntensityVolume
 from simsc.core.structure_export import STRUCTURES, DescribedFrame, write_frames
 from simsc.core.structure_files import Reading, chosen_frames
 from simsc.core.volume_export import MAPS, VOLUMES, write_map_table, write_volume
 from simsc.md.frames import Frames, open_frames
 
+PICTURES = (".png", ".svg", ".pdf")
 _SAME_TIME_NS = 1e-9
 
 
@@ -27,7 +30,7 @@ _SAME_TIME_NS = 1e-9
         "simsc export study_run --frames -1 -o last.data     # for LAMMPS",
         "simsc export lattice.h5 -o lattice.cif",
         "simsc export intensity.h5 -o intensity.vtk          # for ParaView; .mrc for ChimeraX",
-        "simsc export map.h5 -o map.csv",
+        "simsc export map.h5 -o map.csv                      # .png, .svg or .pdf draw it",
     )
 )
 @click.argument("file", metavar="FILE_OR_RUN", type=PATH)
@@ -37,13 +40,13 @@ _SAME_TIME_NS = 1e-9
 @click.option(
     "-o", "--output", type=PATH, required=True,
     help=f"File to write. Structures: {', '.join(STRUCTURES)}; intensities: {', '.join(VOLUMES)}; maps: "
-    f"{', '.join(MAPS)}.",
+    f"{', '.join(MAPS)}; pictures of either: {', '.join(PICTURES)}.",
 )  # fmt: skip
 @JSON
 def export(
     file: Path, reading: Reading, frames_text: str | None, order: Path | None, output: Path, as_json: bool
 ) -> None:
-    """Write a structure, all frames of a run, an intensity or a map in a format of other programs.
+    """Write a structure, all frames of a run, an intensity or a map in a format of other programs, or draw the latter.
 
     What it is follows from FILE, and the format from the ending of the output. Labels, layers and bond order go along
     as properties of the particles where they are known. Lengths are A, in .csv nm; momentum transfers 1/nm.
@@ -76,11 +79,31 @@ def _export_field(file: Path, output: Path) -> tuple[dict[str, Any], str]:
     if is_shells(file):
         raise InputError(f"{file}: holds spheres of intensity, which no other program reads; export a volume or a map")
     if is_map(file):
-        write_map_table(output, correlation := read_map(file))
+        correlation = read_map(file)
+        if _is_picture(output):
+            _draw(output, {file.stem: correlation}, {})
+        else:
+            write_map_table(output, correlation)
         return {"output": output, "shape": correlation.ccf.shape}, f"{output}: {correlation.ccf.size} values"
-    write_volume(output, volume := read_intensity(file))
+    volume = read_intensity(file)
+    if _is_picture(output):
+        _draw(output, {}, {file.stem: volume})
+    else:
+        write_volume(output, volume)
     shape = volume.intensity.shape
     return {"output": output, "shape": shape}, f"{output}: {' × '.join(map(str, shape))} voxels"
+
+
+def _is_picture(output: Path) -> bool:
+    return output.suffix.lower() in PICTURES
+
+
+def _draw(output: Path, maps: dict[str, CorrelationMap], volumes: dict[str, IntensityVolume]) -> None:
+    from simsc.report import scattering_figures  # Matplotlib takes a second to load
+
+    figure = scattering_figures.correlation_maps(maps) if maps else scattering_figures.intensity_slices(volumes)
+    with whole_file(output) as partial:
+        figure.savefig(partial, format=output.suffix.lower().removeprefix("."), dpi=150)
 
 
 def _order(file: Path, order: Path | None) -> OrderFile | None:

@@ -12,12 +12,14 @@ from simsc.cli_options import (
     LENGTH_UNIT,
     OUTPUT,
     PATH,
+    Q1,
     RADIUS,
     RADIUS_STD,
     SEED,
     axis_inv_nm,
     example,
     origin,
+    q1_inv_nm,
     save_map,
     tell,
 )
@@ -156,9 +158,7 @@ def beamline(
 @click.option("--spheres", help="first:last:step of |q|, nm⁻¹: merge into spheres instead of voxels.")
 @click.option("--rings", type=click.IntRange(min=8), default=540, show_default=True, help="Of each sphere.")
 @click.option("--map", "map_file", type=PATH, help="Compute the correlation map of the spheres into this file.")
-@click.option(
-    "--q1", default="auto", show_default=True, help="First sphere of the map, nm⁻¹, or the first bright peak."
-)
+@Q1
 @click.option("--angles", help="File with the angle of each frame (text or .fio), or START:STEP, degrees.")
 @click.option("--column", help="Of that file; the default is its last, or the one with even steps.")
 @click.option("--orientation", "turn", type=click.Choice(ORIENTATIONS), default="right-down", show_default=True,
@@ -219,7 +219,7 @@ def import_frames(
     if map_file is not None and spheres is None:
         spheres = "0.4:0.9:0.005"
     q = None if spheres is None else axis_inv_nm("--spheres", spheres)
-    first = _first(q1)
+    first = q1_inv_nm(q1)
     corrections = Corrections(solid_angle, _polarisation(polarisation), lorentz)
     series = read_series(frames, turn)
     pixel_m = None if pixel_um is None else (1e-6 * pixel_um[0], 1e-6 * pixel_um[1])
@@ -392,18 +392,6 @@ def _told_angles(text: str | None, column: str | None, n: int) -> np.ndarray | N
     if not (np.isfinite([start, step]).all() and step != 0):
         raise InputError(f"--angles {text!r}: needs START:STEP, two numbers in degrees, or a file")
     return start + step * np.arange(n)
-
-
-def _first(text: str) -> float | None:
-    if text == "auto":
-        return None
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 < value < np.inf:
-        raise InputError(f"--q1 {text!r}: needs a positive number, nm⁻¹, or auto")
-    return value
 
 
 def _polarisation(text: str) -> float | None:

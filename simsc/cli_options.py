@@ -45,7 +45,29 @@ _READING = [
 FRAMES = click.option(
     "--frames", "frames_text", help="first:last:step from 0, the last included, or one number; -1 is the end."
 )
-OUTPUT = click.option("-o", "--output", type=PATH, required=True, help="HDF5 file to write.")
+_HDF5 = (".h5", ".hdf5", ".hdf", ".nxs")
+
+
+def _place_for_hdf5(context: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
+    """Refuse a place where nothing can be written before anything is computed."""
+    if path is not None:
+        if path.suffix.lower() not in _HDF5:
+            raise InputError(
+                f"{path}: is to be an HDF5 file, whose name ends in {_HDF5[0]}; simsc export makes others of it"
+            )
+        if not path.parent.is_dir():
+            raise InputError(f"{path}: cannot be written: there is no folder {path.parent}")
+    return path
+
+
+OUTPUT = click.option(
+    "-o",
+    "--output",
+    type=PATH,
+    required=True,
+    callback=_place_for_hdf5,
+    help="HDF5 file (.h5) to write; one that is there is replaced.",
+)
 RADIUS = click.option("--radius", "radius_nm", type=float, help="Core radius, nm; the default is the file's own.")
 RADIUS_STD = click.option(
     "--radius-std", "radius_std_nm", type=float, default=0.0, show_default=True, help="Its standard deviation, nm."
@@ -56,6 +78,12 @@ INTENSITY = click.option(
     help="Volume or spheres that the map is of: what was not measured there is left out of simulations too.",
 )
 JSON = click.option("--json", "as_json", is_flag=True, help="Print what came of it as one JSON object.")
+Q1 = click.option(
+    "--q1",
+    default="auto",
+    show_default=True,
+    help="Momentum transfer of the first sphere, nm⁻¹; auto is the first bright peak.",
+)
 SEED = click.option("--seed", type=int, default=1, show_default=True, help="Of the random radii.")
 
 
@@ -116,6 +144,23 @@ def plain(value: Any) -> Any:
 def origin(**facts: Any) -> dict[str, Any]:
     """Return the provenance of a file that this command writes."""
     return provenance(command="simsc " + shlex.join(sys.argv[1:]), **facts)
+
+
+def q1_inv_nm(text: str) -> float | None:
+    """Return the momentum transfer, nm⁻¹, of an option --q1; None for auto.
+
+    Raises:
+        InputError: for anything else.
+    """
+    if text == "auto":
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 < value < np.inf:
+        raise InputError(f"--q1 {text!r}: needs a positive number, nm⁻¹, or auto")
+    return value
 
 
 def axis_inv_nm(option: str, text: str) -> np.ndarray:

@@ -6,34 +6,51 @@ import click
 import numpy as np
 
 from simsc.build.finite_crystal import with_normal_radii
-from simsc.classify.neighbours import nearest_distance_nm
+from simsc.classify.neighbours import nearest_distance_nm, nearest_distance_scale_nm, nearest_neighbours
 from simsc.cli_options import (
     JSON,
     LENGTH_UNIT,
     OUTPUT,
     PATH,
+    Q1,
     RADIUS,
     RADIUS_STD,
     SEED,
     axis_inv_nm,
     example,
     origin,
+    q1_inv_nm,
     save_map,
     tell,
 )
 from simsc.console import StageProgress
 from simsc.core.errors import InputError
-from simsc.core.files import is_intensity, is_shells, read_intensity, read_superlattice, write_intensity
+from simsc.core.files import is_intensity, is_shells, read_intensity, read_shells, read_superlattice, write_intensity
 from simsc.core.processes import available_cores
 from simsc.core.superlattice import Superlattice
 from simsc.correlation.engine import correlate as correlate_shells
-from simsc.correlation.shells import points_needed, shells_of_crystal, shells_of_file, shells_of_volume
+from simsc.correlation.peaks import layer_momentum_transfer
+from simsc.correlation.shells import (
+    first_bright_peak,
+    points_for,
+    points_needed,
+    shells_of_crystal,
+    shells_of_file,
+    shells_of_volume,
+)
+from simsc.experiment.bragg import peak_of_profile, radial_profile
 from simsc.scattering.amplitude import SPHERE, Form, intensity_on_grid
 from simsc.scattering.atoms import Atoms
 from simsc.scattering.counting import counted
 from simsc.scattering.form_factor import CoreShell
 from simsc.scattering.polyhedron import POLYHEDRA
+from simsc.study.schema import CorrelationSection, q2_values
 
+_FARTHEST = 1.9  # times |q| of 111: as far as the paper goes
+_FORWARD = 0.25  # of the largest |q|: what is nearer to the beam outshines the peaks
+_SMALLEST_GRID, _LARGEST_GRID = 65, 321
+_FINER = 1.4  # times what is needed at least: the map then differs by 5e-4 from the exact one, where that is 1 %
+_ENOUGH = 13  # NPs that have 12 neighbours
 _FORM = click.option(
     "--form", "shape", type=click.Choice(["sphere", *POLYHEDRA]), default="sphere", show_default=True,
     help="Shape of the cores; polyhedra have the volume of the sphere, and the orientations of the file.",
@@ -66,8 +83,17 @@ _RESOLUTION = click.option(
 @_SHELL
 @_SIGMA
 @_RESOLUTION
-@click.option("--q-max", "q_max_inv_nm", type=float, default=0.9, show_default=True, help="Grid from −q to q, nm⁻¹.")
-@click.option("--grid", type=click.IntRange(min=4, max=2048), default=256, show_default=True, help="Points an axis.")
+@click.option(
+    "--q-max",
+    "q_max_inv_nm",
+    type=float,
+    help="Grid from −q to q, nm⁻¹; of NPs by default 1.9 times that of 111 of fcc.",
+)
+@click.option(
+    "--grid",
+    type=click.IntRange(min=4, max=2048),
+    help=f"Points an axis; by default fine enough for simsc correlate, but at most {_LARGEST_GRID}.",
+)
 @click.option("--photons", type=float, help="Count so many photons in all, under Poisson statistics.")
 @SEED
 @LENGTH_UNIT
@@ -81,8 +107,8 @@ def scatter(
     shell: tuple[float, float] | None,
     sigma_nm: float,
     resolution_inv_nm: float,
-    q_max_inv_nm: float,
-    grid: int,
+    q_max_inv_nm: float | None,
+    grid: int | None,
     photons: float | None,
     seed: int,
     length_unit: str | None,
@@ -99,10 +125,17 @@ def scatter(
         if radius_nm is not None or radius_std_nm or form != SPHERE:
             raise InputError(f"{file}: its atoms scatter; --radius, --radius-std, --form and --shell are for NPs")
         scatterer, what = _last_atoms(file), "atoms"
+        if q_max_inv_nm is None:
+            raise InputError(f"{file}: its atoms scatter; give --q-max (nm⁻¹), such as 3")
     else:
         _check_distinct(file, output)
         superlattice = _with_radii(read_superlattice(file, length_unit), radius_nm, radius_std_nm, seed, file)
         scatterer, what = superlattice, "NPs"
+        if q_max_inv_nm is None:
+            q_max_inv_nm = _FARTHEST * layer_momentum_transfer(_distance_nm(superlattice))
+    if grid is None:
+        needed = int(_FINER * points_for(2 * q_max_inv_nm, scatterer.diameter_nm)) | 1  # odd: one point lies at 0
+        grid = int(np.clip(needed, _SMALLEST_GRID, _LARGEST_GRID))
     volume = intensity_on_grid(
         scatterer,
         q_max_inv_nm,
@@ -120,16 +153,22 @@ def scatter(
         {"output": output, "grid": grid, "q_max_inv_nm": q_max_inv_nm, "scatterers": what, "n": scatterer.n},
         f"{output}: {grid}³ points up to q = {q_max_inv_nm:g} nm⁻¹, {scatterer.n} {what}",
     )
-    if isinstance(scatterer, Superlattice) and scatterer.cell is not None and scatterer.cell.periodic.any():
-        click.echo("simsc: note: the periodic cell was taken as a finite crystal, without its images", err=True)
+    if isinstance(scatterer, Superlattice):
+        _note_if_periodic(scatterer)
     if (needed := points_needed(volume)) > grid:
         click.echo(f"simsc: note: {output} is too coarse for simsc correlate; use --grid {needed}", err=True)
 
 
-@click.command(epilog=example("simsc correlate intensity.h5 --q1 0.481 --q2 0.4:0.9:0.005 -o map.h5"))
+@click.command(
+    epilog=example(
+        "simsc correlate intensity.h5 --q1 0.481 --q2 0.4:0.9:0.005 -o map.h5",
+        "simsc correlate study_run/scattering/crystal_after.h5 -o map.h5",
+        "simsc export map.h5 -o map.png",
+    )
+)
 @click.argument("file", type=PATH)
-@click.option("--q1", "q1_inv_nm", type=float, required=True, help="Momentum transfer of the first sphere, nm⁻¹.")
-@click.option("--q2", default="0.4:0.9:0.005", show_default=True, help="first:last:step of the second, nm⁻¹.")
+@Q1
+@click.option("--q2", help="first:last:step of the second, nm⁻¹; by default from 0.83 to 1.88 times q1.")
 @click.option("--n-delta", type=click.IntRange(min=2), default=721, show_default=True, help="Angles from 0° to 180°.")
 @click.option(
     "--bin", "bin_deg", type=float, default=0.0, show_default=True, help="Average over bins so wide, degrees."
@@ -146,8 +185,8 @@ def scatter(
 @JSON
 def correlate(
     file: Path,
-    q1_inv_nm: float,
-    q2: str,
+    q1: str,
+    q2: str | None,
     n_delta: int,
     bin_deg: float,
     radius_nm: float | None,
@@ -167,7 +206,8 @@ def correlate(
     intensity with a variance, such as counts, the values of the map have one too.
     """
     _check_distinct(file, output)
-    q2_inv_nm, form = axis_inv_nm("--q2", q2), _form(shape, shell)
+    told, what, form = q1_inv_nm(q1), "the first bright peak", _form(shape, shell)
+    q2_inv_nm = None if q2 is None else axis_inv_nm("--q2", q2)
     if is_intensity(file) or is_shells(file):
         if radius_nm is not None or radius_std_nm or form != SPHERE or sigma_nm or resolution_inv_nm:
             raise InputError(
@@ -175,14 +215,23 @@ def correlate(
                 "structures"
             )
         if is_shells(file):
-            first, second = shells_of_file(file, q1_inv_nm, q2_inv_nm)
+            spheres = _mean_of_spheres(file)
+            at = told or _peak(file, *spheres)
+            q2_inv_nm = spheres[0] if q2_inv_nm is None else q2_inv_nm
+            first, second = shells_of_file(file, at, q2_inv_nm)
         else:
-            first, second = shells_of_volume(read_intensity(file), q1_inv_nm, q2_inv_nm)
+            volume = read_intensity(file)
+            at = told or _peak(file, *radial_profile(volume))
+            q2_inv_nm = _around(at, volume.q_max_inv_nm) if q2_inv_nm is None else q2_inv_nm
+            first, second = shells_of_volume(volume, at, q2_inv_nm)
     else:
         superlattice = _with_radii(read_superlattice(file, length_unit), radius_nm, radius_std_nm, seed, file)
+        _note_if_periodic(superlattice)
+        at, what = (told, "") if told else _peak_of_crystal(superlattice)
+        q2_inv_nm = _around(at) if q2_inv_nm is None else q2_inv_nm
         first, second = shells_of_crystal(
             [superlattice],
-            q1_inv_nm,
+            at,
             q2_inv_nm,
             threads=available_cores(),
             form=form,
@@ -190,17 +239,57 @@ def correlate(
             resolution_inv_nm=resolution_inv_nm,
         )
     with StageProgress() as progress:
-        done = 0
+        done, n = 0, len(q2_inv_nm)
 
         def on_shell() -> None:
             nonlocal done
             done += 1
-            progress("correlate", done / len(q2_inv_nm), f"q2 {done} of {len(q2_inv_nm)}")
+            progress("correlate", done / n, f"q2 {done} of {n}" if done < n else "")
 
         angles = np.linspace(0, 180, n_delta)
         result = correlate_shells(first, second, angles, available_cores(), on_shell, bin_deg)
     facts, line = save_map(output, result)
-    tell(as_json, facts, line)
+    lines = [line] if told else [f"q1: {at:.4f} nm⁻¹, {what}", line]
+    tell(as_json, facts, *lines)
+
+
+def _around(q1_inv_nm: float, farthest_inv_nm: float = np.inf) -> np.ndarray:
+    """Return momentum transfers of second spheres, nm⁻¹: those of the paper in units of q1, as far as there are any."""
+    q2 = q2_values(q1_inv_nm, CorrelationSection())
+    return q2[q2 <= farthest_inv_nm]
+
+
+def _distance_nm(superlattice: Superlattice) -> float:
+    if superlattice.n < _ENOUGH:
+        return nearest_distance_nm(superlattice)
+    return nearest_distance_scale_nm(nearest_neighbours(superlattice))
+
+
+def _mean_of_spheres(file: Path) -> tuple[np.ndarray, np.ndarray]:
+    with read_shells(file) as (q, read):
+        return q, np.array([np.nanmean(read(k)[0].intensity) for k in range(len(q))])
+
+
+def _peak(file: Path, q_inv_nm: np.ndarray, profile: np.ndarray) -> float:
+    """Return the first bright peak of a radial profile, nm⁻¹, away from the beam."""
+    far = q_inv_nm > _FORWARD * q_inv_nm[-1]
+    if (peak := peak_of_profile(q_inv_nm[far], profile[far])) is None:
+        raise InputError(f"{file}: its radial profile has no bright peak; give --q1 (nm⁻¹)")
+    return peak
+
+
+def _peak_of_crystal(superlattice: Superlattice) -> tuple[float, str]:
+    """Return q1 of a crystal, nm⁻¹, and what it is."""
+    expected = layer_momentum_transfer(_distance_nm(superlattice))
+    peak = first_bright_peak([superlattice], expected, available_cores())
+    if peak is None:
+        return expected, "where 111 of fcc would be; no peak stands out there"
+    return peak, "the bright peak near 111 of fcc"
+
+
+def _note_if_periodic(superlattice: Superlattice) -> None:
+    if superlattice.cell is not None and superlattice.cell.periodic.any():
+        click.echo("simsc: note: the periodic cell was taken as a finite crystal, without its images", err=True)
 
 
 def _with_radii(

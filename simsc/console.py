@@ -91,6 +91,7 @@ class StageProgress:
 
     def _show(self, stage: str, fraction: float, detail: str) -> None:
         now = time.monotonic()
+        is_new = stage not in self._begin
         begin = self._begin.setdefault(stage, now)
         left_s = self._paces.setdefault(stage, Pace()).left_s(fraction)
         if self._bars is not None:
@@ -99,6 +100,8 @@ class StageProgress:
             self._bars.update(self._tasks[stage], completed=fraction, detail=detail)
         elif fraction >= 1.0 and (not detail or detail.startswith(DONE_IN)):
             click.echo(f"{stage}: {detail or f'{DONE_IN} {now - begin:.0f} s'}", err=True)
+        elif is_new and fraction == 0 and detail:
+            click.echo(f"{stage}: {detail}", err=True)
         elif now - self._last > _PLAIN_INTERVAL_S and fraction > 0:
             self._last = now
             left = f", {left_s:.0f} s left" if left_s is not None else ""

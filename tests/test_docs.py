@@ -41,6 +41,7 @@ def commands(text: str) -> list[str]:
 def parse(line: str) -> None:
     """Parse a command line as the command line would, but for files, which need not be there."""
     words = shlex.split(line, comments=True)[1:]
+    words = words[: next((k for k, word in enumerate(words) if word in (">", ">>", "|")), None)]
     command: click.Command = cli
     context = None
     while isinstance(command, click.Group):

@@ -52,9 +52,13 @@ def test_the_paper_preset_has_the_papers_protocol(tmp_path):
     [
         ("lateral = [1, 1]", "latteral = [1, 1]", "superlattice.latteral: unknown key; did you mean 'lateral'"),
         ("[scattering]", "[scatering]", "scatering: unknown key; did you mean 'scattering'"),
-        ("start_K = 300.0", "start_K = -300.0", "anneal.phases[0].start_K: input should be greater than 0, got -300"),
-        ("start_K = 300.0", "start_K = 3.0", "anneal.phases[0].start_K: 3 is outside 250 … 700 K"),
-        ("start_K = 300.0", "start_K = nan", "anneal.phases[0].start_K"),
+        (
+            "start_K = 300.0",
+            "start_K = -300.0",
+            "phases[equilibrate].start_K: input should be greater than 0, got -300",
+        ),
+        ("start_K = 300.0", "start_K = 3.0", "anneal.phases[equilibrate].start_K: 3 is outside 250 … 700 K"),
+        ("start_K = 300.0", "start_K = nan", "anneal.phases[equilibrate].start_K"),
         ('"ABCABCABABAB"  ', '"ABBA"', "superlattice.stacking: stacking 'ABBA': layers 2 and 3 are both B"),
         (
             "core_radius_nm = 2.0",

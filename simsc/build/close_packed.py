@@ -112,9 +112,12 @@ def twinned_stacking(n_layers: int, twin_layers: Iterable[int]) -> str:
 
 def check_stacking(stacking: str, periodic: bool = True) -> None:
     """Raise an `InputError` unless a string is a close-packed stacking of A, B and C, and closes if it is to repeat."""
-    wrong = sorted(set(stacking) - set("ABC"))
-    if wrong or len(stacking) < 2:
-        raise InputError(f"stacking {stacking!r}: at least two letters out of A, B and C are needed, one a layer")
+    for k, letter in enumerate(stacking):
+        if letter not in "ABC":
+            hint = f"; {letter.upper()}?" if letter in "abc" else ""
+            raise InputError(f"stacking {stacking!r}: layer {k + 1} is {letter!r}; layers are A, B or C{hint}")
+    if len(stacking) < 2:
+        raise InputError(f"stacking {stacking!r}: at least two letters are needed, one a layer")
     for k in range(len(stacking) if periodic else len(stacking) - 1):
         following = (k + 1) % len(stacking)
         if stacking[k] == stacking[following]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _LARGEST_REPLICA = 50_000_000  # NPs; above it memory, not geometry, is what fails
 _ROUNDING = 1e-5  # freud works in single precision
+_OTHER_UNIT = 2.0  # times the distance of neighbours: a surface or a hot crystal is nowhere near
 
 
 @dataclass(frozen=True, eq=False)
@@ -310,6 +311,25 @@ def nearest_distance_scale_nm(neighbours: Neighbours) -> float:
     NPs on a close-packed surface have at least 6 touching neighbours, so their vacancies do not enter.
     """
     return float(np.median(neighbours.distances_nm.reshape(neighbours.n, -1)[:, 5]))
+
+
+def told_or_estimated_d_nn_nm(told_nm: float | None, neighbours: Neighbours) -> float:
+    """Return the nearest-neighbour distance that was told, nm, or else the estimated one.
+
+    Raises:
+        InputError: if what was told is no length, or far from where neighbours are, as in another unit.
+    """
+    estimated = nearest_distance_scale_nm(neighbours)
+    if told_nm is None:
+        return estimated
+    if not (np.isfinite(told_nm) and told_nm > 0):
+        raise InputError(f"the nearest-neighbour distance must be positive (nm), got {told_nm:g}")
+    if not 1 / _OTHER_UNIT < told_nm / estimated < _OTHER_UNIT:
+        raise InputError(
+            f"the nearest-neighbour distance cannot be {told_nm:g} nm: neighbours lie {estimated:.4g} nm apart; check "
+            "units (nm), and --length-unit of the file"
+        )
+    return told_nm
 
 
 def _periodic(superlattice: Superlattice) -> np.ndarray:

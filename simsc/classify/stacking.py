@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from simsc.build.close_packed import LAYER_SPACING
-from simsc.classify.neighbours import nearest_distance_scale_nm, nearest_neighbours
+from simsc.classify.neighbours import nearest_neighbours, told_or_estimated_d_nn_nm
 from simsc.classify.sequence import layer_kinds, lettered
 from simsc.core.cell import Cell
 from simsc.core.directions import fibonacci_sphere
@@ -78,14 +78,14 @@ def stacking_sequence(superlattice: Superlattice, d_nn_nm: float | None = None) 
         The stacking, or None where the NPs do not form close-packed layers.
 
     Raises:
-        InputError: for fewer than 13 NPs in free space.
+        InputError: for fewer than 13 NPs in free space, or a distance that neighbours do not have.
 
     Example:
         >>> from simsc.build.close_packed import close_packed
         >>> stacking_sequence(close_packed("ABCABCABABAB", 6.2)).sequence
         'ABCABCABABAB'
     """
-    d = d_nn_nm if d_nn_nm is not None else nearest_distance_scale_nm(nearest_neighbours(superlattice))
+    d = told_or_estimated_d_nn_nm(d_nn_nm, nearest_neighbours(superlattice))
     if superlattice.cell is None or not superlattice.cell.periodic.all():
         axis_q = _brightest_axis(superlattice.positions_nm, d)
         reflections = _stacking_reflections(superlattice.positions_nm, axis_q, d)
@@ -113,11 +113,11 @@ def layer_frame(superlattice: Superlattice, d_nn_nm: float | None = None) -> Lay
         The layers as their reflections tell, or None without close-packed layers.
 
     Raises:
-        InputError: for a periodic superlattice, or fewer than 13 NPs.
+        InputError: for a periodic superlattice, fewer than 13 NPs, or a distance that neighbours do not have.
     """
     if superlattice.cell is not None:
         raise InputError("Bragg rods are those of a finite crystal: cut one out of the cell, such as `largest_ball()`")
-    d = d_nn_nm if d_nn_nm is not None else nearest_distance_scale_nm(nearest_neighbours(superlattice))
+    d = told_or_estimated_d_nn_nm(d_nn_nm, nearest_neighbours(superlattice))
     axis_q = _brightest_axis(superlattice.positions_nm, d)
     reflections = _stacking_reflections(superlattice.positions_nm, axis_q, d)
     if reflections is None:

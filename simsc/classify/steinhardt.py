@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simsc.classify.neighbours import Neighbours, nearest_distance_scale_nm, nearest_neighbours
+from simsc.classify.neighbours import Neighbours, nearest_neighbours, told_or_estimated_d_nn_nm
 from simsc.core.errors import InputError
 from simsc.core.superlattice import Superlattice
 
@@ -92,7 +92,8 @@ def bond_order(superlattice: Superlattice, d_nn_nm: float | None = None) -> Bond
         d_nn_nm: nearest-neighbour distance, nm, that tells full from incomplete shells; None estimates it.
 
     Raises:
-        InputError: for fewer than 13 NPs in free space, NPs at the same place, or a distance that is not positive.
+        InputError: for fewer than 13 NPs in free space, NPs at the same place, or a distance that neighbours do not
+            have.
 
     Example:
         >>> from simsc.build.close_packed import close_packed
@@ -100,10 +101,8 @@ def bond_order(superlattice: Superlattice, d_nn_nm: float | None = None) -> Bond
         >>> print(f"{order.q4[0]:.3f} {order.q6[0]:.3f}")
         0.191 0.575
     """
-    if d_nn_nm is not None and not d_nn_nm > 0:
-        raise InputError(f"the nearest-neighbour distance must be positive (nm), got {d_nn_nm:g}")
     neighbours = nearest_neighbours(superlattice)
-    scale = nearest_distance_scale_nm(neighbours) if d_nn_nm is None else d_nn_nm
+    scale = told_or_estimated_d_nn_nm(d_nn_nm, neighbours)
     q4, q6 = steinhardt(neighbours, [4, 6]).T
     w4, w6 = steinhardt(neighbours, [4, 6], third_order=True).T
     distances = neighbours.distances_nm.reshape(superlattice.n, 12)

@@ -33,6 +33,8 @@ SUPERLATTICE = "simsc superlattice 1"
 INTENSITY = "simsc intensity 1"
 SHELLS = "simsc shells 1"
 CORRELATION_MAP = "simsc correlation map 1"
+# What the folder of a finished run holds.
+_OF_RUNS = ("scattering/crystal_after.h5", "scattering/intensity_after.h5", "correlation/map_after.h5")
 _KINDS = {
     INTENSITY: "an intensity volume",
     SHELLS: "intensity on spheres",
@@ -273,14 +275,24 @@ def is_map(path: Path) -> bool:
 
 
 def _has_format(path: Path, file_format: str) -> bool:
-    if path.is_dir():
-        raise InputError(f"{path}: is a folder; a file is needed here")
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
+    _check_file(path)
     if not h5py.is_hdf5(path):
         return False
     with open_hdf5(path) as file:
         return _format(file) == file_format
+
+
+def _check_file(path: Path) -> None:
+    if path.is_dir():
+        # Of a run there is more than one thing that could be meant.
+        found = [name for name in _OF_RUNS if (path / name).is_file()]
+        raise InputError(
+            f"{path}: is a folder; a file is needed here" + (f", such as {' or '.join(found)} in it" if found else "")
+        )
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    if path.suffix == ".toml":
+        raise InputError(f"{path}: is a study; run it with simsc run, and give what that makes")
 
 
 def read_superlattice(path: Path, length_unit: str | None = None) -> Superlattice:
@@ -293,8 +305,7 @@ def read_superlattice(path: Path, length_unit: str | None = None) -> Superlattic
     Raises:
         InputError: if the file is missing or holds no structure.
     """
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
+    _check_file(path)
     if not h5py.is_hdf5(path):
         return last_frame(path, length_unit)
     with open_hdf5(path) as file:
@@ -308,7 +319,7 @@ def read_superlattice(path: Path, length_unit: str | None = None) -> Superlattic
                 raise InputError(f"{path}: the trajectory has no frame")
             return Superlattice(file["positions_nm"][-1], file["radii_nm"][:], Cell(file["cells_nm"][-1]))
         if (kind := _KINDS.get(_format(file))) is not None:
-            raise InputError(f"{path}: is {kind}; a structure is needed here: a superlattice, a trajectory or a run")
+            raise InputError(f"{path}: is {kind}; a structure is needed here: a superlattice or a trajectory")
     raise InputError(f"{path}: is HDF5, but neither a superlattice nor a trajectory of simsc")
 
 

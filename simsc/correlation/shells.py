@@ -198,7 +198,8 @@ def _resolved_diameter_nm(volume: IntensityVolume) -> float:
     if (needed := points_needed(volume)) > max(volume.intensity.shape):
         raise SamplingError(
             f"the intensity grid (step {step:.4g} nm⁻¹) is too coarse for a crystal of {volume.diameter_nm:.4g} nm: "
-            f"use at least --grid {needed}, or correlate the structure itself"
+            f"it needs {needed} points an axis (scatter --grid, or scattering.grid of a study); or correlate the "
+            "structure itself, which needs no grid"
         )
     # Without a known size the grid itself limits what can be resolved: half a period a step.
     return volume.diameter_nm if volume.diameter_nm is not None else float(np.pi / step)
@@ -229,8 +230,12 @@ def points_needed(volume: IntensityVolume) -> int:
     """Return how many points along its longest axis a volume needs to be interpolated; 0 if its size is unknown."""
     if volume.diameter_nm is None:
         return 0
-    extent = max(float(axis[-1] - axis[0]) for axis in volume.q_axes_inv_nm)
-    return int(np.ceil(extent * volume.diameter_nm / (_COARSEST * np.pi))) + 1
+    return points_for(max(float(axis[-1] - axis[0]) for axis in volume.q_axes_inv_nm), volume.diameter_nm)
+
+
+def points_for(extent_inv_nm: float, diameter_nm: float) -> int:
+    """Return how many points an axis of some length, nm⁻¹, needs for the intensity of a crystal to be interpolated."""
+    return int(np.ceil(extent_inv_nm * diameter_nm / (_COARSEST * np.pi))) + 1
 
 
 def _grids(diameter_nm: float, q1_inv_nm: float, q2_inv_nm: np.ndarray) -> list[tuple[int, int]]:

@@ -194,6 +194,7 @@ class _Run:
         session.set(data=DATA, seed=self.seed, t_first=f"{first.start_K:.10g}")
         session.script("system.lmp")
         session.script("push_off.lmp")
+        self.begin_s = time.monotonic()  # the push-off is no part of the speed
         cell = session.cell_angstrom()
         start = Checkpoint(0, 0, "", (), (), {}, self.physics, cell.tolist(), cell.tolist(), ())
         return self._keep(session, start, None, [])

@@ -143,7 +143,8 @@ def read_results(folder: Path) -> Results:
             None if study.all_atom is None else _read_all_atom(folder),
         )
     except (OSError, KeyError, ValueError) as error:
-        raise InputError(f"{folder}: is not a finished run ({' '.join(str(error).split())}); run it again") from None
+        what = error.filename if isinstance(error, OSError) and error.filename else " ".join(str(error).split())
+        raise InputError(f"{folder}: is no finished run ({what} is missing or damaged); see simsc status") from None
 
 
 def _read_order(folder: Path) -> Order:

@@ -42,8 +42,13 @@ def spacing_nm(q1_inv_nm: float) -> float:
     return float(2 * np.pi / (LAYER_SPACING * q1_inv_nm))
 
 
-def intensity_slices(volumes: dict[str, IntensityVolume], q1_inv_nm: float) -> Figure:
-    """Draw the three central planes of log I(q), one row for each state, in one colour scale; a ring marks |q| = q1."""
+def intensity_slices(volumes: dict[str, IntensityVolume], q1_inv_nm: float | None = None) -> Figure:
+    """Draw the three central planes of log I(q), one row for each volume, in one colour scale.
+
+    Args:
+        volumes: by name.
+        q1_inv_nm: where a ring is drawn, nm⁻¹; none by default.
+    """
     figure = Figure(figsize=(10.2, 3.25 * len(volumes) + 0.2), layout="constrained")
     panels = figure.subplots(len(volumes), 3, squeeze=False)
     slices = {state: [_central_plane(volume, *plane) for plane in _PLANES] for state, volume in volumes.items()}
@@ -54,7 +59,8 @@ def intensity_slices(volumes: dict[str, IntensityVolume], q1_inv_nm: float) -> F
             mesh = ax.pcolormesh(
                 axes[across], axes[up], values.T, norm=norm, cmap="inferno", shading="nearest", rasterized=True
             )
-            ax.add_patch(Circle((0, 0), q1_inv_nm, fill=False, edgecolor="white", linestyle=":", linewidth=0.9))
+            if q1_inv_nm is not None:
+                ax.add_patch(Circle((0, 0), q1_inv_nm, fill=False, edgecolor="white", linestyle=":", linewidth=0.9))
             names = "xyz"
             ax.set_title(f"{plain(state)}, q{names[normal]} ≈ 0")
             ax.set(xlabel=f"q{names[across]} (nm⁻¹)", ylabel=f"q{names[up]} (nm⁻¹)", aspect="equal")
@@ -126,7 +132,7 @@ def correlation_maps(maps: dict[str, CorrelationMap], cell: Cell | None = None) 
         ax.set_ylim(q2[0], q2[-1])
     panels[0].set_ylabel(_Q2_LABEL)
     figure.colorbar(mesh, ax=list(panels), label="C(q₁, q₂, Δ) (dimensionless)", extend="both", shrink=0.9)
-    figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False)
+    figure.legend(handles=handles, loc="outside lower center", ncols=4 if len(maps) > 1 else 2, frameon=False)
     return figure
 
 
@@ -197,14 +203,17 @@ def _central_plane(volume: IntensityVolume, across: int, up: int, normal: int) -
     return np.take(intensity, int(np.abs(volume.q_axes_inv_nm[normal]).argmin()), axis=normal)
 
 
-def _logarithmic(volumes: dict[str, IntensityVolume], slices: dict[str, list[np.ndarray]], q1_inv_nm: float) -> LogNorm:
+def _logarithmic(
+    volumes: dict[str, IntensityVolume], slices: dict[str, list[np.ndarray]], q1_inv_nm: float | None
+) -> LogNorm:
     """Scale to what lies outside the forward peak, which outshines every reflection."""
     outside = []
     for state, volume in volumes.items():
+        forward = 0.25 * volume.q_max_inv_nm if q1_inv_nm is None else 0.5 * q1_inv_nm
         for (across, up, _), values in zip(_PLANES, slices[state], strict=True):
             axes = volume.q_axes_inv_nm
             q = np.hypot(axes[across][:, None], axes[up][None, :])
-            outside.append(values[(q > 0.5 * q1_inv_nm) & (values > 0)])
+            outside.append(values[(q > forward) & (values > 0)])
     positive = np.concatenate(outside)
     if positive.size == 0:
         return LogNorm(1e-3, 1.0)

@@ -14,7 +14,7 @@ def run_text(status: RunStatus) -> str:
     lines = [f"{status.folder}: {status.state}"]
     if progress is not None:
         job = f", job {progress.job}" if progress.job else ""
-        lines[0] += f" ({progress.host}{job}, {duration(time.time() - progress.updated)} ago)"
+        lines[0] += f" ({progress.host}{job}, last sign of life {duration(time.time() - progress.updated)} ago)"
     if status.jobs:
         lines[0] += f" [Slurm: {', '.join(f'{what} {job}' for what, job in status.jobs.items())}]"
     for stage in status.stages:

@@ -61,6 +61,8 @@ class Pace:
     def left_s(self, fraction: float) -> float | None:
         """Return the time left, s, at a fraction done; None where it cannot be told yet."""
         now = time.monotonic()
+        if fraction == 0:
+            return None  # what comes first, such as a push-off, tells nothing of the pace
         # What was done before (by an earlier run that this one goes on from) took none of this time.
         begin_s, before = self._begin = self._begin or (now, fraction)
         gained = fraction - before

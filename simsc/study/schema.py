@@ -26,6 +26,7 @@ from simsc.build.close_packed import check_stacking
 from simsc.build.nanoparticle import MAGNETITE_LATTICE_ANGSTROM, centre_fractions, miller_indices
 from simsc.core.errors import InputError, StudyError
 from simsc.core.nested import flat, replaced
+from simsc.correlation.peaks import layer_momentum_transfer
 from simsc.forcefield.ligand import load_ligand, read_ligand
 from simsc.md.equilibrate import COMPRESSION
 from simsc.md.protocol import Coupling, Kind, Phase, Protocol, Thermostat
@@ -46,6 +47,9 @@ _PHASE_KEYS: dict[Kind, tuple[tuple[str, ...], tuple[str, ...]]] = {
 _PROTOCOL_KEYS = [field.name for field in fields(Protocol) if field.name != "phases"]
 Count = Annotated[int, Field(ge=1, le=1000)]
 LARGEST_SEED = 2**31 - 1
+_SHOWN = 5  # errors of one study at a time
+_AS_PAPER = 1.9 / 1.1
+_BEYOND_111 = 1.1  # times |q| of 111: a grid that ends before shows no Bragg peak at all
 Seed = Annotated[int, Field(ge=1, le=LARGEST_SEED)]
 
 
@@ -311,12 +315,17 @@ class Study(_Section):
                 f"superlattice.d_nn_nm: at {d_nn_nm:g} nm neighbours' ligands do not reach each "
                 f"other; it must not exceed {farthest_nm:.3g} nm"
             )
+        if self.scattering.q_max_inv_nm < (least := _BEYOND_111 * layer_momentum_transfer(d_nn_nm)):
+            raise ValueError(
+                f"scattering.q_max_inv_nm: up to {self.scattering.q_max_inv_nm:g} there is no Bragg peak; at d_NN "
+                f"{d_nn_nm:g} nm it must be at least {least:.3g}, and {_AS_PAPER * least:.3g} shows what the paper does"
+            )
         low, high = model.temperature_K
-        for k, phase in enumerate(self.anneal.phases):
+        for phase in self.anneal.phases:
             for key in ("start_K", "stop_K"):
                 if not low <= getattr(phase, key) <= high:
                     raise ValueError(
-                        f"anneal.phases[{k}].{key}: {getattr(phase, key):g} is outside {low:g} … {high:g} K, "
+                        f"anneal.phases[{phase.name}].{key}: {getattr(phase, key):g} is outside {low:g} … {high:g} K, "
                         f"where the force field {self.anneal.force_field} holds"
                     )
 
@@ -412,7 +421,7 @@ def _varied(values: dict[str, Any], given: dict[str, Any]) -> Study:
         return Study.model_validate_json(json.dumps(values))
     except ValidationError as error:
         which = ", ".join(f"{key} = {value!r}" for key, value in given.items())
-        raise InputError(f"replicas: with {which}: {_describe(dict(error.errors()[0]))}") from None
+        raise InputError(f"replicas: with {which}: {_describe(dict(error.errors()[0]), values)}") from None
 
 
 def read_study(path: Path) -> Study:
@@ -429,7 +438,8 @@ def read_study(path: Path) -> Study:
     except UnicodeDecodeError:
         raise StudyError(f"{path}: is not a text file") from None
     except tomllib.TOMLDecodeError as error:
-        raise StudyError(f"{path}: is not valid TOML: {error}") from None
+        hint = "; text stands in quotes" if "Invalid value" in str(error) else ""
+        raise StudyError(f"{path}: is not valid TOML: {error}{hint}") from None
     _resolve(values, path.parent)
     try:
         # JSON, because strict checks of Python objects would refuse TOML's arrays where a pair is meant.
@@ -437,8 +447,9 @@ def read_study(path: Path) -> Study:
     except ValidationError as error:
         # A misspelt key is missing elsewhere: name the misspelling.
         errors = sorted(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
-        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-        raise StudyError(f"{path}: {_describe(dict(errors[0]))}{more}") from None
+        more = f" (and {len(errors) - _SHOWN} more)" if len(errors) > _SHOWN else ""
+        told = "; ".join(_describe(dict(one), values) for one in errors[:_SHOWN])
+        raise StudyError(f"{path}: {told}{more}") from None
 
 
 def _resolve(values: dict[str, Any], folder: Path) -> None:
@@ -474,9 +485,9 @@ def _presets() -> Path:
     return Path(__file__).parent / "presets"
 
 
-def _describe(error: dict[str, Any]) -> str:
+def _describe(error: dict[str, Any], values: dict[str, Any]) -> str:
     location = error["loc"]
-    where = _key(location)
+    where = _key(location, values)
     kind, given = error["type"], error.get("input")
     if kind == "extra_forbidden":
         allowed = _allowed_keys(location[:-1])
@@ -490,12 +501,17 @@ def _describe(error: dict[str, Any]) -> str:
     return f"{where}: {error['msg'][0].lower()}{error['msg'][1:]}, got {json.dumps(given, default=str)[:80]}"
 
 
-def _key(location: tuple[Any, ...]) -> str:
+def _key(location: tuple[Any, ...], values: Any) -> str:
+    """Return where an error is; items of a list go by their names, if they have any."""
     text = ""
     for part in location:
         if isinstance(part, str) and ("[" in part or part == "constrained-int"):
             continue  # which member of a union was tried
-        text += f"[{part}]" if isinstance(part, int) else (f".{part}" if text else str(part))
+        inside = isinstance(values, list) and isinstance(part, int) and part < len(values)
+        values = values[part] if inside else values.get(part) if isinstance(values, dict) else None
+        name = values.get("name") if isinstance(values, dict) and isinstance(part, int) else None
+        item = name if isinstance(name, str) and name else part
+        text += f"[{item}]" if isinstance(part, int) else (f".{part}" if text else str(part))
     return text
 
 

@@ -65,7 +65,7 @@ def anneal_stage(context: Context, out: Path) -> None:
     def report(progress: AnnealProgress) -> None:
         context.show("anneal", progress.fraction, progress.text)
 
-    context.progress("anneal", 0.0, "pushing the tails apart")
+    context.progress("anneal", 0.0, "pushing overlapping ligands apart")
     for jump in study.protocol().jumps:
         warnings.warn(f"anneal.phases: {jump}", SimscWarning, stacklevel=2)
     lean = replace(system, data="", tables={})
