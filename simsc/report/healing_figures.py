@@ -55,6 +55,7 @@ def slides_over_time(run: RunHealing) -> Figure:
         above.plot(time_ns[gaps], np.zeros(gaps.sum()), "|", color="black", label="not read", markersize=8)
         above.legend(frameon=False, fontsize=8)
     above.set(ylabel="hcp-like layers", ylim=(-0.7, run.n_layers + 0.7))
+    above.yaxis.set_major_locator(MaxNLocator(integer=True))
     for kind, marker, colour, label, shift in (
         ("interface", "^", AFTER, "all above an interface", 1.5),
         ("layer", "s", BEFORE, "a single layer", 1.0),

@@ -35,7 +35,7 @@ def surface_html(volumes: Mapping[str, IntensityVolume]) -> str:
     )
     return f"""
 <p>Where the intensity is as high as the level: blobs are Bragg peaks, and columns along qz, the normal of the layers,
-are rods of a faulted stacking. Drag to turn both together.</p>
+are Bragg rods, of faults or of a stacking with a long period. Drag to turn both together.</p>
 <div class="views fields">{views}<div class="controls">
 <label for="surface-level">Level, below the strongest reflection</label>
 <input type="range" id="surface-level" min="{-_DECADES:g}" max="-0.1" step="0.05" value="{_FIRST_LEVEL:g}">
@@ -57,7 +57,7 @@ def readout_html(maps: Mapping[str, CorrelationMap]) -> str:
     )
     return f"""
 <h3>Read off values</h3>
-<p>Δ runs from left to right, q₂ from the bottom to the top, as above. Both maps have one cursor.</p>
+<p>Δ runs from left to right, q₂ from the bottom to the top, on the scales of the maps above. Both have one cursor.</p>
 <div class="views maps">{views}</div>
 <noscript><p class="note">Reading off needs JavaScript.</p></noscript>"""
 

@@ -5,6 +5,7 @@ Nothing that comes from a study reaches the page unescaped, and the page's polic
 
 import base64
 import hashlib
+from collections.abc import Sequence
 from html import escape
 from importlib import resources
 from pathlib import Path
@@ -14,7 +15,9 @@ import numpy as np
 
 from simsc.classify.sequence import same_stacking
 from simsc.core.cell import Cell
+from simsc.core.correlation_map import CorrelationMap
 from simsc.core.files import write_text
+from simsc.correlation.peaks import expected_peaks
 from simsc.report import (
     figures,
     interactive,
@@ -29,6 +32,8 @@ from simsc.report.study_table import study_table
 _DOI = "https://doi.org/10.1021/acsnano.5c16138"
 _PAPER = f'<a href="{_DOI}" rel="noreferrer">Lapkin et al., ACS Nano 2025, 19, 42881</a>'
 
+_BETWEEN_111_DEG = float(np.degrees(np.arccos(1 / 3)))
+_NEAR_ZERO = 0.03  # of q: so near to a zero of the form factor a reflection cannot be seen
 _MEANING = {
     "fcc": "fcc-like",
     "hcp": "hcp-like",
@@ -282,7 +287,10 @@ def thermo_section(results: Results) -> str:
         )
         + "<h3>Nearest-neighbour distance against temperature</h3>"
         + figure_html(
-            spacing, "If heating and cooling fall on one line, the spacing follows the temperature without delay."
+            spacing,
+            "If heating and cooling fall on one line, the spacing follows the temperature without delay."
+            if {-1, 1} <= {np.sign(phase.stop_K - phase.start_K) for phase in results.study.anneal.phases}
+            else "Every point is one instant.",
         )
     )
 
@@ -300,7 +308,7 @@ def scattering_section(results: Results) -> str:
         dpi=110,
     )
     profile = svg(
-        scattering_figures.radial_profiles(maps),
+        scattering_figures.radial_profiles(maps, radius_nm=results.study.nanoparticle.core_radius_nm),
         "profile",
         "Mean intensity on spheres of q before and after, with the reflections of fcc and hcp marked.",
     )
@@ -312,15 +320,17 @@ def scattering_section(results: Results) -> str:
             "Intensity of the finite crystal, logarithmic, one colour scale for all; layers were built normal to z. "
             f"Each plane is the one of the grid nearest the origin (within {step / 2:.2g} nm⁻¹). Dotted ring: "
             f"|q| = q₁ = {q1:.3f} nm⁻¹. Streaks along qz are Bragg rods, whose pattern tells how layers follow each "
-            "other; their spots, evenly spaced, come from the period of the replicated cell. The grain between the "
-            "peaks comes from the spread of core radii.",
+            "other. As the cell was replicated, its stacking repeats for ever, so that a rod is a row of spots, like "
+            "that of a polytype; in a crystal with faults here and there it is smooth. The grain between the peaks "
+            "comes from the spread of core radii.",
         )
         + "<h3>Radial profile</h3>"
         + figure_html(
             profile,
             "Mean intensity on each sphere. Lines: reflections of fcc and hcp with d from q₁ (after: "
-            f"{scattering_figures.spacing_nm(q1):.2f} nm). Intensity at reflections that only hcp has speaks of hcp "
-            "layers or of rods.",
+            f"{scattering_figures.spacing_nm(q1):.2f} nm, as along the stacking; d_NN above is the mean of all twelve "
+            "neighbours in a cell that may be strained). Intensity at reflections of hcp alone speaks of hcp layers "
+            f"or of rods.{_zeros(results)}",
         )
     )
 
@@ -366,10 +376,45 @@ def correlation_section(results: Results) -> str:
                 "line",
                 "Correlation at q2 near q1 against Δ, before and after; dotted lines at 70.5 and 109.5 degrees.",
             ),
-            "Peaks at the dotted lines, 70.5° and 109.5°, are correlations between different 111 reflections of fcc: "
-            "higher ones mean more fcc. Rods that pass nearby add to them.",
+            "Different 111 reflections of fcc correlate at the dotted lines, 70.5° and 109.5°: of maxima at these "
+            f"lines, higher ones mean more fcc. {_nearest_maxima(maps)} Maxima beside the lines come from rods of "
+            "other stackings.",
         )
     )
+
+
+def _zeros(results: Results) -> str:
+    """Say where the form factor of the cores has zeros, and which reflections they blot out."""
+    last = results.states["after"].correlation
+    q_low, q_high = float(last.q2_inv_nm[0]), float(last.q2_inv_nm[-1])
+    zeros = scattering_figures.zeros_of_sphere(results.study.nanoparticle.core_radius_nm, q_low, q_high)
+    if not zeros:
+        return ""
+    said = ", ".join(f"{q:.3f}" for q in zeros)
+    near = sorted(
+        {
+            f"{peak.family} of {structure}"
+            for structure in ("fcc", "hcp")
+            for peak in expected_peaks(structure, scattering_figures.spacing_nm(last.q1_inv_nm), (q_low, q_high))
+            if any(abs(peak.q2_inv_nm - q) < _NEAR_ZERO * q for q in zeros)
+        }
+    )
+    lost = f" {', '.join(near)} cannot be seen for it, here and in the maps." if near else ""
+    return f" Dotted: where the form factor of the cores is zero (|q| = {said} nm⁻¹).{lost}"
+
+
+def _nearest_maxima(maps: dict[str, CorrelationMap]) -> str:
+    """Say where the maxima nearest to the angle between 111 reflections of fcc are."""
+    said = []
+    for name, correlation in maps.items():
+        row = int(np.abs(correlation.q2_inv_nm - correlation.q1_inv_nm).argmin())
+        line, delta = correlation.ccf[row], correlation.delta_deg
+        inner = (line[1:-1] > line[:-2]) & (line[1:-1] > line[2:])
+        inner &= np.abs(delta[1:-1] - 90) < 90 - scattering_figures.CLEAR_OF_SELF_DEG
+        if inner.any():
+            tops = delta[1:-1][inner]
+            said.append(f"{name} at {tops[np.abs(tops - _BETWEEN_111_DEG).argmin()]:.1f}°")
+    return f"The maximum nearest to the first lies {', '.join(said)}." if said else ""
 
 
 def provenance_section(results: Results) -> str:
@@ -488,7 +533,7 @@ def _viewer_data(results: Results) -> dict[str, Any]:
             {
                 "name": name,
                 "cell": superlattice.cell.vectors_nm.round(4).tolist(),
-                "positions": superlattice.cell.wrap(superlattice.positions_nm).round(4).tolist(),
+                "positions": _wrapped(superlattice.cell, superlattice.positions_nm, state.layers).round(4).tolist(),
                 "radii": trajectory.radii_nm.round(4).tolist(),
                 "labels": [str(label) for label in results.order.labels[state.frame]],
                 "sequence": state.sequence if state.layers else "",
@@ -497,6 +542,21 @@ def _viewer_data(results: Results) -> dict[str, Any]:
             }
         )
     return {"colours": figures.COLOURS, "states": states}
+
+
+def _wrapped(cell: Cell, positions_nm: np.ndarray, layers: Sequence[int]) -> np.ndarray:
+    """Return positions (N, 3) in the cell, nm; of a layer that the cell's faces cut, all on the side of most of it."""
+    wrapped = cell.wrap(positions_nm)
+    if not layers:
+        return wrapped
+    fractions = wrapped @ np.linalg.inv(cell.vectors_nm)
+    turns = np.exp(2j * np.pi * fractions[:, 2])
+    numbers = np.asarray(layers)
+    for number in np.unique(numbers):
+        chosen = numbers == number
+        middle = np.angle(turns[chosen].mean()) / (2 * np.pi) % 1
+        fractions[chosen, 2] = middle + (fractions[chosen, 2] - middle + 0.5) % 1 - 0.5
+    return np.asarray(fractions @ cell.vectors_nm)
 
 
 def _field_data(results: Results) -> dict[str, Any]:

@@ -29,6 +29,7 @@ from simsc.report.figures import AFTER, BEFORE, COLOURS, NEUTRAL, plain
 # The first and second are before and after; dashes differ too.
 _LINES = ((BEFORE, "-"), (AFTER, "--"), ("#009e73", "-."), ("#cc79a7", ":"))
 _MARKERS = (("o", 9), ("s", 7), ("^", 7), ("D", 6))
+_TAN_X_IS_X = (4.493409, 7.725252, 10.904122, 14.066194, 17.220755)
 _CLOSE = 0.018  # of the span of reflections
 _PEAK_WIDTH = 0.012  # of q1: reflections this close to it are on its sphere
 CLEAR_OF_SELF_DEG = 15.0  # where q2 = q1, the correlation of a peak with itself outshines everything near 0° and 180°
@@ -68,13 +69,26 @@ def intensity_slices(volumes: dict[str, IntensityVolume], q1_inv_nm: float | Non
     return figure
 
 
-def radial_profiles(maps: dict[str, CorrelationMap], cell: Cell | None = None) -> Figure:
+def zeros_of_sphere(radius_nm: float, q_low_inv_nm: float, q_high_inv_nm: float) -> list[float]:
+    """Return where the form factor of a sphere is zero within a range, nm⁻¹: q R = 4.4934, 7.7253, … (tan x = x).
+
+    Example:
+        >>> [round(q, 4) for q in zeros_of_sphere(2.0, 1.0, 4.0)]
+        [2.2467, 3.8626]
+    """
+    return [x / radius_nm for x in _TAN_X_IS_X if q_low_inv_nm <= x / radius_nm <= q_high_inv_nm]
+
+
+def radial_profiles(
+    maps: dict[str, CorrelationMap], cell: Cell | None = None, radius_nm: float | None = None
+) -> Figure:
     """Draw the mean intensity on each sphere q2, with the reflections that are expected.
 
     Args:
         maps: by name; their radial profiles are drawn.
         cell: primitive cell whose reflections are marked; by default those of fcc and hcp of the spacing that q1 of the
             last map implies, were it 111.
+        radius_nm: of the cores, nm, to mark where their form factor, that of a sphere, is zero.
     """
     figure = Figure(figsize=(9.0, 4.0), layout="constrained")
     ax = figure.subplots()
@@ -97,6 +111,10 @@ def radial_profiles(maps: dict[str, CorrelationMap], cell: Cell | None = None) -
     else:
         _mark_reflections(ax, _reflections_of(cell, float(q2[0]), float(q2[-1])), NEUTRAL, 2, (0.0, (2.0, 2.0)), 90)
         handles.append(Line2D([], [], color=NEUTRAL, linestyle=(0, (2, 2)), label="reflections of the cell"))
+    if radius_nm is not None and (zeros := zeros_of_sphere(radius_nm, float(q2[0]), float(q2[-1]))):
+        for q in zeros:
+            ax.axvline(q, color="black", linewidth=1.2, linestyle=":", zorder=1)
+        handles.append(Line2D([], [], color="black", linewidth=1.2, linestyle=":", label="zero of the form factor"))
     ax.legend(handles=handles, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
     ax.set(xlabel="q (nm⁻¹)", ylabel="mean intensity (arbitrary units)", xlim=(q2[0], q2[-1]))
     return figure

@@ -96,11 +96,10 @@
     const { state } = view, seen = new Map();
     if (!state.layers.length || Math.cos(camera.tilt) < 0.45) return;
     state.positions.forEach((p, k) => {
-      // A layer that the cell's faces cut has a part at the top and one at the bottom.
-      const key = state.layers[k] + (p[2] > view.centre[2] ? "t" : "b");
-      const layer = seen.get(key) || { letter: state.sequence[state.layers[k]], label: state.labels[k], z: [] };
+      const number = state.layers[k];
+      const layer = seen.get(number) || { letter: state.sequence[number], label: state.labels[k], z: [] };
       layer.z.push(p[2]);
-      seen.set(key, layer);
+      seen.set(number, layer);
     });
     g.font = "600 15px system-ui, sans-serif";
     g.textAlign = "center";
