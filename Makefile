@@ -10,7 +10,7 @@ STAMP := $(VENV)/.installed
 TEST_STAMP := $(VENV)/.installed-test
 DOCS_STAMP := $(VENV)/.installed-docs
 LOCK_ARGUMENTS := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
-PYTEST_ARGUMENTS ?= -n auto
+PYTEST_ARGUMENTS ?= -n auto --dist loadgroup
 
 .PHONY: demo test docs lock clean
 

@@ -21,7 +21,6 @@ extensions = [
     "sphinx_click",
     "mathml",
     "plain_docstrings",
-    "study_keys",
 ]
 exclude_patterns = ["_build", "_templates"]
 templates_path = ["_templates"]
@@ -49,3 +48,12 @@ napoleon_attr_annotations = False
 autosummary_generate = True
 autosummary_ignore_module_all = False
 add_module_names = False
+
+
+def setup(app):  # type: ignore[no-untyped-def]
+    """Let links to the files of force fields, right for those who read the sources, lead to their pages here."""
+    app.connect("source-read", _to_pages_of_force_fields)
+
+
+def _to_pages_of_force_fields(app, name, source):  # type: ignore[no-untyped-def]
+    source[0] = source[0].replace("](../../forcefields/", "](../reference/forcefields/")

@@ -1,6 +1,6 @@
 """The command `simsc compare`: two correlation maps, of any origin, under their common mask."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,7 @@ class _How:
 
 @click.command(
     epilog=example(
-        "simsc compare before.h5 after.h5 --names before after -o compare.png",
+        "simsc compare before.h5 after.h5 --names before after --relative -o compare.png",
         "simsc compare measured_map.h5 simulated_map.h5 --scaled --lines 0.475,0.775 -o compare.svg",
         "simsc compare measured.h5 ball.xyz --q1 0.481 --radius 7.4 --d-nn 16 -o compare.png",
     )
@@ -54,6 +54,7 @@ class _How:
 @click.option("--coverage", type=click.FloatRange(0, 1), default=0.3, show_default=True, help="Least, of both maps.")
 @click.option("--q1-tolerance", type=float, default=0.01, show_default=True, help="Of unequal q1, nm⁻¹.")
 @click.option("--scaled", is_flag=True, help="Draw B divided by the scale factor.")
+@click.option("--relative", is_flag=True, help="Compare at equal q2 / q1: expansion of the lattice does not show.")
 @click.option(
     "--q1",
     "q1_inv_nm",
@@ -76,6 +77,7 @@ def compare(
     coverage: float,
     q1_tolerance: float,
     scaled: bool,
+    relative: bool,
     q1_inv_nm: float | None,
     q2: str | None,
     d_nn_nm: float | None,
@@ -103,6 +105,8 @@ def compare(
     if all(source is None for source in sources) and (q1_inv_nm or radius_nm or d_nn_nm):
         raise InputError("A and B are maps already; --q1, --radius and --d-nn are for intensities and structures")
     maps = [_map(file, source, how) for file, source in zip((a, b), sources, strict=True)]
+    if relative:
+        maps[1] = _at_q1(maps[1], maps[0].q1_inv_nm)
     result = compare_maps(maps[0], maps[1], coverage, q1_tolerance_inv_nm=q1_tolerance)
     called = names or _names(a, b)
     rods = None if d_nn_nm is None else _rods(sources, d_nn_nm)
@@ -186,6 +190,12 @@ def _map(file: Path, source: IntensityVolume | Superlattice | Path | None, how: 
             progress(file.name, done / len(q2), f"q2 {done} of {len(q2)}" if done < len(q2) else "")
 
         return correlate(first, second, np.linspace(0, 180, _N_DELTA), available_cores(), on_shell)
+
+
+def _at_q1(correlation: CorrelationMap, q1_inv_nm: float) -> CorrelationMap:
+    """Return a map as of a crystal that is so much smaller or larger that its q1 is another."""
+    factor = q1_inv_nm / correlation.q1_inv_nm
+    return replace(correlation, q1_inv_nm=q1_inv_nm, q2_inv_nm=factor * correlation.q2_inv_nm)
 
 
 def _rods(

@@ -29,6 +29,15 @@ ENVIRONMENT = {
 }
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let tests that share a fixture of their module run in one process, which makes it once."""
+    for item in items:
+        fixtures = item._fixtureinfo.name2fixturedefs.values() if hasattr(item, "_fixtureinfo") else ()
+        if any(fixture.scope == "module" for definitions in fixtures for fixture in definitions):
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.split("::")[0]))
+
+
 def simsc(*arguments: str, cwd: Path, ranks: int = 1, **options) -> subprocess.CompletedProcess:
     """Run a command of simsc to its end, on some ranks."""
     return subprocess.run([*simsc_command(ranks), *arguments], cwd=cwd, capture_output=True, text=True, **options)

@@ -318,6 +318,15 @@ def test_command_on_maps(pair, tmp_path, monkeypatch, capsys):
     assert told["pearson"] == pytest.approx(expected.pearson)
     assert told["scale_error"] == pytest.approx(expected.scale_error)
     assert told["names"] == ["before", "after"]
+    # The same crystal, 3 % smaller: nothing has changed at equal q2 / q1.
+    smaller = replace(pair[0], q1_inv_nm=1.03 * pair[0].q1_inv_nm, q2_inv_nm=1.03 * pair[0].q2_inv_nm)
+    write_map(tmp_path / "smaller.h5", smaller, {})
+    found = {}
+    for relative in ([], ["--relative"]):
+        compare.main(["before.h5", "smaller.h5", "--q1-tolerance", "0.1", "--json", *relative], standalone_mode=False)
+        found[len(relative)] = json.loads(capsys.readouterr().out)["pearson"]
+    assert found[1] == pytest.approx(1, abs=1e-9)
+    assert found[0] < 0.95
     for options, says in (
         (["--lines", "a"], "--lines 'a'"), (["--lines", "2"], "outside of the maps"), (["--q1", "0.4"], "maps already"),
         (["-o", "c.gif"], ".png, .svg or .pdf"), (["-o", "no/c.png"], "cannot be written"),

@@ -27,9 +27,9 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*independent samples:simsc.core
 # The mirror image of BABAC, read backwards, is BACAC with other letters: before and after are alike.
 ALIKE = Slide(
     "BABAC", 2, (1, 1), 6.6, 2.0, 600.0, force_field="oleate_one_site", windows=32, equilibration_ns=0.2,
-    duration_ns=5.0, interfaces=2,
+    duration_ns=2.0, interfaces=2,
 )  # fmt: skip
-SLIP = replace(ALIKE, interfaces=1, duration_ns=3.0)
+SLIP = replace(ALIKE, interfaces=1, duration_ns=1.6)
 
 
 @pytest.fixture(scope="module")
@@ -211,7 +211,7 @@ def test_the_command_tells_what_was_found(sampled):
     command = [
         "slide", "BABAC", "--layer", "2", "--interfaces", "2", "--lateral", "1", "1", "--d-nn", "6.6", "--radius", "2",
         "--temperature",
-        "600", "--force-field", "oleate_one_site", "--windows", "32", "--equilibrate", "0.2", "--ns", "5", "-o",
+        "600", "--force-field", "oleate_one_site", "--windows", "32", "--equilibrate", "0.2", "--ns", "2", "-o",
         str(folder),
     ]  # fmt: skip
     result = CliRunner().invoke(cli, command)

@@ -1,15 +1,21 @@
-"""The keys of a study file, from the schema that simsc checks studies with.
+"""Write the keys of a study file into its page, from the schema that simsc checks studies with.
 
-Types, limits and defaults come from `simsc.study.schema`; the words about each key stand here. The build fails if a key
-has none, or if there are words about a key that is gone.
+    python docs/study_table.py
+
+Types, limits and defaults come from `simsc.study.schema`; the words about each key stand here. It fails if a key has
+none, or if there are words about a key that is gone. The page is committed, so that it can be read without being built;
+a test checks that it is current.
 """
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from simsc.study.schema import Study
 
+PAGE = Path(__file__).parent / "reference" / "study.md"
+BEGIN = "<!-- what follows was written by docs/study_table.py -->"
 SECTIONS = {
     "": "The study itself",
     "superlattice": "`[superlattice]`",
@@ -115,7 +121,7 @@ def markdown() -> str:
         name for name in SECTIONS if name in WORDS
     }
     if odd := keys ^ WORDS.keys():
-        raise ValueError(f"docs/_extensions/study_table.py: schema and words differ in {', '.join(sorted(odd))}")
+        raise ValueError(f"docs/study_table.py: schema and words differ in {', '.join(sorted(odd))}")
     parts = []
     for name, title in SECTIONS.items():
         parts += [f"## {title}", "", "| key | value | default | |", "|---|---|---|---|"]
@@ -141,7 +147,7 @@ def _section(schema: dict[str, Any], value: dict[str, Any]) -> dict[str, Any]:
     for one in (value, value.get("items", {}), *value.get("anyOf", ())):
         if "$ref" in one:
             return schema["$defs"][one["$ref"].rsplit("/", 1)[1]]
-    raise ValueError(f"docs/_extensions/study_table.py: {value} is no section")
+    raise ValueError(f"docs/study_table.py: {value} is no section")
 
 
 def _default(value: dict[str, Any]) -> str:
@@ -183,3 +189,12 @@ def _number(value: float) -> str:
     if isinstance(value, int):
         return f"{value:,}".replace(",", "\u202f") if value > 9999 else str(value)
     return f"{value:g}"
+
+
+def page(text: str) -> str:
+    """Return the page, with the tables as they are now below its introduction."""
+    return text.split(BEGIN)[0] + BEGIN + "\n\n" + markdown().strip() + "\n"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
