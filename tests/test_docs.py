@@ -68,7 +68,7 @@ def test_a_command_line_that_is_none_is_found():
     for line in (
         "simsc bild ball",
         "simsc build ball fcc --d-nn 6 --colour red -o x.h5",
-        "simsc correlate x.h5 -o y.h5",
+        "simsc refine spacing x.h5",
     ):
         with pytest.raises((AssertionError, click.ClickException)):
             parse(line)
