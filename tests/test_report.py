@@ -334,6 +334,38 @@ def test_viewer_data_is_wrapped_into_the_cell(parsed: Page) -> None:
         assert "".join(state["sequence"][layer] for layer in state["layers"][::2]) == sequence
 
 
+def test_two_runs_on_one_page(tmp_path: Path) -> None:
+    """Hostile titles; what differs is told; the second run is of a crystal that did not heal."""
+    write_fake_run(tmp_path / "one")
+    other = write_fake_run(tmp_path / "<b>other", "at 500 K")
+    study = other / "study.toml"
+    study.write_text(study.read_text().replace("core_radius_nm = 2.0", "core_radius_nm = 2.1"))
+    for name in ("counts.csv", "summary.json"):
+        path = other / "order" / name
+        path.write_text(path.read_text().replace(HEALED, SEQUENCE))
+    told = simsc("report", "one", "--beside", "<b>other", "-o", "both.html", cwd=tmp_path)
+    assert told.returncode == 0, told.stderr
+    parsed = Page((tmp_path / "both.html").read_text())
+    words = " ".join("".join(parsed.words).split())
+    assert parsed.open == []
+    assert "After annealing their stackings differ." in words
+    assert "A: one; B: <b>other" in words
+    assert "nanoparticle.core_radius_nm2.02.1" in words
+    assert SEQUENCE in words
+    assert HEALED in words
+    assert "At equal q₂ / q₁ the correlation coefficient of the maps is" in words
+    assert [attributes["id"] for attributes, _ in parsed.scripts[:2]] == ["viewer-data", "field-data"]
+    ids = {attributes.get("id") for _, attributes in parsed.elements}
+    assert {f"{what}-{name}" for what in ("view", "surface", "map", "told") for name in "AB"} <= ids
+    for arguments, says in (
+        (["one", "-o", "x.html"], "with --beside"),
+        (["one", "--beside", "none"], "holds no run"),
+    ):
+        wrong = simsc("report", *arguments, cwd=tmp_path)
+        assert wrong.returncode == 2
+        assert says in wrong.stderr
+
+
 def test_missing_result_is_named(run_folder: Path, tmp_path: Path) -> None:
     folder = write_fake_run(tmp_path / "run")
     (folder / "order" / "counts.csv").unlink()

@@ -10,6 +10,7 @@ import pytest
 from matplotlib.image import imread
 from test_report import TITLE, Page, write_fake_run
 
+from simsc.report.comparison_page import write_comparison
 from simsc.report.page import write_report
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -125,6 +126,15 @@ def test_hostile_names_stay_text_in_a_browser(dumped: tuple[str, str]) -> None:
     assert TITLE in "".join(page.words)
     assert all((attributes["src"] or "").startswith("data:image/png") for attributes in page.all("img"))
     assert not any(key.startswith("on") for _, attributes in page.elements for key in attributes)
+
+
+def test_the_page_of_two_runs_draws_both(report: Path, tmp_path: Path) -> None:
+    write_comparison(report.parent, report.parent, tmp_path / "both.html")
+    done = browse(tmp_path / "both.html", tmp_path / "profile", "--dump-dom")
+    assert [line for line in done.stderr.splitlines() if "CONSOLE" in line] == []
+    assert 'data-viewer="ready"' in done.stdout
+    assert 'data-fields="ready"' in done.stdout
+    assert len(re.findall(r'data-drawn="(\d+)"', done.stdout)) == 2
 
 
 def test_policy_stops_foreign_scripts(report: Path, tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """Figures of the annealing: bond order, stacking, thermodynamics. Each function returns a Matplotlib figure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -25,6 +25,8 @@ COLOURS = {
 }
 MARKERS = {"fcc": "o", "hcp": "D", "icosahedral": "*", "five-fold": "p", "bcc": "^", "surface": "s", "other": "X"}
 BEFORE, AFTER, NEUTRAL = "#5b5f97", "#e08a1e", "#4a4f57"
+# Of things side by side, by their order: the first and second are before and after; dashes differ too.
+LINES = ((BEFORE, "-"), (AFTER, "--"), ("#009e73", "-."), ("#cc79a7", ":"))
 _HEAT, _COOL, _HOLD = "#c9503a", "#2f7fbf", "#8a8f98"
 TIME_LABEL = "time in the model (ns)"
 
@@ -122,6 +124,37 @@ def count_timeline(order: Order) -> Figure:
     ax.set(xlabel=TIME_LABEL, ylabel="number of NPs", ylim=(-0.8, order.labels.shape[1] + 0.8))
     _shade_phases(ax, order.time_ns, order.phases)
     ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+    return figure
+
+
+def fcc_over_time(orders: Mapping[str, Order]) -> Figure:
+    """Draw the part of fcc-like NPs over time, of several runs by name."""
+    figure = Figure(figsize=(7.2, 2.9), layout="constrained")
+    ax = figure.subplots()
+    for k, (name, order) in enumerate(orders.items()):
+        colour, style = LINES[k % len(LINES)]
+        part = (order.labels == "fcc").mean(axis=1)
+        ax.plot(order.time_ns, part, style, color=colour, linewidth=1.3, label=plain(name))
+    ax.set(xlabel=TIME_LABEL, ylabel="part of NPs that are fcc-like", ylim=(-0.03, 1.03))
+    ax.grid(alpha=0.25)
+    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+    return figure
+
+
+def spacings_against_temperature(trajectories: Mapping[str, Trajectory]) -> Figure:
+    """Draw the nearest-neighbour distance against temperature, of several runs by name."""
+    figure = Figure(figsize=(5.6, 3.7), layout="constrained")
+    ax = figure.subplots()
+    for k, (name, trajectory) in enumerate(trajectories.items()):
+        colour, _ = LINES[k % len(LINES)]
+        marker = "ov^s"[k % 4]
+        ax.plot(
+            trajectory.thermo["temperature_K"], trajectory.thermo["d_nn_nm"], marker, color=colour, markersize=5,
+            markeredgecolor="white", markeredgewidth=0.4, label=plain(name),
+        )  # fmt: skip
+    ax.set(xlabel="temperature (K)", ylabel="nearest-neighbour distance (nm)")
+    ax.grid(alpha=0.25)
+    ax.legend(frameon=False)
     return figure
 
 

@@ -3,18 +3,13 @@
 Nothing that comes from a study reaches the page unescaped, and the page's policy lets only its own script run.
 """
 
-import base64
-import hashlib
-from collections.abc import Sequence
 from html import escape
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from simsc.classify.sequence import same_stacking
-from simsc.core.cell import Cell
 from simsc.core.correlation_map import CorrelationMap
 from simsc.core.files import write_text
 from simsc.correlation.peaks import expected_peaks
@@ -24,25 +19,15 @@ from simsc.report import (
     nanoparticle_figures,
     scattering_figures,
 )
-from simsc.report.embed import drawing_style, figure_html, json_script, png, sequence_html, svg, text
+from simsc.report.document import PAPER, document
+from simsc.report.embed import drawing_style, figure_html, png, sequence_html, svg, text
 from simsc.report.healing_section import healing_section
 from simsc.report.results import STATES, Results, State, read_results
 from simsc.report.study_table import study_table
-
-_DOI = "https://doi.org/10.1021/acsnano.5c16138"
-_PAPER = f'<a href="{_DOI}" rel="noreferrer">Lapkin et al., ACS Nano 2025, 19, 42881</a>'
+from simsc.report.system_view import Shown, counts_text, system_html, viewer_data
 
 _BETWEEN_111_DEG = float(np.degrees(np.arccos(1 / 3)))
 _NEAR_ZERO = 0.03  # of q: so near to a zero of the form factor a reflection cannot be seen
-_MEANING = {
-    "fcc": "fcc-like",
-    "hcp": "hcp-like",
-    "icosahedral": "icosahedral: five-fold axes through it",
-    "five-fold": "on a five-fold axis",
-    "bcc": "bcc-like",
-    "surface": "surface: no full shell of neighbours",
-    "other": "other: none of these",
-}
 COARSE = """<p><strong>An accelerated preview.</strong> The model is coarse-grained: its ligands are
 soft and its dynamics fast, so its time is not real time, and it has not been shown to prefer fcc over hcp.</p>"""
 
@@ -77,30 +62,12 @@ def page(results: Results) -> str:
         ("correlation", "Correlation maps", correlation_section),
         ("provenance", "Provenance", provenance_section),
     )
-    contents = "".join(f'<li><a href="#{key}">{name}</a></li>' for key, name, _ in sections)
-    body = "".join(
-        f'<section id="{key}" aria-labelledby="{key}-title"><h2 id="{key}-title">{name}</h2>{write(results)}</section>'
-        for key, name, write in sections
-    )
-    script = "".join(_asset(name) for name in ("orbit.js", "viewer.js", "fields.js"))
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    policy = (
-        "default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
-        f"script-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
-    )
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f'<title>{text(title)}</title>\n<link rel="icon" href="data:,">\n'
-        f"<style>\n{_asset('page.css')}</style>\n</head>\n"
-        f'<body>\n<div class="wrap">\n<header><h1>{text(title)}</h1>'
-        f'<p class="soft">Report of a run of simsc {text(_provenance(results)["simsc"])}, '
-        f"{text(_when(_provenance(results)))}</p>"
-        f'<nav aria-label="Sections"><ul>{contents}</ul></nav></header>\n<main>\n{body}\n</main>\n'
-        f"<footer><p>Written by simsc. The study follows {_PAPER}.</p></footer>\n</div>\n"
-        f"{json_script('viewer-data', _viewer_data(results))}\n{json_script('field-data', _field_data(results))}\n"
-        f"<script>{script}</script>\n</body>\n</html>\n"
+    made = _provenance(results)
+    return document(
+        title,
+        f"Report of a run of simsc {made['simsc']}, {_when(made)}",
+        [(key, name, write(results)) for key, name, write in sections],
+        {"viewer-data": viewer_data(_shown(results)), "field-data": _field_data(results)},
     )
 
 
@@ -187,45 +154,7 @@ def nanoparticle_section(results: Results) -> str:
 
 def system_section(results: Results) -> str:
     """Return the two views in 3D and their controls."""
-    views = ""
-    for name in STATES:
-        state = results.states[name]
-        label = f"{name}: {_counts(state.counts)}; sequence {state.sequence or 'not read'}. "
-        label += "Arrow keys turn both views, plus and minus zoom, 0 resets."
-        views += (
-            f'<figure class="view"><figcaption>{name.capitalize()} ({state.time_ns:.4g} ns, {_counts(state.counts)})'
-            f'</figcaption><canvas id="view-{name}" tabindex="0" role="img" aria-label="{text(label)}"></canvas>'
-            "</figure>"
-        )
-    key = "".join(
-        f'<li><span class="dot {escape(name)}" aria-hidden="true"></span>{escape(_MEANING[name])}</li>'
-        for name in results.order.classes
-        if name in ("fcc", "hcp") or any(results.states[state].counts.get(name) for state in STATES)
-    )
-    boxes = (
-        ("letters", "Layer letters", True),
-        ("neighbours", "Neighbouring cells, faint", True),
-        ("touching", "Spheres as wide as their distance", False),
-    )
-    options = "".join(
-        f'<label><input type="checkbox" id="{i}"{" checked" if on else ""}> {text}</label>' for i, text, on in boxes
-    )
-    buttons = "".join(
-        f'<button type="button" id="{i}">{text}</button>'
-        for i, text in (
-            ("zoom-in", "Zoom in"),
-            ("zoom-out", "Zoom out"),
-            ("along-layers", "Along the layers"),
-            ("along-axis", "Down the axis"),
-            ("reset", "Reset"),
-        )
-    )
-    return f"""
-<p>NP cores wrapped into the periodic cell (its edges are drawn), coloured by label. Drag to turn both views together;
-with a view selected, the wheel or + and − zoom and the arrow keys turn.</p>
-<div class="views">{views}<div class="controls"><ul class="key">{key}</ul>{buttons}{options}</div></div>
-<noscript><p class="note">The views need JavaScript; everything else on this page does not.</p></noscript>
-{_cell_table(results)}"""
+    return system_html(_shown(results))
 
 
 def order_section(results: Results) -> str:
@@ -238,10 +167,10 @@ def order_section(results: Results) -> str:
         f"{name}: {thermo['temperature_K'][k]:.0f} K, {order.time_ns[k]:.4g} ns"
         for name, k in zip(("before", "hottest", "after"), frames, strict=True)
     ]
-    said = "; ".join(f"{title}, {_counts(order.counts(k))}" for title, k in zip(titles, frames, strict=True))
+    said = "; ".join(f"{title}, {counts_text(order.counts(k))}" for title, k in zip(titles, frames, strict=True))
     scatter = svg(figures.order_scatter(order, frames, titles), "order", f"Scatter of q4 and q6 of every NP: {said}.")
     return f"""
-<p>Steinhardt's q₄ and q₆ over the 12 nearest neighbours of each NP, as in Fig. 5d of {_PAPER}; labels by the method
+<p>Steinhardt's q₄ and q₆ over the 12 nearest neighbours of each NP, as in Fig. 5d of {PAPER}; labels by the method
 “{text(results.study.order.method)}”. Crosses mark the perfect lattices; the further a cloud lies from its cross, the
 more the NPs vibrate or the more their cell is strained.</p>
 {figure_html(scatter, "Each point is one NP. Circles: fcc-like; diamonds: hcp-like.")}"""
@@ -346,7 +275,7 @@ def correlation_section(results: Results) -> str:
     )
     return (
         "<p>C(q₁, q₂, Δ) is the correlation of the intensity on the sphere q₁, where fcc has 111, with that on the "
-        f"sphere q₂ at the angle Δ, as in Fig. 3c of {_PAPER}. Colour scales leave out Δ below {angle:.0f}° and "
+        f"sphere q₂ at the angle Δ, as in Fig. 3c of {PAPER}. Colour scales leave out Δ below {angle:.0f}° and "
         f"above {180 - angle:.0f}°, where peaks meet themselves. {measured} contribute.</p>"
         + figure_html(
             png(
@@ -477,23 +406,6 @@ def _comparison(results: Results) -> str:
     return f"{counts} The stacking changed."
 
 
-def _cell_table(results: Results) -> str:
-    rows = ""
-    for name in STATES:
-        vectors = results.trajectory.cells_nm[results.states[name].frame]
-        lengths = np.linalg.norm(vectors, axis=1)
-        cosines = [vectors[i] @ vectors[j] / (lengths[i] * lengths[j]) for i, j in ((1, 2), (0, 2), (0, 1))]
-        cells = [f"{x:.3f}" for x in lengths] + [f"{np.degrees(np.arccos(x)):.2f}" for x in cosines]
-        cells.append(f"{Cell(vectors).volume_nm3:.0f}")
-        rows += f'<tr><th scope="row">{name}</th>' + "".join(f'<td class="number">{x}</td>' for x in cells) + "</tr>"
-    heads = ("a (nm)", "b (nm)", "c (nm)", "α (°)", "β (°)", "γ (°)", "volume (nm³)")
-    head = "".join(f'<th scope="col" class="number">{name}</th>' for name in heads)
-    return (
-        '<div class="scroll"><table><caption>The periodic cell at that instant</caption>'
-        f'<thead><tr><th scope="col">state</th>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
-    )
-
-
 def _changes_table(results: Results) -> str:
     """Return the frames in which the phase or the sequence changed."""
     order, rows, last, known = results.order, "", None, ""
@@ -522,41 +434,8 @@ def _changes_table(results: Results) -> str:
 <th scope="col">stacking against the one before</th></tr></thead><tbody>{rows}</tbody></table></div>"""
 
 
-def _viewer_data(results: Results) -> dict[str, Any]:
-    """Return what viewer.js draws; lengths in nm."""
-    states = []
-    for name in STATES:
-        state, trajectory = results.states[name], results.trajectory
-        superlattice = trajectory.superlattice(state.frame)
-        assert superlattice.cell is not None
-        states.append(
-            {
-                "name": name,
-                "cell": superlattice.cell.vectors_nm.round(4).tolist(),
-                "positions": _wrapped(superlattice.cell, superlattice.positions_nm, state.layers).round(4).tolist(),
-                "radii": trajectory.radii_nm.round(4).tolist(),
-                "labels": [str(label) for label in results.order.labels[state.frame]],
-                "sequence": state.sequence if state.layers else "",
-                "layers": list(state.layers) if state.sequence else [],
-                "spacing": round(float(trajectory.thermo["d_nn_nm"][state.frame]), 4),
-            }
-        )
-    return {"colours": figures.COLOURS, "states": states}
-
-
-def _wrapped(cell: Cell, positions_nm: np.ndarray, layers: Sequence[int]) -> np.ndarray:
-    """Return positions (N, 3) in the cell, nm; of a layer that the cell's faces cut, all on the side of most of it."""
-    wrapped = cell.wrap(positions_nm)
-    if not layers:
-        return wrapped
-    fractions = wrapped @ np.linalg.inv(cell.vectors_nm)
-    turns = np.exp(2j * np.pi * fractions[:, 2])
-    numbers = np.asarray(layers)
-    for number in np.unique(numbers):
-        chosen = numbers == number
-        middle = np.angle(turns[chosen].mean()) / (2 * np.pi) % 1
-        fractions[chosen, 2] = middle + (fractions[chosen, 2] - middle + 0.5) % 1 - 0.5
-    return np.asarray(fractions @ cell.vectors_nm)
+def _shown(results: Results) -> dict[str, Shown]:
+    return {name: Shown(results, name) for name in STATES}
 
 
 def _field_data(results: Results) -> dict[str, Any]:
@@ -565,10 +444,6 @@ def _field_data(results: Results) -> dict[str, Any]:
     return interactive.field_data(
         {name: states[name].intensity for name in STATES}, {name: states[name].correlation for name in STATES}
     )
-
-
-def _counts(counts: dict[str, int]) -> str:
-    return escape(", ".join(f"{n} {name}" for name, n in counts.items() if n or name in ("fcc", "hcp")))
 
 
 def _versions(record: dict[str, Any]) -> str:
@@ -582,7 +457,3 @@ def _when(record: dict[str, Any]) -> str:
 def _provenance(results: Results) -> dict[str, Any]:
     record: dict[str, Any] = list(results.records.values())[-1]["provenance"]
     return record
-
-
-def _asset(name: str) -> str:
-    return (resources.files("simsc.report") / name).read_text(encoding="utf-8")

@@ -16,7 +16,8 @@ from simsc.core.errors import InputError
 from simsc.core.files import read_intensity, read_map, read_superlattice
 from simsc.core.intensity import IntensityVolume
 from simsc.md.trajectory import Trajectory, read_trajectory
-from simsc.study.schema import Study, read_study
+from simsc.study.run import study_of
+from simsc.study.schema import Study
 from simsc.study.stages import stages_of
 
 STATES = ("before", "after")
@@ -128,7 +129,7 @@ def read_results(folder: Path) -> Results:
         InputError: naming a file that is missing or cannot be read.
     """
     try:
-        study = read_study(folder / "study.toml")
+        study = study_of(folder)
         stages = [stage.name for stage in stages_of(study)]
         trajectory = read_trajectory(folder / "anneal" / "trajectory.h5")
         summary = json.loads((folder / "order" / "summary.json").read_text(encoding="utf-8"))

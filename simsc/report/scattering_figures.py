@@ -24,10 +24,8 @@ from simsc.correlation.peaks import (
     firsts_of_shell,
     rod_arcs,
 )
-from simsc.report.figures import AFTER, BEFORE, COLOURS, NEUTRAL, plain
+from simsc.report.figures import COLOURS, LINES, NEUTRAL, plain
 
-# The first and second are before and after; dashes differ too.
-_LINES = ((BEFORE, "-"), (AFTER, "--"), ("#009e73", "-."), ("#cc79a7", ":"))
 _MARKERS = (("o", 9), ("s", 7), ("^", 7), ("D", 6))
 _TAN_X_IS_X = (4.493409, 7.725252, 10.904122, 14.066194, 17.220755)
 _CLOSE = 0.018  # of the span of reflections
@@ -93,7 +91,7 @@ def radial_profiles(
     figure = Figure(figsize=(9.0, 4.0), layout="constrained")
     ax = figure.subplots()
     for k, (state, correlation) in enumerate(maps.items()):
-        colour, style = _LINES[k % len(_LINES)]
+        colour, style = LINES[k % len(LINES)]
         ax.semilogy(correlation.q2_inv_nm, correlation.radial_profile, style, color=colour, label=plain(state))
     last = list(maps.values())[-1]
     q2 = last.q2_inv_nm
@@ -154,8 +152,10 @@ def correlation_maps(maps: dict[str, CorrelationMap], cell: Cell | None = None) 
     return figure
 
 
-def correlation_difference(before: CorrelationMap, after: CorrelationMap) -> Figure:
-    """Draw C after minus C before, at equal q2 / q1 so that thermal expansion does not show."""
+def correlation_difference(
+    before: CorrelationMap, after: CorrelationMap, names: tuple[str, str] = ("before", "after")
+) -> Figure:
+    """Draw C of the second map minus C of the first, at equal q2 / q1 so that thermal expansion does not show."""
     figure = Figure(figsize=(6.4, 4.9), layout="constrained")
     ax = figure.subplots()
     ratio = before.q2_inv_nm / before.q1_inv_nm
@@ -184,7 +184,7 @@ def correlation_difference(before: CorrelationMap, after: CorrelationMap) -> Fig
         ax.plot(arc.delta_deg, arc.q2_inv_nm, "--", color="black", linewidth=0.8, alpha=0.7 if arc.from_axis else 0.25)
     _delta_axis(ax)
     ax.set(ylabel="q₂ / q₁ (dimensionless)", ylim=(ratio[0], ratio[-1]))
-    ax.set_title("after − before")
+    ax.set_title(plain(f"{names[1]} − {names[0]}"))
     figure.colorbar(mesh, ax=ax, label="difference of C (dimensionless)", extend="both")
     return figure
 
@@ -196,7 +196,7 @@ def correlation_line(maps: dict[str, CorrelationMap]) -> Figure:
     shown = []
     for k, (state, correlation) in enumerate(maps.items()):
         row = int(np.abs(correlation.q2_inv_nm - correlation.q1_inv_nm).argmin())
-        colour, style = _LINES[k % len(_LINES)]
+        colour, style = LINES[k % len(LINES)]
         label = f"{plain(state)}: q₂ = {correlation.q2_inv_nm[row]:.3f} nm⁻¹"
         ax.plot(correlation.delta_deg, correlation.ccf[row], style, color=colour, label=label)
         shown.append(_clear_of_self(correlation)[row])

@@ -1,4 +1,4 @@
-// Two views of spheres in a cell, turned together. Data: see `_viewer_data` in page.py; lengths in nm.
+// Two views of spheres in a cell, turned together. Data: see `viewer_data` in system_view.py; lengths in nm.
 (function () {
   const data = JSON.parse(document.getElementById("viewer-data").textContent);
   const start = { turn: 0.42, tilt: 0.12, zoom: 1 };

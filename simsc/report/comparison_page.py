@@ -1,0 +1,182 @@
+"""One page for two finished runs: what differs between their studies, and what came of each."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from simsc.classify.sequence import same_stacking
+from simsc.core.errors import SimscError
+from simsc.core.files import write_text
+from simsc.correlation.compare import compare_maps
+from simsc.report import figures, interactive, scattering_figures
+from simsc.report.document import document
+from simsc.report.embed import drawing_style, figure_html, png, sequence_html, svg, text
+from simsc.report.page import COARSE
+from simsc.report.results import STATES, Results, read_results
+from simsc.report.system_view import Shown, counts_text, system_html, viewer_data
+
+NAMES = ("A", "B")
+
+
+def write_comparison(first: Path, second: Path, report: Path) -> None:
+    """Write the page of two finished runs.
+
+    Args:
+        first: folder of one; A on the page.
+        second: folder of the other; B on the page.
+        report: HTML file to write, whole or not at all.
+
+    Raises:
+        InputError: naming a run that is not finished, a result that is missing, or a page that cannot be written.
+    """
+    folders = dict(zip(NAMES, (first, second), strict=True))
+    runs = {name: read_results(folder) for name, folder in folders.items()}
+    with drawing_style():
+        write_text(report, comparison_page(runs, {name: str(folder) for name, folder in folders.items()}))
+
+
+def comparison_page(runs: dict[str, Results], folders: dict[str, str]) -> str:
+    """Return the whole page as HTML."""
+    shown = {name: Shown(run, "after") for name, run in runs.items()}
+    volumes = {name: run.states["after"].intensity for name, run in runs.items()}
+    maps = {name: run.states["after"].correlation for name, run in runs.items()}
+    return document(
+        "Two runs: " + " and ".join(f"{name}, {run.study.title or folders[name]}" for name, run in runs.items()),
+        "; ".join(f"{name}: {folder}" for name, folder in folders.items()),
+        (
+            ("summary", "What came of each", _summary(runs)),
+            ("studies", "What differs", _differences(runs)),
+            ("system", "After annealing, in three dimensions", system_html(shown)),
+            ("sequence", "Stacking and order", _order(runs)),
+            ("thermo", "Nearest-neighbour distance", _thermo(runs)),
+            ("scattering", "Scattered intensity after annealing", _scattering(runs)),
+            ("correlation", "Correlation maps after annealing", _correlation(runs)),
+        ),
+        {"viewer-data": viewer_data(shown), "field-data": interactive.field_data(volumes, maps)},
+    )
+
+
+def _summary(runs: dict[str, Results]) -> str:
+    rows = ""
+    for name, run in runs.items():
+        for state in STATES:
+            what = run.states[state]
+            temperature_K, d_nn_nm = (run.trajectory.thermo[key][what.frame] for key in ("temperature_K", "d_nn_nm"))
+            rows += (
+                f'<tr><th scope="row">{name}, {state}</th><td class="number">{temperature_K:.0f}</td>'
+                f'<td class="number">{d_nn_nm:.3f}</td><td>{counts_text(what.counts)}</td>'
+                f"<td>{sequence_html(what.sequence)}</td></tr>"
+            )
+    sequences = [run.states["after"].sequence for run in runs.values()]
+    if not all(sequences):
+        said = "A sequence could not be read, so the stackings are not compared."
+    elif same_stacking(*sequences):
+        said = "After annealing both have the same stacking."
+    else:
+        said = "After annealing their stackings differ."
+    note = "" if any(run.all_atom for run in runs.values()) else f'<div class="note" role="note">{COARSE}</div>'
+    return f"""<p class="lead"><strong>{said}</strong> Two runs are two samples: that they differ does not say why.</p>
+{note}<div class="scroll"><table><thead><tr><th scope="col">run</th><th scope="col" class="number">temperature (K)</th>
+<th scope="col" class="number">d<sub>NN</sub> (nm)</th><th scope="col">labels</th>
+<th scope="col">sequence</th></tr></thead>
+<tbody>{rows}</tbody></table></div>"""
+
+
+def _differences(runs: dict[str, Results]) -> str:
+    one, other = (run.study for run in runs.values())
+    found = one.differences(other)
+    if not found:
+        return "<p>Nothing: both are of the same study.</p>"
+    rows = ""
+    for key, change in found.items():
+        values = change.split(" → ", 1)
+        rows += (
+            f'<tr><th scope="row">{text(key)}</th>' + "".join(f"<td>{text(value)}</td>" for value in values) + "</tr>"
+        )
+    head = "".join(f'<th scope="col">{name}</th>' for name in runs)
+    return f"""<div class="scroll"><table><thead><tr><th scope="col">key</th>{head}</tr></thead>
+<tbody>{rows}</tbody></table></div>"""
+
+
+def _order(runs: dict[str, Results]) -> str:
+    sequences, titles = [], []
+    for name, run in runs.items():
+        sequences += [run.states[state].sequence for state in STATES]
+        titles += [f"{name}, {state}" for state in STATES]
+    said = "; ".join(f"{title}: {sequence or 'not read'}" for title, sequence in zip(titles, sequences, strict=True))
+    stack = svg(figures.stacking_diagram(sequences, titles), "stack", f"Stacks of layers. {said}.")
+    line = svg(
+        figures.fcc_over_time({name: run.order for name, run in runs.items()}),
+        "counts",
+        "Part of fcc-like NPs over time.",
+    )
+    return figure_html(stack, "Layers from bottom to top, shifted sideways as A, B and C.") + figure_html(
+        line, "Part of the NPs that are fcc-like."
+    )
+
+
+def _thermo(runs: dict[str, Results]) -> str:
+    drawn = figures.spacings_against_temperature({name: run.trajectory for name, run in runs.items()})
+    return figure_html(
+        svg(drawn, "spacing", "Nearest-neighbour distance of both runs against temperature."),
+        "Every point is one instant.",
+    )
+
+
+def _scattering(runs: dict[str, Results]) -> str:
+    states = {name: run.states["after"] for name, run in runs.items()}
+    profile = scattering_figures.radial_profiles({name: state.correlation for name, state in states.items()})
+    return (
+        interactive.surface_html({name: state.intensity for name, state in states.items()})
+        + "<h3>Radial profile</h3>"
+        + figure_html(
+            svg(profile, "profile", "Mean intensity on spheres of q of both runs."),
+            "Mean intensity on each sphere. Lines: reflections of fcc and hcp with d from q₁ of B.",
+        )
+    )
+
+
+def _correlation(runs: dict[str, Results]) -> str:
+    maps = {name: run.states["after"].correlation for name, run in runs.items()}
+    first, second = maps.values()
+    return (
+        f"<p>{_alike(runs)}</p>"
+        + figure_html(
+            png(scattering_figures.correlation_maps(maps), "Correlation maps of both runs after annealing."),
+            "Circles: expected in fcc; squares: in hcp only; dashed: Bragg rods.",
+        )
+        + interactive.readout_html(maps)
+        + "<h3>What differs</h3>"
+        + figure_html(
+            png(
+                scattering_figures.correlation_difference(first, second, NAMES),
+                "Difference of the correlation maps, B minus A.",
+            ),
+            "Orange is higher in B, purple in A, at equal q₂ / q₁.",
+        )
+        + "<h3>At q₂ ≈ q₁</h3>"
+        + figure_html(
+            svg(
+                scattering_figures.correlation_line(maps), "line", "Correlation at q2 near q1 against Δ, of both runs."
+            ),
+            "Dotted: angles between different 111 reflections of fcc.",
+        )
+    )
+
+
+def _alike(runs: dict[str, Results]) -> str:
+    """Say how alike the maps are at equal q2 / q1."""
+    first, second = (run.states["after"].correlation for run in runs.values())
+    factor = first.q1_inv_nm / second.q1_inv_nm
+    moved = replace(second, q1_inv_nm=first.q1_inv_nm, q2_inv_nm=factor * second.q2_inv_nm)
+    try:
+        found = compare_maps(first, moved)
+    except SimscError as error:
+        return f"The maps cannot be compared: {text(error)}."
+    spread = found.pearson_error
+    told = f" ± {spread:.3f}" if spread is not None and np.isfinite(spread) else ""
+    return (
+        f"q₁ is {first.q1_inv_nm:.4f} nm⁻¹ in A and {second.q1_inv_nm:.4f} nm⁻¹ in B. At equal q₂ / q₁ the correlation "
+        f"coefficient of the maps is {found.pearson:.3f}{told} (1: alike but for a factor)."
+    )
