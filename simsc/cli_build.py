@@ -91,7 +91,15 @@ def _written(command: Callable[..., Built]) -> Callable[..., None]:
 @build.command("close-packed", epilog=example("simsc build close-packed ABCABCABABAB --d-nn 6.2 -o lattice.h5"))
 @click.argument("stacking")
 @_D_NN
-@click.option("--lateral", type=int, nargs=2, default=(1, 1), show_default=True, help="Repeats of the 2-NP layer.")
+@click.option(
+    "--lateral",
+    type=int,
+    nargs=2,
+    metavar="NX NY",
+    default=(1, 1),
+    show_default=True,
+    help="Repeats of the 2-NP layer.",
+)
 @_written
 def build_close_packed(
     stacking: str, d_nn_nm: float, lateral: tuple[int, int], radius_nm: float | None, rng: np.random.Generator
@@ -233,14 +241,42 @@ def build_decahedron(
     ),
 )
 @click.option(
-    "--cell", "parameters", type=float, nargs=6, required=True, help="Edges a b c, nm, and angles α β γ, degrees."
+    "--cell",
+    "parameters",
+    type=float,
+    nargs=6,
+    metavar="A B C ALPHA BETA GAMMA",
+    required=True,
+    help="Edges, nm, and angles, degrees.",
 )
 @click.option("--centring", type=click.Choice(["P", "F"]), default="P", show_default=True, help="F: face-centred.")
-@click.option("--size", "size_nm", type=float, nargs=3, help="Width, depth and height, nm.")
+@click.option("--size", "size_nm", type=float, nargs=3, metavar="X Y Z", help="Width, depth and height, nm.")
 @_NUMBER
-@click.option("--proportions", type=float, nargs=3, help="Of width, depth and height, with --number.  [default: 1 1 1]")
-@click.option("--axis", type=float, nargs=3, default=(0, 0, 1), show_default=True, help="Lattice direction along z.")
-@click.option("--side", type=float, nargs=3, default=(1, 0, 0), show_default=True, help="Lattice direction towards x.")
+@click.option(
+    "--proportions",
+    type=float,
+    nargs=3,
+    metavar="X Y Z",
+    help="Of width, depth and height, with --number.  [default: 1 1 1]",
+)
+@click.option(
+    "--axis",
+    type=float,
+    nargs=3,
+    metavar="U V W",
+    default=(0, 0, 1),
+    show_default=True,
+    help="Lattice direction along z.",
+)
+@click.option(
+    "--side",
+    type=float,
+    nargs=3,
+    metavar="U V W",
+    default=(1, 0, 0),
+    show_default=True,
+    help="Lattice direction towards x.",
+)
 @_written
 def build_pillar(
     parameters: tuple[float, float, float, float, float, float],

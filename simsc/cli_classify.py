@@ -66,6 +66,8 @@ def classify(
     """
     opened = open_frames(file, reading)
     numbers = chosen_frames(frames_text, len(opened), file)
+    if average > len(numbers):
+        raise InputError(f"--average {average}: of {file} there are {len(numbers)} frames only")
     frames = averages(opened.frames(numbers), average)
     if output is None and len(numbers) == 1:
         superlattice = next(frames).superlattice

@@ -66,7 +66,7 @@ _CENTRED_PX, _ROUNDS = 0.1, 4
     help="In no gap between modules, and not midway between two: their peaks would be lost.",
 )
 @click.option("--range", "range_deg", type=float, default=180.0, show_default=True, help="Of the rotation, degrees.")
-@click.option("--step", "step_deg", type=float, default=1 / 3, show_default="1/3", help="Between angles, degrees.")
+@click.option("--step", "step_deg", type=float, default=1 / 3, show_default="a third", help="Between angles, degrees.")
 @click.option("--repeats", type=click.IntRange(min=1), default=5, show_default=True, help="Frames at each angle.")
 @click.option("--blur", "blur_inv_nm", type=float, default=0.0, show_default=True, help="Resolution, nm⁻¹.")
 @click.option("--beamstop", type=float, default=0.04, show_default=True, help="Radius of its shadow, nm⁻¹.")
@@ -302,7 +302,15 @@ def import_frames(
 
 @click.command(epilog=example("simsc orient intensity.h5 --cell 16.8 17.0 17.8 58.7 60.8 68.5 --figure reciprocal.png"))
 @click.argument("file", type=PATH)
-@click.option("--cell", "parameters", type=float, nargs=6, required=True, help="a b c α β γ of the primitive cell.")
+@click.option(
+    "--cell",
+    "parameters",
+    type=float,
+    nargs=6,
+    metavar="A B C ALPHA BETA GAMMA",
+    required=True,
+    help="Of the primitive cell: edges, nm, and angles, degrees.",
+)
 @click.option("--q-min", type=float, default=0.35, show_default=True, help="Smallest |q| of Bragg peaks, nm⁻¹.")
 @click.option("--width", type=float, default=0.01, show_default=True, help="Standard deviation of a peak, nm⁻¹.")
 @click.option("--tolerance", type=float, default=0.02, show_default=True, help="Of a peak from its place, nm⁻¹.")

@@ -65,7 +65,8 @@ refine.add_command(stacking)
     "--reference",
     type=float,
     nargs=6,
-    help="a b c α β γ of a primitive cell to start from, in whose basis the result is given; the default is fcc.",
+    metavar="A B C ALPHA BETA GAMMA",
+    help="Of a primitive cell to start from, in whose basis the result is given; the default is fcc.",
 )
 @click.option(
     "--order", default="abc", show_default=True, help="Of the edges of the face-centred cell; Table 1's are cab or bac."

@@ -35,7 +35,12 @@ from simsc.report.slide_figures import write_profile_figure
     "alike.",
 )
 @click.option(
-    "--lateral", type=(int, int), default=(2, 2), show_default=True, help="Repeats NX NY; 2 NX NY NPs a layer."
+    "--lateral",
+    type=(int, int),
+    metavar="NX NY",
+    default=(2, 2),
+    show_default=True,
+    help="Repeats of the 2-NP layer.",
 )
 @click.option("--d-nn", "d_nn_nm", type=float, required=True, help="Nearest-neighbour distance at the begin, nm.")
 @click.option("--radius", "radius_nm", type=float, required=True, help="Core radius, nm.")

@@ -18,7 +18,12 @@ from simsc.md.slide_moves import StackingSample, sample_stackings
 )
 @click.argument("stacking")
 @click.option(
-    "--lateral", type=(int, int), default=(2, 2), show_default=True, help="Repeats NX NY; 2 NX NY NPs a layer."
+    "--lateral",
+    type=(int, int),
+    metavar="NX NY",
+    default=(2, 2),
+    show_default=True,
+    help="Repeats of the 2-NP layer.",
 )
 @click.option("--d-nn", "d_nn_nm", type=float, required=True, help="Nearest-neighbour distance at the begin, nm.")
 @click.option("--temperature", "temperature_K", type=float, required=True, help="K.")

@@ -34,7 +34,7 @@ def new(file: Path, preset: str, as_json: bool) -> None:
     epilog=example("simsc run study.toml -o my_run", "mpiexec -n 4 python -m mpi4py -m simsc run study.toml")
 )
 @click.argument("study", type=PATH)
-@click.option("-o", "--output", type=PATH, help="Run folder; the default is STUDY without its ending, plus _run.")
+@click.option("-o", "--output", type=PATH, help="Run folder; the default is STUDY_run in this folder.")
 @click.option("--threads", type=click.IntRange(min=1), help="Threads of each process; the default shares the cores.")
 @click.option(
     "--max-hours", type=click.FloatRange(min=0), help="Stop at the last checkpoint before this, h, with exit status 85."
@@ -99,7 +99,9 @@ def run(
         as_json,
         {"run": folder.resolve(), "finished_before": result.skipped, "until": until, "report": report},
         *(f"{name}: finished before" for name in result.skipped),
-        f"{until}: done; without --until the same command goes on" if report is None else f"report: {report}",
+        f"{until}: done, in {folder}; without --until the same command goes on"
+        if report is None
+        else f"report: {report}",
     )
 
 
@@ -139,7 +141,7 @@ def _run_all_replicas(
     epilog=example("simsc submit study.toml --ranks 64 --nodes 2 --time 24:00:00", "simsc submit study.toml --dry-run")
 )
 @click.argument("study", type=PATH)
-@click.option("-o", "--output", type=PATH, help="Run folder; the default is STUDY without its ending, plus _run.")
+@click.option("-o", "--output", type=PATH, help="Run folder; the default is STUDY_run in this folder.")
 @click.option("--ranks", type=click.IntRange(min=1), default=1, show_default=True, help="MPI ranks of the run.")
 @click.option("--nodes", type=click.IntRange(min=1), help="Nodes; by default Slurm decides.")
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Threads of each rank.")

@@ -125,6 +125,10 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "spacing_against_temperature": lambda: figures.spacing_against_temperature(
         expanding(), results().study.anneal.phases
     ),
+    "fcc_over_time": lambda: figures.fcc_over_time({"one": results().order, "other": results().order}),
+    "spacings_against_temperature": lambda: figures.spacings_against_temperature(
+        {"expanding": expanding(), "rigid": results().trajectory}
+    ),
     "intensity_slices": lambda: scattering_figures.intensity_slices({"pillar": volume()}, 0.435),
     "radial_profiles": lambda: scattering_figures.radial_profiles(maps()),
     "radial_profile_of_a_cell": lambda: scattering_figures.radial_profiles({"pillar": map_of_pillar()}, PILLAR),

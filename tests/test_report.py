@@ -350,7 +350,7 @@ def test_two_runs_on_one_page(tmp_path: Path) -> None:
     assert parsed.open == []
     assert "After annealing their stackings differ." in words
     assert "A: one; B: <b>other" in words
-    assert "nanoparticle.core_radius_nm2.02.1" in words
+    assert "core radius2 nm2.1 nm" in words
     assert SEQUENCE in words
     assert HEALED in words
     assert "At equal q₂ / q₁ the correlation coefficient of the maps is" in words

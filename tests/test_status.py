@@ -44,7 +44,7 @@ def test_a_run_from_its_begin_to_its_end(short_study, tmp_path):
     assert "the same command goes on" in run_text(run_status(run))
     done = simsc(*command[3:], cwd=tmp_path)
     assert done.returncode == 0
-    assert "anneal: done; without --until the same command goes on" in done.stdout
+    assert "anneal: done, in run; without --until the same command goes on" in done.stdout
     assert not (run / "order").exists()
     assert not (run / "report.html").exists()
     now = run_status(run)

@@ -14,6 +14,7 @@ from simsc.report.document import document
 from simsc.report.embed import drawing_style, figure_html, png, sequence_html, svg, text
 from simsc.report.page import COARSE
 from simsc.report.results import STATES, Results, read_results
+from simsc.report.study_table import differences
 from simsc.report.system_view import Shown, counts_text, system_html, viewer_data
 
 NAMES = ("A", "B")
@@ -84,18 +85,15 @@ def _summary(runs: dict[str, Results]) -> str:
 
 
 def _differences(runs: dict[str, Results]) -> str:
-    one, other = (run.study for run in runs.values())
-    found = one.differences(other)
+    found = differences(*(run.study for run in runs.values()))
     if not found:
         return "<p>Nothing: both are of the same study.</p>"
     rows = ""
-    for key, change in found.items():
-        values = change.split(" → ", 1)
-        rows += (
-            f'<tr><th scope="row">{text(key)}</th>' + "".join(f"<td>{text(value)}</td>" for value in values) + "</tr>"
-        )
+    for key, *values in found:
+        cells = "".join(f"<td>{text(value)}</td>" for value in values)
+        rows += f'<tr><th scope="row">{text(key)}</th>{cells}</tr>'
     head = "".join(f'<th scope="col">{name}</th>' for name in runs)
-    return f"""<div class="scroll"><table><thead><tr><th scope="col">key</th>{head}</tr></thead>
+    return f"""<div class="scroll"><table><thead><tr><th scope="col">what</th>{head}</tr></thead>
 <tbody>{rows}</tbody></table></div>"""
 
 

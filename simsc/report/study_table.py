@@ -23,6 +23,13 @@ def study_table(study: Study) -> str:
 <tbody>{rows}</tbody></table></div>"""
 
 
+def differences(one: Study, other: Study) -> list[tuple[str, str, str]]:
+    """Return what differs between two studies: what, and how it is in each; all as text."""
+    here, there = _readable(one), _readable(other)
+    rows = [(key, here.get(key, "–"), there.get(key, "–")) for key in dict.fromkeys([*here, *there])]
+    return [row for row in rows if row[1] != row[2]]
+
+
 def _side_by_side(study: Study, paper: Study) -> list[tuple[str, str, str]]:
     here, there = _readable(study), _readable(paper)
     return [(key, here.get(key, "absent"), there.get(key, "")) for key in dict.fromkeys([*here, *there])]

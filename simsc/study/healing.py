@@ -164,7 +164,10 @@ def run_healing(folder: Path, confirm: int = CONFIRM) -> RunHealing | None:
     try:
         stamp = (order / "order.h5").stat().st_mtime_ns
     except OSError:
-        raise InputError(f"{folder}: holds neither a run whose NPs are classified nor an order (no order.h5)") from None
+        raise InputError(
+            f"{folder}: holds neither a run whose NPs are classified nor an order (no order.h5); "
+            "let the run end (simsc status), or classify it first (simsc classify -o)"
+        ) from None
     return _read(folder, order, stamp, confirm)
 
 
