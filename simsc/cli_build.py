@@ -16,6 +16,7 @@ from simsc.build.nanoparticle import SHAPES
 from simsc.build.pillar import pillar
 from simsc.build.supraparticle import STACKINGS, ball, decahedral, icosahedral, layers_of_ball
 from simsc.cli_options import JSON, OUTPUT, RADIUS_STD, example, origin, tell
+from simsc.console import working
 from simsc.core.cell import Cell
 from simsc.core.errors import InputError
 from simsc.core.files import write_superlattice
@@ -304,7 +305,8 @@ def _relaxed(superlattice: Superlattice, d_nn_nm: float, relax: bool, hardness: 
         if hardness is not None:
             raise InputError("--hardness needs --relax")
         return superlattice, {}
-    result = relax_contacts(superlattice, d_nn_nm, 4.0 if hardness is None else hardness)
+    with working("relax"):
+        result = relax_contacts(superlattice, d_nn_nm, 4.0 if hardness is None else hardness)
     if not result.converged:
         click.echo(f"simsc: note: forces do not balance yet after {result.steps} steps", err=True)
     spread = [100 * distances.std() / d_nn_nm for distances in (result.before_nm, result.after_nm)]

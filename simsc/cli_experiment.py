@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from simsc.cli_options import JSON, OUTPUT, PATH, example, origin, tell
+from simsc.console import working
 from simsc.core.errors import InputError
 from simsc.core.files import write_intensity
 from simsc.experiment.volume_files import Meaning, Told, read_volume
@@ -58,8 +59,9 @@ def import_volume(
     if output.exists() and file.exists() and output.samefile(file):
         raise InputError(f"{output}: is the input; give another name with -o")
     told = Told(unit, q_max, q_step, centre, q_axes, order, _pairs(names), mask_true, zeros, missing)
-    volume = read_volume(file, told)
-    write_intensity(output, volume, origin(imported=str(file)))
+    with working("import"):
+        volume = read_volume(file, told)
+        write_intensity(output, volume, origin(imported=str(file)))
     part = 1.0 if volume.measured is None else float(volume.measured.mean())
     shape = " × ".join(map(str, volume.intensity.shape))
     ends = ", ".join(f"{axis[0]:.4g} … {axis[-1]:.4g}" for axis in volume.q_axes_inv_nm)

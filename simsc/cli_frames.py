@@ -23,7 +23,7 @@ from simsc.cli_options import (
     save_map,
     tell,
 )
-from simsc.console import StageProgress, StopRequest
+from simsc.console import StageProgress, StopRequest, working
 from simsc.core.cell import Cell
 from simsc.core.detector import Detector, eiger_x_4m
 from simsc.core.errors import InputError
@@ -326,10 +326,11 @@ def orient(
     as_json: bool,
 ) -> None:
     """Find how a lattice of known cell stands in the intensity volume FILE, from its Bragg peaks."""
-    volume = read_intensity(file)
-    peaks = find_peaks(volume, (q_min, volume.q_max_inv_nm), width)
-    found = orientation(peaks, Cell.from_parameters(*parameters), tolerance)
-    q, profile = radial_profile(volume)
+    volume, cell_told = read_intensity(file), Cell.from_parameters(*parameters)
+    with working("orient"):
+        peaks = find_peaks(volume, (q_min, volume.q_max_inv_nm), width)
+        found = orientation(peaks, cell_told, tolerance)
+        q, profile = radial_profile(volume)
     first = peak_of_profile(q[q > q_min / 2], profile[q > q_min / 2])
     edges = found.cell.vectors_nm / np.linalg.norm(found.cell.vectors_nm, axis=1)[:, None]
     lines = [

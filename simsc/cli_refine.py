@@ -10,7 +10,7 @@ import numpy as np
 
 from simsc.cli_options import INTENSITY, JSON, PATH, example, tell
 from simsc.cli_refine_stacking import stacking
-from simsc.console import StageProgress
+from simsc.console import StageProgress, working
 from simsc.core.cell import Cell
 from simsc.core.correlation_map import CorrelationMap
 from simsc.core.errors import InputError
@@ -94,7 +94,8 @@ def cell(
     if sorted(order) != ["a", "b", "c"]:
         raise InputError(f"--order: is one of a, b and c each, such as cab, got {order!r}")
     read = [read_map(path) for path in maps]
-    fit = refine_cell(read, method, start, radius_nm, radius_std_nm, starts, seed)
+    with working("cell"):
+        fit = refine_cell(read, method, start, radius_nm, radius_std_nm, starts, seed)
     cells = {
         "primitive": (fit.parameters, fit.standard_errors),
         "reduced": fit.reduced,
@@ -104,10 +105,11 @@ def cell(
     result |= {"width_inv_nm": fit.width_inv_nm, "mosaic_deg": fit.mosaic_deg}
     result |= {name: _with_errors(*values) for name, values in cells.items()}
     if parts:
-        spread = split(
-            [[one] for one in read],
-            lambda part: refine_cell(part, method, fit.cell, radius_nm, radius_std_nm, starts=1),
-        )
+        with working("parts"):
+            spread = split(
+                [[one] for one in read],
+                lambda part: refine_cell(part, method, fit.cell, radius_nm, radius_std_nm, starts=1),
+            )
         result["primitive"]["standard_errors_of_parts"] = spread.standard_errors.tolist()
     if as_json:
         tell(as_json, result)
@@ -145,7 +147,8 @@ def spacing(
 ) -> None:
     """Refine the nearest-neighbour distance of a close-packed crystal from one MAP or several."""
     read = [read_map(path) for path in maps]
-    fit = refine_spacing(read, structure, method, start_nm, radius_nm, radius_std_nm, diameter_nm)
+    with working("spacing"):
+        fit = refine_spacing(read, structure, method, start_nm, radius_nm, radius_std_nm, diameter_nm)
     result: dict[str, Any] = {
         "method": method,
         "score": fit.score,

@@ -10,7 +10,7 @@ import numpy as np
 from simsc.build.finite_crystal import with_normal_radii
 from simsc.classify.stacking import layer_frame, stacking_sequence
 from simsc.cli_options import INTENSITY, JSON, LENGTH_UNIT, PATH, RADIUS, RADIUS_STD, example, tell
-from simsc.console import StageProgress
+from simsc.console import StageProgress, working
 from simsc.core.correlation_map import CorrelationMap
 from simsc.core.errors import InputError, SimscWarning
 from simsc.core.files import is_intensity, is_map, read_intensity, read_map, read_superlattice
@@ -101,7 +101,7 @@ def stacking(
                 f"--radius {radius_nm:g}: with 111 at q1 = {correlation.q1_inv_nm:.4g} nm⁻¹ neighbours are "
                 f"{nearest_nm:.3g} nm apart, and cores of this radius overlap (nm)"
             )
-        with warnings.catch_warnings():
+        with working("map"), warnings.catch_warnings():
             if intensity is not None:  # which is what the warning about poor coverage asks for
                 warnings.simplefilter("ignore", SimscWarning)
             found = _of_map(file, correlation, d_nn_nm, diameter_nm, radius_nm, radius_std_nm)
@@ -111,7 +111,8 @@ def stacking(
         found = _of_volume(file, d_nn_nm, diameter_nm, radius_nm, radius_std_nm)
     else:
         found, sequence = _of_structure(file, d_nn_nm, diameter_nm, radius_nm, radius_std_nm, seed, length_unit)
-    fit = fit_stacking(found, process, bootstrap, seed)
+    with working("stacking"):
+        fit = fit_stacking(found, process, bootstrap, seed)
     alone = fit.realised_fcc_error
     if intensity is not None:
         assert radius_nm is not None

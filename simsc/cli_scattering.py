@@ -23,7 +23,7 @@ from simsc.cli_options import (
     save_map,
     tell,
 )
-from simsc.console import StageProgress
+from simsc.console import StageProgress, working
 from simsc.core.errors import InputError
 from simsc.core.files import is_intensity, is_shells, read_intensity, read_shells, read_superlattice, write_intensity
 from simsc.core.processes import available_cores
@@ -136,15 +136,16 @@ def scatter(
     if grid is None:
         needed = int(_FINER * points_for(2 * q_max_inv_nm, scatterer.diameter_nm)) | 1  # odd: one point lies at 0
         grid = int(np.clip(needed, _SMALLEST_GRID, _LARGEST_GRID))
-    volume = intensity_on_grid(
-        scatterer,
-        q_max_inv_nm,
-        grid,
-        threads=available_cores(),
-        form=form,
-        sigma_nm=sigma_nm,
-        resolution_inv_nm=resolution_inv_nm,
-    )
+    with working("scatter"):
+        volume = intensity_on_grid(
+            scatterer,
+            q_max_inv_nm,
+            grid,
+            threads=available_cores(),
+            form=form,
+            sigma_nm=sigma_nm,
+            resolution_inv_nm=resolution_inv_nm,
+        )
     if photons is not None:
         volume = counted(volume, photons, np.random.default_rng([seed, 1]))
     write_intensity(output, volume, origin())

@@ -8,7 +8,7 @@ from typing import get_args
 import click
 
 from simsc.cli_options import JSON, PATH, example, tell
-from simsc.console import StageProgress, StopRequest
+from simsc.console import StageProgress, StopRequest, working
 from simsc.core.errors import InputError
 from simsc.core.files import write_text
 from simsc.core.processes import available_cores
@@ -89,6 +89,7 @@ def run(
             folder = replica_folder(folder, replica)
         if jobs is not None:
             raise InputError("--jobs: is for all [replicas] of a study")
+        click.echo(f"run folder: {folder}", err=True)
         with StageProgress() as progress:
             result = run_study(parsed, folder, comm, hardware, progress, stop, until)
     finally:
@@ -253,7 +254,8 @@ def report(folder: Path, other: Path | None, output: Path | None, as_json: bool)
         from simsc.report.comparison_page import write_comparison
 
         page = output or Path("comparison.html")
-        write_comparison(folder, other, page)
+        with working("report"):
+            write_comparison(folder, other, page)
         tell(as_json, {"report": page.resolve()}, f"report: {page.resolve()}")
         return
     if output is not None:
@@ -264,5 +266,6 @@ def report(folder: Path, other: Path | None, output: Path | None, as_json: bool)
         write_replicas_report(folder, folder / REPORT)
         facts = {"table": (folder / OUTCOMES).resolve(), **facts}
     else:
-        write_report(folder, folder / REPORT)
+        with working("report"):
+            write_report(folder, folder / REPORT)
     tell(as_json, facts, *(f"{what}: {file}" for what, file in facts.items()))

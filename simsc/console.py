@@ -4,11 +4,19 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from simsc.core.errors import StoppedEarly
 from simsc.study.journal import DONE_IN, Pace
@@ -51,6 +59,19 @@ class StopRequest:
             with contextlib.suppress(OSError):
                 os.write(2, b"simsc: stopping at the next checkpoint; once more to stop at once\n")
         self._wished = True
+
+
+@contextlib.contextmanager
+def working(what: str) -> Iterator[None]:
+    """Show on a terminal that something is at work whose end cannot be told, and for how long."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield
+        return
+    columns = (TextColumn("{task.description:<12}"), SpinnerColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as bars:
+        bars.add_task(what, total=None)
+        yield
 
 
 class StageProgress:

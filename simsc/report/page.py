@@ -381,9 +381,17 @@ def _state_card(name: str, state: State, results: Results) -> str:
     )
     return (
         f'<div class="state"><h3>{name.capitalize()}: {thermo["temperature_K"][state.frame]:.0f} K, '
-        f'{state.time_ns:.4g} ns</h3><p class="numbers">{numbers}</p><p>Sequence {sequence_html(state.sequence)}<br>'
+        f'{state.time_ns:.4g} ns</h3><p class="numbers">{numbers}</p><p>Sequence {sequence_html(state.sequence)}{_as_built(state, results)}<br>'
         f'<span class="soft">d<sub>NN</sub> = {thermo["d_nn_nm"][state.frame]:.3f} nm</span></p></div>'
     )
+
+
+def _as_built(state: State, results: Results) -> str:
+    """Say that other letters are the same stacking as that of the study."""
+    built = results.study.superlattice.stacking
+    if not state.sequence or state.sequence == built or not same_stacking(state.sequence, built):
+        return ""
+    return f' <span class="soft">(the same stacking as {text(built)})</span>'
 
 
 def _comparison(results: Results) -> str:
