@@ -89,7 +89,6 @@ def run(
             folder = replica_folder(folder, replica)
         if jobs is not None:
             raise InputError("--jobs: is for all [replicas] of a study")
-        click.echo(f"run folder: {folder}", err=True)
         with StageProgress() as progress:
             result = run_study(parsed, folder, comm, hardware, progress, stop, until)
     finally:

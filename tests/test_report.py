@@ -334,6 +334,14 @@ def test_viewer_data_is_wrapped_into_the_cell(parsed: Page) -> None:
         assert "".join(state["sequence"][layer] for layer in state["layers"][::2]) == sequence
 
 
+def test_other_letters_of_the_same_stacking_are_told(tmp_path: Path) -> None:
+    """The state before is that of the study with other letters; the one after is another stacking."""
+    folder, other = write_fake_run(tmp_path / "run"), "ABCBCBCBCABC"
+    study = folder / "study.toml"
+    study.write_text(study.read_text().replace(SEQUENCE, other))
+    assert page(read_results(folder)).count(f"(the same stacking as {other})") == 1
+
+
 def test_two_runs_on_one_page(tmp_path: Path) -> None:
     """Hostile titles; what differs is told; the second run is of a crystal that did not heal."""
     write_fake_run(tmp_path / "one")

@@ -381,7 +381,8 @@ def _state_card(name: str, state: State, results: Results) -> str:
     )
     return (
         f'<div class="state"><h3>{name.capitalize()}: {thermo["temperature_K"][state.frame]:.0f} K, '
-        f'{state.time_ns:.4g} ns</h3><p class="numbers">{numbers}</p><p>Sequence {sequence_html(state.sequence)}{_as_built(state, results)}<br>'
+        f'{state.time_ns:.4g} ns</h3><p class="numbers">{numbers}</p>'
+        f"<p>Sequence {sequence_html(state.sequence)}{_as_built(state, results)}<br>"
         f'<span class="soft">d<sub>NN</sub> = {thermo["d_nn_nm"][state.frame]:.3f} nm</span></p></div>'
     )
 
