@@ -2,6 +2,7 @@
 
 import csv
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import h5py
 import numpy as np
 
 from simsc.build.nanoparticle_file import read_xyz
+from simsc.classify.over_time import TimedOrder
 from simsc.classify.steinhardt import IDEAL
 from simsc.core.correlation_map import CorrelationMap
 from simsc.core.errors import InputError
@@ -45,6 +47,23 @@ class Order:
     phases: tuple[str, ...]
     sequences: tuple[str, ...]
     classes: tuple[str, ...]
+
+    @classmethod
+    def of(cls, frames: Iterable[TimedOrder]) -> "Order":
+        """Return the order of frames, at least one, from `simsc.classify.over_time.timed_order`."""
+        found = list(frames)
+        labels = np.array([one.order.labels.labels for one in found])
+        read = [one.order.stacking for one in found]
+        return cls(
+            q4=np.array([one.order.bond_order.q4 for one in found]),
+            q6=np.array([one.order.bond_order.q6 for one in found]),
+            labels=labels,
+            layers=np.array([np.full(labels.shape[1], -1) if one is None else one.layers for one in read]),
+            time_ns=np.array([one.time_ns for one in found]),
+            phases=tuple(one.phase for one in found),
+            sequences=tuple("" if one is None else one.sequence for one in read),
+            classes=tuple(name for name in found[0].order.labels.classes if name in IDEAL or (labels == name).any()),
+        )
 
     def counts(self, frame: int) -> dict[str, int]:
         """Return how many NPs of each class a frame has."""

@@ -431,8 +431,7 @@ def read_study(path: Path) -> Study:
         StudyError: in one line with the file, the key and what is allowed.
     """
     try:
-        text = path.read_bytes().decode()
-        values = tomllib.loads(text)
+        values = tomllib.loads(path.read_bytes().decode())
     except OSError as error:
         raise StudyError(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError:
@@ -440,7 +439,27 @@ def read_study(path: Path) -> Study:
     except tomllib.TOMLDecodeError as error:
         hint = "; text stands in quotes" if "Invalid value" in str(error) else ""
         raise StudyError(f"{path}: is not valid TOML: {error}{hint}") from None
-    _resolve(values, path.parent)
+    return study_from(values, str(path), path.parent)
+
+
+def study_from(values: dict[str, Any], source: str = "study", folder: Path = Path()) -> Study:
+    """Return the study of nested values, such as those of a preset with some of them changed, and check it.
+
+    Args:
+        values: sections and keys as in a study file.
+        source: what error messages call them.
+        folder: where files are that the values name; the current one by default.
+
+    Raises:
+        StudyError: in one line with the key and what is allowed.
+
+    Example:
+        >>> values = tomllib.loads(preset_text("preview"))
+        >>> values["superlattice"]["stacking"] = "ABCACB"
+        >>> study_from(values).superlattice.stacking
+        'ABCACB'
+    """
+    values = _resolved(values, folder)
     try:
         # JSON, because strict checks of Python objects would refuse TOML's arrays where a pair is meant.
         return Study.model_validate_json(json.dumps(values, default=str))
@@ -449,18 +468,20 @@ def read_study(path: Path) -> Study:
         errors = sorted(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
         more = f" (and {len(errors) - _SHOWN} more)" if len(errors) > _SHOWN else ""
         told = "; ".join(_describe(dict(one), values) for one in errors[:_SHOWN])
-        raise StudyError(f"{path}: {told}{more}") from None
+        raise StudyError(f"{source}: {told}{more}") from None
 
 
-def _resolve(values: dict[str, Any], folder: Path) -> None:
+def _resolved(values: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Make names of files absolute: they are relative to the study, wherever it is read from."""
     section = values.get("all_atom")
     if not isinstance(section, dict):
-        return
+        return values
+    section = dict(section)
     for key, endings in (("ligand", (".json",)), ("crystal", ("",))):
         name = section.get(key)
         if isinstance(name, str) and name and name.endswith(endings):
             section[key] = str((folder / name).absolute())
+    return {**values, "all_atom": section}
 
 
 def preset_names() -> list[str]:
