@@ -1,5 +1,5 @@
 # make demo   install into .venv and run the preview study; prints where its report is
-# make test   install into .venv, then lint, type-check and test
+# make test   install into .venv, then lint, check types and spelling, and test
 # make docs   install into .venv what these pages need, and build them into docs/_build/html; a warning is an error
 # make lock   resolve the dependencies anew into requirements.lock, and those of tests and pages into the locks beside it
 
@@ -21,6 +21,7 @@ test: $(TEST_STAMP)
 	$(BIN)/ruff check --no-cache .
 	$(BIN)/ruff format --no-cache --check .
 	$(BIN)/mypy
+	$(BIN)/codespell README.md CHANGELOG.md docs simsc tests notebooks forcefields lammps_inputs references
 	$(BIN)/python -m pytest $(PYTEST_ARGUMENTS) -m "not slow and not alone"
 	$(BIN)/python -m pytest -m "alone and not slow"
 
