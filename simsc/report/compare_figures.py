@@ -134,7 +134,7 @@ def _draw_maps(
     panels[0].set_ylabel(_Q2_LABEL)
     _draw_row_coefficients(panels[3], comparison)
     q1 = " and ".join(dict.fromkeys(f"{one.q1_inv_nm:.4g}" for one in (first, second)))
-    text = f"q₁ = {q1} nm⁻¹;  correlation coefficient r = {_with_error(comparison)} between the dotted lines"
+    text = f"q₁ = {q1} nm⁻¹;  correlation coefficient r = {_with_error(comparison)} between the upright dotted lines"
     figure.suptitle(text, fontsize=12)
 
 
@@ -164,7 +164,7 @@ def _draw_row_coefficients(ax: Axes, comparison: MapComparison) -> None:
     ax.axvline(0, color=NEUTRAL, linewidth=0.6)
     low = float(np.nanmin(r - np.nan_to_num(error), initial=0.0))
     ax.set(xlabel="r at each q₂", xlim=(max(-1.0, low), 1.02))
-    ax.set_title("row by row")
+    ax.set_title("row by row (± 1 σ)")
 
 
 def _draw_line(ax: Axes, comparison: MapComparison, names: tuple[str, str], row: int, scaled: bool) -> None:
@@ -211,7 +211,7 @@ def draw_profiles(ax: Axes, comparison: MapComparison, names: tuple[str, str]) -
         ax.plot(q2, np.where(both, values, np.nan), style, color=colour, linewidth=1.3, label=name)
     ax.set_yscale("log")
     ax.axvline(comparison.first.q1_inv_nm, color=NEUTRAL, linestyle=":", linewidth=1)
-    ax.annotate("q₁", (comparison.first.q1_inv_nm, 1), (3, -10), xycoords=("data", "axes fraction"),
+    ax.annotate("q₁", (comparison.first.q1_inv_nm, 0), (3, 4), xycoords=("data", "axes fraction"),
                 textcoords="offset points", color=NEUTRAL, fontsize=9)  # fmt: skip
     ax.set(xlabel="q (nm⁻¹)", ylabel="mean intensity (arb. units)", title="radial profiles")
     if len(q2) > 1:

@@ -285,7 +285,7 @@ def correlation_section(results: Results) -> str:
             ),
             "Read it so: bright spots within circles come from fcc (those at 0°, 90° and 180° from hcp too), spots "
             "within squares from hcp or from rods, and intensity along the dashed arcs from faults in the stacking, "
-            "which draw peaks out into rods.",
+            "which draw peaks out into rods. Grey: outside of the q₂ of that map.",
         )
         + interactive.readout_html(maps)
         + "<h3>What annealing changed</h3>"
