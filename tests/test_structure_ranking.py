@@ -120,7 +120,7 @@ def test_the_command(tmp_path):
     words = ["refine", "structure", str(tmp_path / "map.h5"), "--diameter", str(DIAMETER_NM), "--radius", "7.4"]
     few = [*words, "--candidates", "fcc,hcp", "--draws", "2"]
     done = CliRunner().invoke(cli, [*few, "--intensity", str(tmp_path / "seen.h5"), "--json"])
-    assert [rank["name"] for rank in json.loads(done.stdout)] == ["hcp", "fcc"]
+    assert [rank["name"] for rank in json.loads(done.stdout)["structures"]] == ["hcp", "fcc"]
     cell = ["--cell", "mine", "16", "16", "16", "60", "60", "60"]
     text = CliRunner().invoke(cli, [*words, "--candidates", "hcp", *cell, "--draws", "2"]).stdout
     assert [line.split()[0] for line in text.splitlines()[1:]] == ["hcp", "mine"]

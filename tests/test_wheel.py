@@ -39,7 +39,7 @@ def test_the_wheel_runs_in_any_folder(wheel, tmp_path, short_study):
         command = [sys.executable, "-m", "simsc", *arguments]
         return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
 
-    checks = {check["name"]: check["finding"] for check in json.loads(simsc("doctor", "--json").stdout)}
+    checks = {check["name"]: check["finding"] for check in json.loads(simsc("doctor", "--json").stdout)["checks"]}
     assert checks["data"] == ", ".join(
         f"{site}/simsc/{name}" for name in ("lammps_inputs", "forcefields", "references")
     )
