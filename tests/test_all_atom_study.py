@@ -44,7 +44,7 @@ SMALL = {
         ({"ligand": '"soap"'}, "oleate_gaff_resp/gaff"),
         ({"ligand": '"soap.json"'}, "No such file"),
         ({"stacking": '"ABCAA"'}, "layers 4 and 5 are both A"),
-        ({"stacking": '"ABD"'}, "out of A, B and C"),
+        ({"stacking": '"ABD"'}, "layer 3 is 'D'; layers are A, B or C"),
         ({"core_radius_nm": "2.0\n[superlattice2]"}, "superlattice2"),
         ({"lateral": "[1, 1]\nd_nn_nm = 6.2"}, "leave it out"),
         ({"coupling": '"tri"\nforce_field = "x"'}, "anneal.force_field"),

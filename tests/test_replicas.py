@@ -66,7 +66,7 @@ def test_seeds_stay_in_range(short_study):
     ("old", "new", "says"),
     [
         ("heat]", "heet]", r"replicas.vary\[0\].keys: 'anneal.phases\[heet\].stop_K': there is no \[heet\]; allowed"),
-        ("550.0", '"hot"', "with anneal.phases.*'hot'.*anneal.phases.1..stop_K: input should be a valid number"),
+        ("550.0", '"hot"', "with anneal.phases.*'hot'.*anneal.phases.heat..stop_K: input should be a valid number"),
         ("550.0", "5500.0", "outside 250 … 700 K"),
         ("superlattice.stacking", "superlattice.staking", r"vary\[1\].keys.*allowed: stacking"),
         ("superlattice.stacking", "seed", "'seed' cannot vary here"),

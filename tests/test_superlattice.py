@@ -122,7 +122,7 @@ def test_close_packed_has_twelve_neighbours_at_d(stacking):
     [
         ("ABBA", "layers 2 and 3 are both B"),
         ("ABCA", "layers 4 and 1"),
-        ("ABD", "A, B and C"),
+        ("ABD", "layer 3 is 'D'; layers are A, B or C"),
         ("A", "two letters"),
         ("", "two"),
     ],
