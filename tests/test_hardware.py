@@ -1,3 +1,4 @@
+import os
 from typing import ClassVar
 
 import pytest
@@ -133,3 +134,15 @@ def test_another_build_of_lammps_is_checked_before_it_runs(found, hardware, says
     with pytest.raises(ResourceError, match=says), LammpsSession(tmp_path, world(), hardware, ["RIGID"]):
         pass
     assert found["closed"]
+
+
+@pytest.mark.parametrize("before", [None, "3"])
+def test_threads_are_those_that_were_asked_for_and_the_environment_stays(before, tmp_path, monkeypatch):
+    """Else every process that is begun later would have as many, and they would wait for one another."""
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if before is not None:
+        monkeypatch.setenv("OMP_NUM_THREADS", before)
+    for threads in (1, 2):
+        with LammpsSession(tmp_path, world(), Hardware(threads)) as session:
+            assert session._lmp.extract_setting("nthreads") == threads
+            assert os.environ.get("OMP_NUM_THREADS") == before

@@ -353,7 +353,7 @@ def test_a_million_nps():
         (lambda: ball("fcc", 16.0, diameter_nm=1e9), "NPs is more than"),
         (lambda: ball("fcc", 0.0, n=10), "nearest-neighbour distance"),
         (lambda: ball("fcc", 16.0, n=10, radius_nm=8.0), "overlap"),
-        (lambda: ball("bcc", 16.0, n=10), "two letters out of A, B and C"),
+        (lambda: ball("bcc", 16.0, n=10), "'bcc': is fcc, hcp, or a letter"),
         (lambda: ball("ABB", 16.0, n=10), "layers 2 and 3 are both B"),
         (lambda: ball("fcc", 16.0, n=10, centre="edge"), "octahedral, tetrahedral"),
         (lambda: ball("fcc", 16.0, n=10, centre=(1.0, 2.0)), "three finite numbers"),

