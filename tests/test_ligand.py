@@ -295,11 +295,11 @@ def test_what_the_extra_installs_is_named_when_it_is_missing(monkeypatch):
         (["CC(=O)[O-]", "--name", "x y"], "name 'x y': needs 1 to 40 letters, digits, - or _"),
         (
             ["CC(=O)[O-]", "--name", "x", "--charges", "gasteiger"],
-            "Invalid value for '--charges': 'gasteiger' is not one of 'resp'",
+            "Invalid value for '--charges': 'gasteiger'",
         ),
         (
             ["CC(=O)[O-]", "--name", "x", "--force-field", "opls"],
-            "Invalid value for '--force-field': 'opls' is not one of 'gaff'",
+            "Invalid value for '--force-field': 'opls'",
         ),
         (["CC(=O)[O-]", "--name", "x", "--conformers", "0"], "0 conformers: needs 1 to 20"),
         (["none.mol2", "--name", "x"], "none.mol2: No such file or directory"),
