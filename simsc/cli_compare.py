@@ -106,7 +106,13 @@ def compare(
         raise InputError("A and B are maps already; --q1, --radius and --d-nn are for intensities and structures")
     maps = [_map(file, source, how) for file, source in zip((a, b), sources, strict=True)]
     if relative:
+        own = maps[1].q1_inv_nm
         maps[1] = _at_q1(maps[1], maps[0].q1_inv_nm)
+        click.echo(
+            f"simsc: note: q1 of {b} is {own:.4f} nm⁻¹; its q2 are told and drawn times {maps[0].q1_inv_nm / own:.4f}, "
+            "so that q1 are equal",
+            err=True,
+        )
     result = compare_maps(maps[0], maps[1], coverage, q1_tolerance_inv_nm=q1_tolerance)
     called = names or _names(a, b)
     rods = None if d_nn_nm is None else _rods(sources, d_nn_nm)

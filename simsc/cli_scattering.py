@@ -170,7 +170,9 @@ def scatter(
 @click.argument("file", type=PATH)
 @Q1
 @click.option("--q2", help="first:last:step of the second, nm⁻¹; by default from 0.83 to 1.88 times q1.")
-@click.option("--n-delta", type=click.IntRange(min=2), default=721, show_default=True, help="Angles from 0° to 180°.")
+@click.option(
+    "--n-delta", type=click.IntRange(2, 100_000), default=721, show_default=True, help="Angles from 0° to 180°."
+)
 @click.option(
     "--bin", "bin_deg", type=float, default=0.0, show_default=True, help="Average over bins so wide, degrees."
 )
@@ -257,6 +259,8 @@ def correlate(
 def _around(q1_inv_nm: float, farthest_inv_nm: float = np.inf) -> np.ndarray:
     """Return momentum transfers of second spheres, nm⁻¹: those of the paper in units of q1, as far as there are any."""
     q2 = q2_values(q1_inv_nm, CorrelationSection())
+    if q1_inv_nm > farthest_inv_nm:
+        raise InputError(f"q1 = {q1_inv_nm:g} nm⁻¹ lies outside of the grid, which ends at {farthest_inv_nm:.4g} nm⁻¹")
     return q2[q2 <= farthest_inv_nm]
 
 

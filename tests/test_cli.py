@@ -21,7 +21,7 @@ from scipy.spatial.transform import Rotation
 from simsc.build.close_packed import close_packed
 from simsc.cli import cli
 from simsc.core.correlation_map import CorrelationMap
-from simsc.core.files import provenance, read_intensity, read_map, write_map, write_superlattice
+from simsc.core.files import provenance, read_intensity, read_map, write_intensity, write_map, write_superlattice
 from simsc.correlation.peaks import layer_momentum_transfer
 from simsc.scattering.amplitude import intensity_on_grid
 from simsc.scattering.form_factor import CoreShell
@@ -267,6 +267,7 @@ def test_doctor(simsc):
 @pytest.fixture
 def bad_files(tmp_path):
     write_superlattice(tmp_path / "l.h5", close_packed("ABC", 6.2), provenance())
+    write_intensity(tmp_path / "i16.h5", intensity_on_grid(fcc_ball(6.2, 13, 2.0), 0.9, 16), {})
     (tmp_path / "text.xyz").write_text("no structure")
     (tmp_path / "text.dcd").write_text("no structure")
     frames = [Atoms(f"Au{n}", 100 * np.random.default_rng(n).random((n, 3))) for n in (13, 14)]
@@ -300,6 +301,7 @@ BAD = [
     ("stackings ABAB --d-nn 14 --temperature 600 -o s.csv", "was derived from"),
     ("classify l.h5 --d-nn -1", "must be positive"),
     ("classify l.h5 --d-nn 62", "neighbours lie 6.2 nm apart"),
+    ("correlate i16.h5 --q1 5 -o m.h5", "lies outside of the grid, which ends at"),
     ("correlate exists.toml --radius 2 -o m.h5", "is a study; run it with simsc run"),
     ("correlate locked -o m.h5", "locked: is a folder; a file is needed here"),
     ("correlate map.h5 -o m.h5", "is a correlation map; a structure is needed here"),

@@ -37,7 +37,10 @@ def write_volume(path: Path, volume: IntensityVolume) -> None:
     """
     write = VOLUMES.get(path.suffix.lower())
     if write is None:
-        raise InputError(f"{path}: no volume is written with this ending; these are {', '.join(VOLUMES)}")
+        raise InputError(
+            f"{path}: no volume is written with this ending; these are {', '.join(VOLUMES)}, and .png, .svg or .pdf "
+            "for a picture"
+        )
     write(path, volume)
 
 
@@ -110,7 +113,7 @@ def write_map_table(path: Path, correlation: CorrelationMap) -> None:
         ResourceError: if the disk is full.
     """
     if path.suffix.lower() not in MAPS:
-        raise InputError(f"{path}: no correlation map is written with this ending; it is .csv")
+        raise InputError(f"{path}: no correlation map is written with this ending; it is .csv, or for pictures .png …")
     errors = None if correlation.variance is None else np.sqrt(correlation.variance)
     head = ["q1_inv_nm", "q2_inv_nm", "delta_deg", "ccf", "coverage"]
     with whole_file(path) as partial, open(partial, "w", newline="", encoding="utf-8") as file:

@@ -42,7 +42,7 @@ are Bragg rods, of faults or of a stacking with a long period. Drag to turn both
 <output id="surface-told" for="surface-level"></output>
 <p class="soft">Colour: |q|, dark near the origin. The forward peak is left out. Each point is the highest intensity of
 its neighbourhood, so that no narrow peak gets lost.</p>{buttons}</div></div>
-<noscript><p class="note">These views need JavaScript; the slices below show the same.</p></noscript>"""
+<noscript><p class="note">These views need JavaScript.</p></noscript>"""
 
 
 def readout_html(maps: Mapping[str, CorrelationMap]) -> str:
