@@ -1,6 +1,6 @@
 """The command `simsc compare`: two correlation maps, of any origin, under their common mask."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +107,7 @@ def compare(
     maps = [_map(file, source, how) for file, source in zip((a, b), sources, strict=True)]
     if relative:
         own = maps[1].q1_inv_nm
-        maps[1] = _at_q1(maps[1], maps[0].q1_inv_nm)
+        maps[1] = maps[1].at_q1(maps[0].q1_inv_nm)
         click.echo(
             f"simsc: note: q1 of {b} is {own:.4f} nm⁻¹; its q2 are told and drawn times {maps[0].q1_inv_nm / own:.4f}, "
             "so that q1 are equal",
@@ -196,12 +196,6 @@ def _map(file: Path, source: IntensityVolume | Superlattice | Path | None, how: 
             progress(file.name, done / len(q2), f"q2 {done} of {len(q2)}" if done < len(q2) else "")
 
         return correlate(first, second, np.linspace(0, 180, _N_DELTA), available_cores(), on_shell)
-
-
-def _at_q1(correlation: CorrelationMap, q1_inv_nm: float) -> CorrelationMap:
-    """Return a map as of a crystal that is so much smaller or larger that its q1 is another."""
-    factor = q1_inv_nm / correlation.q1_inv_nm
-    return replace(correlation, q1_inv_nm=q1_inv_nm, q2_inv_nm=factor * correlation.q2_inv_nm)
 
 
 def _rods(

@@ -1,6 +1,6 @@
 """The correlation map C(q1, q2, Δ) of angular X-ray cross-correlation analysis (AXCCA)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -28,6 +28,10 @@ class CorrelationMap:
     radial_profile: np.ndarray
     variance: np.ndarray | None = None
     bin_deg: float = 0.0
+
+    def at_q1(self, q1_inv_nm: float) -> "CorrelationMap":
+        """Return the map as of a crystal so much smaller or larger that its q1 is another, nm⁻¹; q2 / q1 stay."""
+        return replace(self, q1_inv_nm=q1_inv_nm, q2_inv_nm=q1_inv_nm / self.q1_inv_nm * self.q2_inv_nm)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,6 +1,5 @@
 """One page for two finished runs: what differs between their studies, and what came of each."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -166,10 +165,8 @@ def _correlation(runs: dict[str, Results]) -> str:
 def _alike(runs: dict[str, Results]) -> str:
     """Say how alike the maps are at equal q2 / q1."""
     first, second = (run.states["after"].correlation for run in runs.values())
-    factor = first.q1_inv_nm / second.q1_inv_nm
-    moved = replace(second, q1_inv_nm=first.q1_inv_nm, q2_inv_nm=factor * second.q2_inv_nm)
     try:
-        found = compare_maps(first, moved)
+        found = compare_maps(first, second.at_q1(first.q1_inv_nm))
     except SimscError as error:
         return f"The maps cannot be compared: {text(error)}."
     spread = found.pearson_error

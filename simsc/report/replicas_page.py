@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from html import escape
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 from simsc.classify.healing import NULLS
 from simsc.classify.sequence import same_stacking
 from simsc.core.files import write_text
+from simsc.report.document import document
 from simsc.report.embed import drawing_style, svg
 from simsc.report.healing_figures import hcp_against_chance
 from simsc.report.healing_section import chance_table
@@ -47,22 +47,15 @@ def write_replicas_report(folder: Path, report: Path) -> None:
         InputError: if the page cannot be written.
     """
     study, found = read_study(folder / STUDY_FILE), outcomes(folder)
-    title = escape(study.title or f"Replicas of {study.superlattice.stacking}")
-    css = (resources.files("simsc.report") / "page.css").read_text(encoding="utf-8")
+    title = study.title or f"Replicas of {study.superlattice.stacking}"
     done = sum(outcome.state == "done" for outcome in found)
     note = "" if study.all_atom else f'<div class="note" role="note">{COARSE}</div>'
-    write_text(
-        report,
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{title}</title>\n<style>\n{css}</style>\n</head>\n"
-        f'<body>\n<div class="wrap">\n<header><h1>{title}</h1>'
-        f'<p class="soft">{done} of {len(found)} replicas done</p></header>\n<main>\n'
-        f"<section><h2>On average</h2>{note}{_averages(found)}</section>\n"
-        f"<section><h2>Did they heal?</h2>{_healing(found)}</section>\n"
-        f"<section><h2>Each replica</h2>{_each(folder, found)}</section>\n</main>\n</div>\n</body>\n</html>\n",
+    sections = (
+        ("average", "On average", note + _averages(found)),
+        ("healing", "Did they heal?", _healing(found)),
+        ("each", "Each replica", _each(folder, found)),
     )
+    write_text(report, document(title, f"{done} of {len(found)} replicas done", sections))
 
 
 def _averages(found: list[Outcome]) -> str:
