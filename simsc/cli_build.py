@@ -15,7 +15,7 @@ from simsc.build.finite_crystal import RADIUS_DISTRIBUTIONS
 from simsc.build.nanoparticle import SHAPES
 from simsc.build.pillar import pillar
 from simsc.build.supraparticle import STACKINGS, ball, decahedral, icosahedral, layers_of_ball
-from simsc.cli_options import JSON, OUTPUT, RADIUS_STD, example, origin, tell
+from simsc.cli_options import CELL, JSON, OUTPUT, RADIUS_STD, example, origin, tell
 from simsc.console import working
 from simsc.core.cell import Cell
 from simsc.core.errors import InputError
@@ -241,15 +241,7 @@ def build_decahedron(
         "simsc build pillar --cell 22.6 22.6 22.6 90 90 90 --centring F --axis 1 1 1 --side 1 -1 0 -n 50000 -o p.h5",
     ),
 )
-@click.option(
-    "--cell",
-    "parameters",
-    type=float,
-    nargs=6,
-    metavar="A B C ALPHA BETA GAMMA",
-    required=True,
-    help="Edges, nm, and angles, degrees.",
-)
+@CELL
 @click.option("--centring", type=click.Choice(["P", "F"]), default="P", show_default=True, help="F: face-centred.")
 @click.option("--size", "size_nm", type=float, nargs=3, metavar="X Y Z", help="Width, depth and height, nm.")
 @_NUMBER

@@ -8,6 +8,7 @@ import numpy as np
 
 from simsc.build.finite_crystal import with_normal_radii
 from simsc.cli_options import (
+    CELL,
     JSON,
     LENGTH_UNIT,
     OUTPUT,
@@ -302,15 +303,7 @@ def import_frames(
 
 @click.command(epilog=example("simsc orient intensity.h5 --cell 16.8 17.0 17.8 58.7 60.8 68.5 --figure reciprocal.png"))
 @click.argument("file", type=PATH)
-@click.option(
-    "--cell",
-    "parameters",
-    type=float,
-    nargs=6,
-    metavar="A B C ALPHA BETA GAMMA",
-    required=True,
-    help="Of the primitive cell: edges, nm, and angles, degrees.",
-)
+@CELL
 @click.option("--q-min", type=float, default=0.35, show_default=True, help="Smallest |q| of Bragg peaks, nm⁻¹.")
 @click.option("--width", type=float, default=0.01, show_default=True, help="Standard deviation of a peak, nm⁻¹.")
 @click.option("--tolerance", type=float, default=0.02, show_default=True, help="Of a peak from its place, nm⁻¹.")

@@ -77,6 +77,15 @@ INTENSITY = click.option(
     type=PATH,
     help="Volume or spheres that the map is of: what was not measured there is left out of simulations too.",
 )
+CELL = click.option(
+    "--cell",
+    "parameters",
+    type=float,
+    nargs=6,
+    metavar="A B C ALPHA BETA GAMMA",
+    required=True,
+    help="Edges, nm, and angles, degrees, of the cell.",
+)
 JSON = click.option("--json", "as_json", is_flag=True, help="Print what came of it as one JSON object.")
 Q1 = click.option(
     "--q1",
