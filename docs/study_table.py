@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from simsc.study.schema import Study
+from simsc.study.schema import PHASE_KEYS, Study
 
 PAGE = Path(__file__).parent / "reference" / "study.md"
 BEGIN = "<!-- what follows was written by docs/study_table.py -->"
@@ -34,10 +34,11 @@ WORDS = {
     "title": "Heads the report.",
     "seed": "Of all chance; replicas count on from it.",
     "superlattice.stacking": "One letter A, B or C a layer; the cell is periodic.",
-    "superlattice.d_nn_nm": "Nearest-neighbour distance at the begin, nm; the pressure sets it. Leave it out with "
-    "`[all_atom]`.",
+    "superlattice.d_nn_nm": "Nearest-neighbour distance at the begin, nm; the pressure sets it. More than the "
+    "diameter of the cores, and so near that ligands meet. Needed; leave it out with `[all_atom]`.",
     "superlattice.lateral": "Repeats of the 2-NP rectangle within each layer.",
-    "nanoparticle.core_radius_nm": "Core radius, nm; of a polyhedron, that of the sphere of the same volume.",
+    "nanoparticle.core_radius_nm": "Core radius, nm; of a polyhedron, that of the sphere of the same volume. "
+    "Each coarse-grained model has a range, such as 1.5 to 4.",
     "nanoparticle.shape": "Of the cores of a coarse-grained model. Scattering takes spheres all the same.",
     "nanoparticle.coverage_per_nm2": "Ligands per nm² of core; by default that of the force field.",
     "nanoparticle.orientation": "`aligned`: ⟨111⟩ of all cores across the layers; else each at random.",
@@ -81,12 +82,13 @@ WORDS = {
     "scattering.before": "Name of the phase whose last frames scatter as the state before.",
     "scattering.after": "Likewise, as the state after.",
     "scattering.frames": "Intensities of so many frames are averaged.",
-    "scattering.replicate": "Repeats of the cell, of which the finite crystal is cut.",
+    "scattering.replicate": "Repeats of the cell, of which the finite crystal is cut; no more than 5 million NPs.",
     "scattering.shape": "What is cut.",
     "scattering.core_radius_std_nm": "Standard deviation of the core radius, nm; at most a quarter of it.",
-    "scattering.q_max_inv_nm": "The grid goes from −q to q along each axis, nm⁻¹.",
+    "scattering.q_max_inv_nm": "The grid goes from −q to q along each axis, nm⁻¹; at least 8.5 / `d_nn_nm`.",
     "scattering.grid": "Points along each axis.",
-    "correlation.q2_over_q1": "First, last and step of q2, in units of q1, the bright peak nearest to 111 of fcc.",
+    "correlation.q2_over_q1": "First, last and step of q2, in units of q1, the bright peak nearest to 111 of "
+    "fcc; 10 000 steps at most.",
     "correlation.n_delta": "Angles Δ from 0° to 180°.",
     "replicas.seeds": "How many seeds, counted on from `seed`, or a list of them.",
     "replicas.vary": "What varies; of several, every combination.",
@@ -96,12 +98,12 @@ WORDS = {
 PHASE_WORDS = {
     "name": "Name of the phase, which others refer to.",
     "kind": "Constant pressure, constant volume, change of the cell, or minimisation.",
-    "start_K": "Temperature at the begin, K; needed but by `minimise`.",
-    "stop_K": "At the end, K; it goes linearly.",
-    "duration_ns": "Duration, ns.",
+    "start_K": "Temperature at the begin, K; not of `minimise`.",
+    "stop_K": "At the end, K; it goes linearly. Likewise.",
+    "duration_ns": "Duration, ns; likewise.",
     "pressure_atm": "Instead of that of the section; `npt` only.",
-    "coupling": "Likewise.",
-    "thermostat": "Likewise; not of `minimise`.",
+    "coupling": "Instead of that of the section; `npt` only.",
+    "thermostat": "Instead of that of the section; not of `minimise`.",
     "scale": "By how much the edges of the cell change; `deform` only.",
     "longest_timestep_fs": "Shorten the time step to this, fs.",
 }
@@ -124,7 +126,8 @@ def markdown() -> str:
         raise ValueError(f"docs/study_table.py: schema and words differ in {', '.join(sorted(odd))}")
     parts = []
     for name, title in SECTIONS.items():
-        parts += [f"## {title}", "", "| key | value | default | |", "|---|---|---|---|"]
+        needed = ", needed" if _is_needed(schema, name) else ""
+        parts += [f"## {title}{needed}", "", "| key | value | default | |", "|---|---|---|---|"]
         for key, kind, default in rows[name]:
             if f"{name}.{key}".lstrip(".") not in SECTIONS or name:
                 parts.append(f"| `{key}` | {kind} | {default} | {WORDS[f'{name}.{key}'.lstrip('.')]} |")
@@ -138,8 +141,18 @@ def _rows(schema: dict[str, Any], section: str) -> Iterator[tuple[str, str, str]
     for part in filter(None, section.split(".")):
         node = _section(schema, node["properties"][part])
     for key, value in node["properties"].items():
-        default = "needed" if key in node.get("required", ()) else _default(value)
+        of_a_ramp = section.endswith("phases") and key in PHASE_KEYS["npt"][0]
+        default = "needed" if of_a_ramp or key in node.get("required", ()) else _default(value)
         yield key, _kind(schema, value), default
+
+
+def _is_needed(schema: dict[str, Any], section: str) -> bool:
+    """Tell whether a section has to be there, if those around it are."""
+    *outer, own = section.split(".")
+    node = schema
+    for part in outer:
+        node = _section(schema, node["properties"][part])
+    return own in node.get("required", ())
 
 
 def _section(schema: dict[str, Any], value: dict[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import contextlib
 import difflib
 import importlib
 import os
+import re
 import sys
 import warnings
 from pathlib import Path
@@ -105,7 +106,7 @@ def main() -> NoReturn:
         click.echo(error.format_message())
         sys.exit(InputError.exit_status)
     except click.ClickException as error:
-        _fail(f"{error.format_message()} (see --help)", InputError.exit_status)
+        _fail(f"{_in_one_line(error)} (see --help)", InputError.exit_status)
     except (click.Abort, KeyboardInterrupt):
         _fail("stopped", StoppedEarly.exit_status, label="")
     except OSError as error:
@@ -114,6 +115,17 @@ def main() -> NoReturn:
     except MemoryError:
         _fail("not enough memory; use a smaller --grid or fewer replicas", ResourceError.exit_status)
     sys.exit(status)
+
+
+def _in_one_line(error: click.ClickException) -> str:
+    """Return what click found wrong, with what was probably meant."""
+    text = " ".join(error.format_message().split())
+    if re.search(r"'-?\d+,\d+' is not a valid float", text):
+        return f"{text} Decimals have a point, not a comma."
+    parameter = error.param if isinstance(error, click.BadParameter) else None
+    if parameter is not None and parameter.nargs > 1 and "is not a valid" in text:
+        return f"{text} It takes {parameter.nargs} values: {parameter.metavar}."
+    return text
 
 
 def _note(

@@ -32,7 +32,12 @@ _RELAX = click.option("--relax", is_flag=True, help="Even out the strained dista
 _HARDNESS = click.option("--hardness", type=float, help="Of contacts when compressed, over stretched.  [default: 4]")
 
 
-@click.group()
+@click.group(
+    epilog=example(
+        "simsc build close-packed ABCABCABABAB --d-nn 6.2 -o lattice.h5",
+        "simsc build ball fcc --d-nn 16 --diameter 640 --radius 7.4 -o ball.h5",
+    )
+)
 def build() -> None:
     """Build a superlattice, a supraparticle or a pillar."""
 
@@ -94,7 +99,7 @@ def _written(command: Callable[..., Built]) -> Callable[..., None]:
 @_D_NN
 @click.option(
     "--lateral",
-    type=int,
+    type=click.IntRange(min=1),
     nargs=2,
     metavar="NX NY",
     default=(1, 1),
@@ -158,6 +163,9 @@ def build_ball(
         raise InputError(f"--alpha: is for a random stacking, not for {stacking}")
     if twins and stacking != "fcc":
         raise InputError(f"--twin: is for fcc, not for {stacking}")
+    if stacking != "random" and stacking not in STACKINGS and not set(stacking) <= set("ABC"):
+        named = ", ".join(["random", *STACKINGS])
+        raise InputError(f"stacking {stacking!r}: is {named}, or a letter A, B or C for each layer")
     wanted = dict(map(_facet, facets)) or shape or "sphere"
     facts = {}
     if stacking == "random" or twins:

@@ -9,7 +9,18 @@ import numpy as np
 
 from simsc.build.finite_crystal import with_normal_radii
 from simsc.classify.stacking import layer_frame
-from simsc.cli_options import JSON, LENGTH_UNIT, PATH, RADIUS, RADIUS_STD, SEED, axis_inv_nm, example, tell
+from simsc.cli_options import (
+    JSON,
+    LENGTH_UNIT,
+    PATH,
+    RADIUS,
+    RADIUS_STD,
+    SEED,
+    axis_inv_nm,
+    example,
+    place_for_picture,
+    tell,
+)
 from simsc.console import StageProgress
 from simsc.core.correlation_map import CorrelationMap
 from simsc.core.errors import InputError
@@ -67,7 +78,7 @@ class _How:
 @RADIUS_STD
 @SEED
 @LENGTH_UNIT
-@click.option("-o", "--output", type=PATH, help="Figure to write: .png, .svg or .pdf.")
+@click.option("-o", "--output", type=PATH, callback=place_for_picture, help="Figure to write: .png, .svg or .pdf.")
 @JSON
 def compare(
     a: Path,
@@ -118,11 +129,12 @@ def compare(
     rods = None if d_nn_nm is None else _rods(sources, d_nn_nm)
     if output is not None or wanted or not as_json:
         # Matplotlib takes a second to load.
-        from simsc.report.compare_figures import draw_comparison, lines_of
+        from simsc.report.compare_figures import comparison_figure, lines_of
+        from simsc.report.figures import write_figure
 
         rows = lines_of(result, wanted)
         if output is not None:
-            draw_comparison(output, result, called, wanted, scaled, rods)
+            write_figure(output, comparison_figure(result, called, wanted, scaled, rods))
     else:
         rows = []
     if as_json:

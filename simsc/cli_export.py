@@ -13,14 +13,13 @@ from simsc.cli_options import FRAMES, JSON, PATH, example, reading, tell
 from simsc.console import StageProgress
 from simsc.core.correlation_map import CorrelationMap
 from simsc.core.errors import InputError
-from simsc.core.files import is_intensity, is_map, is_shells, read_intensity, read_map, whole_file
+from simsc.core.files import PICTURES, is_intensity, is_map, is_shells, read_intensity, read_map
 from simsc.core.intensity import IntensityVolume
 from simsc.core.structure_export import STRUCTURES, DescribedFrame, write_frames
 from simsc.core.structure_files import Reading, chosen_frames
 from simsc.core.volume_export import MAPS, VOLUMES, write_map_table, write_volume
 from simsc.md.frames import Frames, open_frames
 
-PICTURES = (".png", ".svg", ".pdf")
 _SAME_TIME_NS = 1e-9
 
 
@@ -100,10 +99,10 @@ def _is_picture(output: Path) -> bool:
 
 def _draw(output: Path, maps: dict[str, CorrelationMap], volumes: dict[str, IntensityVolume]) -> None:
     from simsc.report import scattering_figures  # Matplotlib takes a second to load
+    from simsc.report.figures import write_figure
 
     figure = scattering_figures.correlation_maps(maps) if maps else scattering_figures.intensity_slices(volumes)
-    with whole_file(output) as partial:
-        figure.savefig(partial, format=output.suffix.lower().removeprefix("."), dpi=150)
+    write_figure(output, figure)
 
 
 def _order(file: Path, order: Path | None) -> OrderFile | None:

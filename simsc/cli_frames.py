@@ -20,6 +20,7 @@ from simsc.cli_options import (
     axis_inv_nm,
     example,
     origin,
+    place_for_picture,
     q1_inv_nm,
     save_map,
     tell,
@@ -33,7 +34,7 @@ from simsc.core.processes import available_cores
 from simsc.correlation.engine import correlate
 from simsc.correlation.shells import shells_of_file
 from simsc.experiment.angles import read_angles
-from simsc.experiment.bragg import find_peaks, orientation, peak_of_profile, radial_profile
+from simsc.experiment.bragg import find_peaks, orientation, peak_of_profile, profile_of_spheres, radial_profile
 from simsc.experiment.geometry import Told, angles_of, bad_pixels, detector_of, flux_of, refined_centre
 from simsc.experiment.merge import Corrections, Merged, Scan, merge
 from simsc.experiment.series import ORIENTATIONS, read_series
@@ -307,7 +308,12 @@ def import_frames(
 @click.option("--q-min", type=float, default=0.35, show_default=True, help="Smallest |q| of Bragg peaks, nm⁻¹.")
 @click.option("--width", type=float, default=0.01, show_default=True, help="Standard deviation of a peak, nm⁻¹.")
 @click.option("--tolerance", type=float, default=0.02, show_default=True, help="Of a peak from its place, nm⁻¹.")
-@click.option("--figure", type=PATH, help="Draw what is seen along directions of the lattice into this file.")
+@click.option(
+    "--figure",
+    type=PATH,
+    callback=place_for_picture,
+    help="Draw what is seen along directions of the lattice into this file.",
+)
 @JSON
 def orient(
     file: Path,
@@ -337,14 +343,15 @@ def orient(
     ]
     names = ("a", "b", "c", "α", "β", "γ")
     cell = ", ".join(
-        f"{name} {value:.3f} ± {error:.3f}"
+        f"{name} {value:.3f}" + (f" ± {error:.3f}" if np.isfinite(error) else " (error unknown)")
         for name, value, error in zip(names, found.cell.parameters, found.standard_errors, strict=True)
     )
     lines.append(f"cell of the indexed peaks (nm, degrees): {cell}")
     if figure is not None:
-        from simsc.report.reciprocal_figures import draw_reciprocal_space  # Matplotlib takes a second to load
+        from simsc.report.figures import write_figure  # Matplotlib takes a second to load
+        from simsc.report.reciprocal_figures import reciprocal_space
 
-        draw_reciprocal_space(figure, volume, found, peaks)
+        write_figure(figure, reciprocal_space(volume, found, peaks))
         lines.append(f"{figure}")
     facts = {
         "peaks": len(peaks.q_inv_nm),
@@ -365,8 +372,7 @@ def _write_map(
     """Write the map of merged spheres, and return what is to be told of it."""
     q2, lines = np.array([shell.q_inv_nm for shell, _ in merged.shells()]), []
     if first is None:
-        profile = np.array([np.nanmean(shell.intensity) for shell, _ in merged.shells()])
-        first = peak_of_profile(q2, profile)
+        first = peak_of_profile(*profile_of_spheres(spheres))
         if first is None:
             raise InputError(f"{spheres}: its radial profile has no bright peak; give --q1 (nm⁻¹)")
         lines.append(f"q1: {first:.4f} nm⁻¹, the first bright peak")

@@ -12,9 +12,9 @@ import click
 import numpy as np
 
 from simsc.core.centres import Kind
-from simsc.core.correlation_map import CorrelationMap
+from simsc.core.correlation_map import MOST_Q2, CorrelationMap
 from simsc.core.errors import InputError
-from simsc.core.files import provenance, write_map
+from simsc.core.files import PICTURES, provenance, write_map
 from simsc.core.structure_files import Reading
 from simsc.core.units import NM_PER_UNIT
 
@@ -60,6 +60,16 @@ def _place_for_hdf5(context: click.Context, parameter: click.Parameter, path: Pa
     return path
 
 
+def place_for_picture(context: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
+    """Refuse a place where no figure can be written before anything is computed."""
+    if path is not None:
+        if path.suffix.lower() not in PICTURES:
+            raise InputError(f"{path}: a figure's name ends in {', '.join(PICTURES[:-1])} or {PICTURES[-1]}")
+        if not path.parent.is_dir():
+            raise InputError(f"{path}: cannot be written: there is no folder {path.parent}")
+    return path
+
+
 OUTPUT = click.option(
     "-o",
     "--output",
@@ -85,6 +95,15 @@ CELL = click.option(
     metavar="A B C ALPHA BETA GAMMA",
     required=True,
     help="Edges, nm, and angles, degrees, of the cell.",
+)
+LATERAL = click.option(
+    "--lateral",
+    type=click.IntRange(min=1),
+    nargs=2,
+    metavar="NX NY",
+    default=(2, 2),
+    show_default=True,
+    help="Repeats of the 2-NP layer.",
 )
 JSON = click.option("--json", "as_json", is_flag=True, help="Print what came of it as one JSON object.")
 Q1 = click.option(
@@ -184,8 +203,10 @@ def axis_inv_nm(option: str, text: str) -> np.ndarray:
         raise InputError(
             f"{option} {text!r}: needs first:last:step, three numbers in nm⁻¹, such as 0.4:0.9:0.005"
         ) from None
-    if not (0 < first <= last < np.inf and step > 0 and (last - first) / step < 100_000):
+    if not (0 < first <= last < np.inf and step > 0):
         raise InputError(f"{option} {text!r}: needs 0 < first ≤ last and a positive step")
+    if (n := (last - first) / step) > MOST_Q2:
+        raise InputError(f"{option} {text!r}: these are {n:.3g} steps; must not be more than {MOST_Q2}")
     return np.arange(int((last - first) / step + 1e-6) + 1) * step + first
 
 
@@ -201,5 +222,13 @@ def save_map(path: Path, correlation: CorrelationMap, **facts: Any) -> tuple[dic
             "(of a scan in coarse steps more with fewer --rings, about 180° over the step)",
             err=True,
         )
-    told = {"map": path, "q1_inv_nm": correlation.q1_inv_nm, "shape": [n_q2, n_delta], "smallest_coverage": least}
-    return told, f"{path}: {n_q2} × {n_delta} values, smallest coverage {least:.3f}"
+    span = [float(correlation.q2_inv_nm[0]), float(correlation.q2_inv_nm[-1])]
+    told = {
+        "map": path,
+        "q1_inv_nm": correlation.q1_inv_nm,
+        "q2_inv_nm": span,
+        "shape": [n_q2, n_delta],
+        "smallest_coverage": least,
+    }
+    line = f"{path}: {n_q2} × {n_delta} values, q2 from {span[0]:.4g} to {span[1]:.4g} nm⁻¹"
+    return told, f"{line}, smallest coverage {least:.3f}"

@@ -25,7 +25,7 @@ from simsc.cli_options import (
 )
 from simsc.console import StageProgress, working
 from simsc.core.errors import InputError
-from simsc.core.files import is_intensity, is_shells, read_intensity, read_shells, read_superlattice, write_intensity
+from simsc.core.files import is_intensity, is_shells, read_intensity, read_superlattice, write_intensity
 from simsc.core.processes import available_cores
 from simsc.core.superlattice import Superlattice
 from simsc.correlation.engine import correlate as correlate_shells
@@ -38,7 +38,7 @@ from simsc.correlation.shells import (
     shells_of_file,
     shells_of_volume,
 )
-from simsc.experiment.bragg import peak_of_profile, radial_profile
+from simsc.experiment.bragg import peak_of_profile, profile_of_spheres, radial_profile
 from simsc.scattering.amplitude import SPHERE, Form, intensity_on_grid
 from simsc.scattering.atoms import Atoms
 from simsc.scattering.counting import counted
@@ -132,7 +132,7 @@ def scatter(
         superlattice = _with_radii(read_superlattice(file, length_unit), radius_nm, radius_std_nm, seed, file)
         scatterer, what = superlattice, "NPs"
         if q_max_inv_nm is None:
-            q_max_inv_nm = _FARTHEST * layer_momentum_transfer(_distance_nm(superlattice))
+            q_max_inv_nm = _FARTHEST * layer_momentum_transfer(_distance_nm(superlattice, file, "--q-max"))
     if grid is None:
         needed = int(_FINER * points_for(2 * q_max_inv_nm, scatterer.diameter_nm)) | 1  # odd: one point lies at 0
         grid = int(np.clip(needed, _SMALLEST_GRID, _LARGEST_GRID))
@@ -218,9 +218,9 @@ def correlate(
                 "structures"
             )
         if is_shells(file):
-            spheres = _mean_of_spheres(file)
-            at = told or _peak(file, *spheres)
-            q2_inv_nm = spheres[0] if q2_inv_nm is None else q2_inv_nm
+            q, profile = profile_of_spheres(file)
+            at = told or _peak(file, q, profile)
+            q2_inv_nm = q if q2_inv_nm is None else q2_inv_nm
             first, second = shells_of_file(file, at, q2_inv_nm)
         else:
             volume = read_intensity(file)
@@ -230,7 +230,7 @@ def correlate(
     else:
         superlattice = _with_radii(read_superlattice(file, length_unit), radius_nm, radius_std_nm, seed, file)
         _note_if_periodic(superlattice)
-        at, what = (told, "") if told else _peak_of_crystal(superlattice)
+        at, what = (told, "") if told else _peak_of_crystal(superlattice, file)
         q2_inv_nm = _around(at) if q2_inv_nm is None else q2_inv_nm
         first, second = shells_of_crystal(
             [superlattice],
@@ -264,15 +264,12 @@ def _around(q1_inv_nm: float, farthest_inv_nm: float = np.inf) -> np.ndarray:
     return q2[q2 <= farthest_inv_nm]
 
 
-def _distance_nm(superlattice: Superlattice) -> float:
+def _distance_nm(superlattice: Superlattice, file: Path, option: str) -> float:
+    if superlattice.n == 1:
+        raise InputError(f"{file}: a single NP has no nearest neighbour; give {option} (nm⁻¹)")
     if superlattice.n < _ENOUGH:
         return nearest_distance_nm(superlattice)
     return nearest_distance_scale_nm(nearest_neighbours(superlattice))
-
-
-def _mean_of_spheres(file: Path) -> tuple[np.ndarray, np.ndarray]:
-    with read_shells(file) as (q, read):
-        return q, np.array([np.nanmean(read(k)[0].intensity) for k in range(len(q))])
 
 
 def _peak(file: Path, q_inv_nm: np.ndarray, profile: np.ndarray) -> float:
@@ -283,9 +280,9 @@ def _peak(file: Path, q_inv_nm: np.ndarray, profile: np.ndarray) -> float:
     return peak
 
 
-def _peak_of_crystal(superlattice: Superlattice) -> tuple[float, str]:
+def _peak_of_crystal(superlattice: Superlattice, file: Path) -> tuple[float, str]:
     """Return q1 of a crystal, nm⁻¹, and what it is."""
-    expected = layer_momentum_transfer(_distance_nm(superlattice))
+    expected = layer_momentum_transfer(_distance_nm(superlattice, file, "--q1"))
     peak = first_bright_peak([superlattice], expected, available_cores())
     if peak is None:
         return expected, "where 111 of fcc would be; no peak stands out there"

@@ -6,7 +6,7 @@ from typing import get_args
 
 import click
 
-from simsc.cli_options import JSON, PATH, example, tell
+from simsc.cli_options import JSON, LATERAL, PATH, example, tell
 from simsc.console import StageProgress
 from simsc.core.files import csv_text, write_text
 from simsc.core.processes import available_cores
@@ -14,7 +14,8 @@ from simsc.md.free_energy import SlidingProfile
 from simsc.md.slide import Slide, sample_slide
 from simsc.models.coarse_grained import DEFAULT, coarse_grained_names
 from simsc.models.heads import Dressing, Shape
-from simsc.report.slide_figures import write_profile_figure
+from simsc.report.figures import write_figure
+from simsc.report.slide_figures import profile_figure
 
 
 @click.command(
@@ -34,14 +35,7 @@ from simsc.report.slide_figures import write_profile_figure
     help="1: all layers above slide with it, over one interface, and the cell leans; 2: it slides alone, between two "
     "alike.",
 )
-@click.option(
-    "--lateral",
-    type=(int, int),
-    metavar="NX NY",
-    default=(2, 2),
-    show_default=True,
-    help="Repeats of the 2-NP layer.",
-)
+@LATERAL
 @click.option("--d-nn", "d_nn_nm", type=float, required=True, help="Nearest-neighbour distance at the begin, nm.")
 @click.option("--radius", "radius_nm", type=float, required=True, help="Core radius, nm.")
 @click.option("--temperature", "temperature_K", type=float, required=True, help="K.")
@@ -88,9 +82,8 @@ def slide(
         )
         progress("windows", 1.0, "")
     write_text(folder / "profile.csv", _table(profile))
-    write_profile_figure(
-        folder / "profile.svg", [profile], [f"{wanted.stacking} to {wanted.stacking_after}, {wanted.temperature_K:g} K"]
-    )
+    name = f"{wanted.stacking} to {wanted.stacking_after}, {wanted.temperature_K:g} K"
+    write_figure(folder / "profile.svg", profile_figure([profile], [name]))
     facts = _facts(wanted, profile)
     write_text(folder / "profile.json", json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
     tell(as_json, facts, _text(wanted, profile, folder))

@@ -18,7 +18,7 @@ import simsc
 from simsc.build.close_packed import close_packed
 from simsc.classify.steinhardt import bond_order
 from simsc.core.errors import SimscError
-from simsc.core.processes import available_cores
+from simsc.core.processes import available_cores, available_memory_gb
 from simsc.core.resources import resource_folder
 from simsc.md.hardware import ONE_THREAD
 from simsc.md.parallel import world
@@ -175,10 +175,7 @@ def _disk(folder: Path) -> str:
 
 
 def _memory() -> str:
-    available = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9
-    for line in Path("/proc/meminfo").read_text().splitlines() if Path("/proc/meminfo").exists() else []:
-        if line.startswith("MemAvailable:"):
-            available = int(line.split()[1]) / 1e6
+    available = available_memory_gb()
     if available < _NEEDED_MEMORY_GB:
         raise SimscError(f"{available:.1f} GB available")
     return f"{available:.0f} GB available, {available_cores()} core(s)"

@@ -273,6 +273,7 @@ def bad_files(tmp_path):
     frames = [Atoms(f"Au{n}", 100 * np.random.default_rng(n).random((n, 3))) for n in (13, 14)]
     ase.io.write(tmp_path / "a.xyz", frames[0])
     ase.io.write(tmp_path / "two.xyz", frames)
+    ase.io.write(tmp_path / "one.xyz", Atoms("Au"))
     (tmp_path / "broken.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100))
     (tmp_path / "exists.toml").write_text("")
     (tmp_path / "locked").mkdir(mode=0o500)
@@ -289,6 +290,8 @@ BAD = [
     ("new nowhere/new.toml", "cannot be written"),
     ("run missing.toml", "missing.toml: No such file"),
     ("run exists.toml", "superlattice: is missing"),
+    ("run locked", "locked: is a folder; give the study file"),
+    ("completion", "Missing argument 'SHELL'. Choose from: bash, zsh, fish"),
     ("classify missing.h5", "missing.h5: no such file"),
     ("classify text.xyz", "text.xyz: ASE cannot read it"),
     ("classify broken.h5", "broken.h5: cannot be read"),
@@ -336,6 +339,17 @@ BAD = [
     ("scatter l.h5 --radius 2 -o l.h5", "is the input"),
     ("scatter l.h5 --radius 2 --form cube --shell 1 0.5 -o i.h5", "--shell is for spheres"),
     ("scatter l.h5 --radius 2 --shell -1 0.5 -o i.h5", "thickness"),
+    ("scatter l.h5 --radius 2 --shell 0.5 -o i.h5", "takes 2 values: NM CONTRAST"),
+    ("scatter l.h5 --radius 2,5 -o i.h5", "Decimals have a point, not a comma"),
+    ("scatter one.xyz --radius 2 -o i.h5", "a single NP has no nearest neighbour; give --q-max"),
+    ("correlate one.xyz --radius 2 -o m.h5", "a single NP has no nearest neighbour; give --q1"),
+    (
+        "correlate i16.h5 --q1 0.6 --q2 0.5:3:0.5 -o m.h5",
+        "at q = 2 nm⁻¹; the grid ends at 0.9, and its corners at 1.559",
+    ),
+    ("correlate l.h5 --radius 2 --q1 0.6 --q2 0.4:0.9:0.00001 -o m.h5", "these are 5e+04 steps; must not be more than"),
+    ("build ball bcc --d-nn 16 -n 9 -o x.h5", "stacking 'bcc': is random, fcc, hcp, or a letter"),
+    ("build ball fcc --d-nn 16 -n 9 --diameter 99 -o x.h5", "not both"),
     ("scatter l.h5 --radius 2 --sigma -1 -o i.h5", "sigma_nm"),
     ("scatter l.h5 --radius 2 --grid 8 --resolution 0.001 -o i.h5", "too coarse"),
     ("scatter . --radius 2 -o i.h5", "its atoms scatter"),

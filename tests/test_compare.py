@@ -20,7 +20,8 @@ from simsc.core.files import write_intensity, write_map, write_superlattice
 from simsc.correlation.compare import compare_maps
 from simsc.correlation.engine import correlate
 from simsc.correlation.shells import shells_of_crystal
-from simsc.report.compare_figures import comparison_figure, draw_comparison, lines_of
+from simsc.report.compare_figures import comparison_figure, lines_of
+from simsc.report.figures import write_figure
 from simsc.scattering.amplitude import intensity_on_grid
 from simsc.scattering.counting import counted_shell
 
@@ -294,10 +295,10 @@ def test_figure_draws_the_unmeasured_as_such(pair, tmp_path):
     low, high = meshes[2].get_clim()
     assert low == -high
     for kind in ("png", "svg", "pdf"):
-        draw_comparison(tmp_path / f"f.{kind}", result, ("a $x", "b\n"))
+        write_figure(tmp_path / f"f.{kind}", comparison_figure(result, ("a $x", "b\n")))
         assert (tmp_path / f"f.{kind}").stat().st_size > 1e4
     with pytest.raises(InputError, match=r"\.png, \.svg or \.pdf"):
-        draw_comparison(tmp_path / "f.gif", result, ("a", "b"))
+        write_figure(tmp_path / "f.gif", comparison_figure(result, ("a", "b")))
     with pytest.raises(InputError, match=r"q2 = 1\.5 nm⁻¹ lies outside"):
         lines_of(result, [1.5])
     assert lines_of(result, [0.4, 0.9]) == [0, 50]

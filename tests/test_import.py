@@ -19,6 +19,7 @@ from simsc.core.detector import Detector
 from simsc.core.errors import InputError
 from simsc.core.files import read_intensity, read_map
 from simsc.core.intensity import IntensityVolume
+from simsc.core.superlattice import Superlattice
 from simsc.core.units import wavelength_nm
 from simsc.correlation.engine import correlate
 from simsc.correlation.peaks import layer_momentum_transfer
@@ -33,7 +34,9 @@ from simsc.experiment.bragg import (
 )
 from simsc.experiment.frames import FrameSeries
 from simsc.experiment.geometry import flux_of
+from simsc.scattering.amplitude import intensity_on_grid
 from simsc.scattering.beamline import Beamline
+from simsc.scattering.counting import counted
 from simsc.scattering.eiger_scan import write_scan
 
 D_NM = 16.0
@@ -272,6 +275,34 @@ def test_peaks_of_a_made_up_volume():
     assert len(found.q_inv_nm) == 2
     for place in places[:2]:
         assert np.linalg.norm(found.q_inv_nm - place, axis=1).min() < 5e-4
+
+
+def test_errors_of_a_cell_cover_the_truth():
+    """Small triclinic crystals under noise: deviations are as large as their errors say, and side maxima no peaks."""
+    rng = np.random.default_rng(5)
+    pulls = []
+    for _ in range(10):
+        edges, angles = 16 * (1 + 0.03 * rng.normal(size=3)), 60 + 2 * rng.normal(size=3)
+        cell = Cell.from_parameters(*edges, *angles)
+        sites = np.stack(np.meshgrid(*[np.arange(-7, 8)] * 3, indexing="ij"), axis=-1).reshape(-1, 3) @ cell.vectors_nm
+        sites = sites[np.argsort(np.linalg.norm(sites, axis=1))[:400]]
+        turn = Rotation.from_quat(rng.normal(size=4))
+        crystal = Superlattice(turn.apply(sites), np.clip(rng.normal(7.0, 0.4, 400), 5.5, 7.6))
+        exact = intensity_on_grid(crystal, 0.9, 2 * int(0.9 * crystal.diameter_nm / np.pi) + 1, 1e-6)
+        peaks = find_peaks(counted(exact, 1e7, rng), (0.3, 0.85), 2 / crystal.diameter_nm)
+        found = orientation(peaks, cell, 0.04)
+        assert found.indexed == 1
+        pulls.append((found.cell.parameters - cell.parameters) / found.standard_errors)
+    assert 0.6 < np.sqrt(np.mean(np.square(pulls))) < 1.5
+
+
+def test_errors_where_reflections_are_few():
+    """Three reflections and their mates determine a cell, and nothing tells by how much it is wrong."""
+    g = 2 * np.pi * np.linalg.inv(FCC.vectors_nm).T
+    q = np.concatenate([g, -g])
+    found = orientation(BraggPeaks(TURN.apply(q), np.ones(6)), FCC)
+    assert found.cell.parameters == pytest.approx(FCC.parameters)
+    assert np.isnan(found.standard_errors).all()
 
 
 def test_the_peak_of_profile_of_a_profile():

@@ -357,7 +357,9 @@ def test_two_runs_on_one_page(tmp_path: Path) -> None:
     words = " ".join("".join(parsed.words).split())
     assert parsed.open == []
     assert "After annealing their stackings differ." in words
-    assert "A: one; B: <b>other" in words
+    assert "one; B: " in words
+    assert "<b>other" in words
+    assert "The form factor of the cores is zero at |q| = A: 2.247 nm⁻¹; B: 2.140 nm⁻¹." in words
     assert "core radius2 nm2.1 nm" in words
     assert SEQUENCE in words
     assert HEALED in words
@@ -368,6 +370,7 @@ def test_two_runs_on_one_page(tmp_path: Path) -> None:
     for arguments, says in (
         (["one", "-o", "x.html"], "with --beside"),
         (["one", "--beside", "none"], "holds no run"),
+        (["one", "--beside", "../" + tmp_path.name + "/one"], "are one run; give two"),
     ):
         wrong = simsc("report", *arguments, cwd=tmp_path)
         assert wrong.returncode == 2

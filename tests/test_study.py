@@ -13,7 +13,7 @@ import pytest
 from conftest import simsc, wait_for
 
 import simsc.study.run as run_module
-from simsc.core.errors import InputError, StoppedEarly, StudyError
+from simsc.core.errors import InputError, ResourceError, StoppedEarly, StudyError
 from simsc.md.hardware import Hardware
 from simsc.md.parallel import world
 from simsc.md.protocol import Phase
@@ -87,6 +87,15 @@ def test_the_paper_preset_has_the_papers_protocol(tmp_path):
         ('name = "heat"', 'name = "hold"', "anneal.phases: each needs a name of its own"),
         ("seed = 20251217", "seed = 1.5", "seed"),
         ("[order]", "[order", "is not valid TOML"),
+        ("core_radius_nm = 2.0", "core_radius_nm = 2,0", "decimals have a point, not a comma"),
+        ('"ABCABCABABAB"', "ABCABC", "text stands in quotes"),
+        ("[order]", "[replicas]\nvary = [1]\n[order]", "replicas.vary[0]: needs a table of keys and values, got 1"),
+        ("[order]", "[replicas]\nvary = 1\n[order]", "replicas.vary: needs a list, got 1"),
+        (
+            "[20, 12, 2]",
+            "[1000, 1000, 1000]",
+            "scattering.replicate: 2.4e+10 NPs, of 24 in the cell; there must be no more",
+        ),
     ],
 )
 def test_wrong_studies_get_one_line_that_names_the_key(tmp_path, old, new, says):
@@ -200,6 +209,15 @@ def test_replicas_may_be_added_but_not_renumbered(short_study, tmp_path):
             pass
     with pytest.raises(StudyError, match="another study: replicas"), claimed(folder, read_study(short_study())):
         pass
+
+
+def test_a_grid_that_does_not_fit_is_refused_before_annealing(short_study, tmp_path, monkeypatch):
+    monkeypatch.setattr("simsc.study.run.available_memory_gb", lambda: 0.0001)
+    with pytest.raises(
+        ResourceError, match=r"scattering.grid: \d+³ points need .* GB of memory, and 0.0001 GB"
+    ):
+        run_study(read_study(short_study()), tmp_path / "run", None, Hardware())
+    assert not (tmp_path / "run").exists()
 
 
 def test_jumps_of_temperature_are_told(short_study):

@@ -345,8 +345,8 @@ def test_a_million_nps():
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (lambda: ball("fcc", 16.0), "either a diameter"),
-        (lambda: ball("fcc", 16.0, 100.0, 100), "either a diameter"),
+        (lambda: ball("fcc", 16.0), "needs a diameter"),
+        (lambda: ball("fcc", 16.0, 100.0, 100), "not both"),
         (lambda: ball("fcc", 16.0, n=0), "at least 1 NP"),
         (lambda: ball("fcc", 16.0, diameter_nm=-1.0), "positive number"),
         (lambda: ball("fcc", 16.0, diameter_nm=float("inf")), "positive number"),

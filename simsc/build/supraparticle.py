@@ -219,8 +219,10 @@ class _Polyhedron:
 
 def _size(d_nn_nm: float, diameter_nm: float | None, n: int | None, polyhedron: _Polyhedron) -> float:
     """Return the size of a polyhedron, in units of d_NN: that asked for, or one that certainly holds n NPs."""
-    if (diameter_nm is None) == (n is None):
-        raise InputError("a supraparticle needs either a diameter (nm) or a number of NPs")
+    if diameter_nm is None and n is None:
+        raise InputError("a supraparticle needs a diameter (nm) or a number of NPs")
+    if diameter_nm is not None and n is not None:
+        raise InputError("a supraparticle has a diameter or a number of NPs, not both: one follows from the other")
     if diameter_nm is not None:
         if not (np.isfinite(diameter_nm) and diameter_nm > 0):
             raise InputError(f"the diameter of a supraparticle must be a positive number (nm), got {diameter_nm:g}")

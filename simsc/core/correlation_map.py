@@ -4,6 +4,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+MOST_Q2 = 10_000  # steps of q2 in one map: more than any screen or detector resolves
+
 
 @dataclass(frozen=True, eq=False)
 class CorrelationMap:

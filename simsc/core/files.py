@@ -61,6 +61,9 @@ def _version(package: str) -> str:
         return "a build of its own"  # as sites have of LAMMPS; trajectories tell which
 
 
+PICTURES = (".png", ".svg", ".pdf")  # endings of figures
+
+
 @contextlib.contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """Give a temporary name to write to, which takes the place of `path` only when everything is on disk.

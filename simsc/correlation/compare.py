@@ -118,7 +118,7 @@ def compare_maps(
     if not abs(first.q1_inv_nm - second.q1_inv_nm) <= q1_tolerance_inv_nm:
         raise InputError(
             f"the maps have different q1: {first.q1_inv_nm:.4f} and {second.q1_inv_nm:.4f} nm⁻¹ differ by more than "
-            f"{q1_tolerance_inv_nm:g}"
+            f"{q1_tolerance_inv_nm:g}; compare them at equal q2 / q1 (--relative), or make both with one q1"
         )
     q2 = _common_axis("q2", first.q2_inv_nm, second.q2_inv_nm, "nm⁻¹")
     delta = _common_axis("Δ", first.delta_deg, second.delta_deg, "degrees")

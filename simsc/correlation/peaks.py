@@ -197,6 +197,8 @@ def rod_arcs(d_nn_nm: float, q2_inv_nm: np.ndarray) -> list[RodArc]:
     q100 = 4 * np.pi / (np.sqrt(3) * d_nn_nm)
     q111 = layer_momentum_transfer(d_nn_nm)
     q2 = q2_inv_nm[q2_inv_nm >= q100]
+    if len(q2) and q2_inv_nm[0] < q100 < q2[0]:
+        q2 = np.concatenate([[q100], q2])  # where an arc begins
     height = np.sqrt(q2**2 - q100**2)
     arcs = []
     for sign in (1, -1):

@@ -119,8 +119,15 @@ def shells_of_volume(
         SamplingError: if the grid is too coarse for the size of the crystal, so that interpolation would invent
             intensity, or if a shell lies outside the grid.
     """
+    q_inv_nm = np.array([q1_inv_nm, *q2_inv_nm])
+    corner = float(np.linalg.norm([np.abs(axis).max() for axis in volume.q_axes_inv_nm]))
+    if (outside := q_inv_nm[q_inv_nm > corner]).size:
+        raise SamplingError(
+            f"no intensity was measured at q = {outside[0]:.4g} nm⁻¹; the grid ends at "
+            f"{volume.q_max_inv_nm:.4g}, and its corners at {corner:.4g}"
+        )
     grids = _grids(_resolved_diameter_nm(volume), q1_inv_nm, q2_inv_nm)
-    shells = _shells_of_volume(volume, np.array([q1_inv_nm, *q2_inv_nm]), grids, noise_samples, seed)
+    shells = _shells_of_volume(volume, q_inv_nm, grids, noise_samples, seed)
     return next(shells), shells
 
 

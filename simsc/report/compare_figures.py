@@ -1,7 +1,6 @@
 """Figures of two measurements or simulations side by side: maps, their difference, lines, radial profiles, rods."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,6 @@ from matplotlib.figure import Figure, SubFigure
 
 from simsc.core.correlation_map import CorrelationMap
 from simsc.core.errors import InputError
-from simsc.core.files import whole_file
 from simsc.correlation.compare import MapComparison
 from simsc.report.figures import AFTER, BEFORE, NEUTRAL, plain
 from simsc.scattering.rods import RodProfile
@@ -80,27 +78,6 @@ def lines_of(comparison: MapComparison, lines_inv_nm: Sequence[float] = ()) -> l
         if not q2[0] - reach <= q <= q2[-1] + reach:
             raise InputError(f"a line at q2 = {q:g} nm⁻¹ lies outside of the maps, {q2[0]:g} … {q2[-1]:g}")
     return [int(np.abs(q2 - q).argmin()) for q in wanted]
-
-
-def draw_comparison(
-    path: Path,
-    comparison: MapComparison,
-    names: tuple[str, str],
-    lines_inv_nm: Sequence[float] = (),
-    scaled: bool = False,
-    rods: tuple[RodProfile, RodProfile] | None = None,
-) -> None:
-    """Write the figure to a file whose name ends in .png, .svg or .pdf.
-
-    Raises:
-        InputError: for another ending, or if the file cannot be written.
-    """
-    kind = path.suffix.lower().removeprefix(".")
-    if kind not in ("png", "svg", "pdf"):
-        raise InputError(f"{path}: a figure's name ends in .png, .svg or .pdf")
-    figure = comparison_figure(comparison, names, lines_inv_nm, scaled, rods)
-    with whole_file(path) as partial:
-        figure.savefig(partial, format=kind, dpi=150)
 
 
 def _draw_maps(
@@ -188,7 +165,7 @@ def _draw_line(ax: Axes, comparison: MapComparison, names: tuple[str, str], row:
     _grey_out(ax, delta, np.isfinite(maps[0].ccf[row]) & np.isfinite(maps[1].ccf[row]))
     ax.set(xlabel=_DELTA_LABEL, xlim=(0, 180), xticks=range(0, 181, 30), ylabel="C(q₁, q₂, Δ)")
     r, error = comparison.row_pearson[row], comparison.row_pearson_error[row]
-    text = "" if np.isnan(r) else f":  r = {r:.2f}" + ("" if np.isnan(error) else f" ± {error:.2f}")
+    text = "" if np.isnan(r) else f":  r = {r:.3f}" + ("" if np.isnan(error) else f" ± {error:.2g}")
     ax.set_title(f"q₂ = {comparison.first.q2_inv_nm[row]:.3f} nm⁻¹{text}")
     title = "bands: ± 1 σ of the noise" if any(one.variance is not None for one in maps) else None
     ax.legend(frameon=False, fontsize=9, ncols=2, loc="upper center", title=title, title_fontsize=8)

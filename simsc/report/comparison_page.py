@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from simsc.classify.sequence import same_stacking
-from simsc.core.errors import SimscError
+from simsc.core.errors import InputError, SimscError
 from simsc.core.files import write_text
 from simsc.correlation.compare import compare_maps
 from simsc.report import figures, interactive, scattering_figures
@@ -28,9 +28,12 @@ def write_comparison(first: Path, second: Path, report: Path) -> None:
         report: HTML file to write, whole or not at all.
 
     Raises:
-        InputError: naming a run that is not finished, a result that is missing, or a page that cannot be written.
+        InputError: if both are one run; naming a run that is not finished, a result that is missing, or a page that
+            cannot be written.
     """
     folders = dict(zip(NAMES, (first, second), strict=True))
+    if first.resolve() == second.resolve():
+        raise InputError(f"{first} and {second}: are one run; give two")
     runs = {name: read_results(folder) for name, folder in folders.items()}
     with drawing_style():
         write_text(report, comparison_page(runs, {name: str(folder) for name, folder in folders.items()}))
@@ -42,11 +45,13 @@ def comparison_page(runs: dict[str, Results], folders: dict[str, str]) -> str:
     volumes = {name: run.states["after"].intensity for name, run in runs.items()}
     maps = {name: run.states["after"].correlation for name, run in runs.items()}
     return document(
-        "Two runs: " + " and ".join(f"{name}, {run.study.title or folders[name]}" for name, run in runs.items()),
-        "; ".join(f"{name}: {folder}" for name, folder in folders.items()),
+        "Two runs, A and B",
+        "; ".join(
+            f"{name}: {' — '.join(filter(None, (run.study.title, folders[name])))}" for name, run in runs.items()
+        ),
         (
             ("summary", "What came of each", _summary(runs)),
-            ("studies", "What differs", _differences(runs)),
+            ("studies", "Their studies", _differences(runs)),
             ("system", "After annealing, in three dimensions", system_html(shown)),
             ("sequence", "Stacking and order", _order(runs)),
             ("thermo", "Nearest-neighbour distance", _thermo(runs)),
@@ -86,7 +91,7 @@ def _summary(runs: dict[str, Results]) -> str:
 def _differences(runs: dict[str, Results]) -> str:
     found = differences(*(run.study for run in runs.values()))
     if not found:
-        return "<p>Nothing: both are of the same study.</p>"
+        return "<p>Nothing differs: both are of the same study.</p>"
     rows = ""
     for key, *values in found:
         cells = "".join(f"<td>{text(value)}</td>" for value in values)
@@ -123,15 +128,28 @@ def _thermo(runs: dict[str, Results]) -> str:
 
 def _scattering(runs: dict[str, Results]) -> str:
     states = {name: run.states["after"] for name, run in runs.items()}
-    profile = scattering_figures.radial_profiles({name: state.correlation for name, state in states.items()})
+    radii = {run.study.nanoparticle.core_radius_nm for run in runs.values()}
+    profile = scattering_figures.radial_profiles(
+        {name: state.correlation for name, state in states.items()}, radius_nm=radii.pop() if len(radii) == 1 else None
+    )
     return (
         interactive.surface_html({name: state.intensity for name, state in states.items()})
         + "<h3>Radial profile</h3>"
         + figure_html(
             svg(profile, "profile", "Mean intensity on spheres of q of both runs."),
-            "Mean intensity on each sphere. Lines: reflections of fcc and hcp with d from q₁ of B.",
+            "Mean intensity on each sphere. Lines: reflections of fcc and hcp with d from q₁ of B." + _zeros(runs),
         )
     )
+
+
+def _zeros(runs: dict[str, Results]) -> str:
+    """Say where the form factors of the cores are zero: no reflection is seen there."""
+    said = []
+    for name, run in runs.items():
+        q = run.states["after"].correlation.q2_inv_nm
+        zeros = scattering_figures.zeros_of_sphere(run.study.nanoparticle.core_radius_nm, float(q[0]), float(q[-1]))
+        said += [f"{name}: {', '.join(f'{zero:.3f}' for zero in zeros)} nm⁻¹"] if zeros else []
+    return f" The form factor of the cores is zero at |q| = {'; '.join(said)}." if said else ""
 
 
 def _correlation(runs: dict[str, Results]) -> str:
@@ -144,13 +162,14 @@ def _correlation(runs: dict[str, Results]) -> str:
             "Circles: expected in fcc; squares: in hcp only; dashed: Bragg rods.",
         )
         + interactive.readout_html(maps)
-        + "<h3>What differs</h3>"
+        + "<h3>B minus A</h3>"
         + figure_html(
             png(
                 scattering_figures.correlation_difference(first, second, NAMES),
                 "Difference of the correlation maps, B minus A.",
             ),
-            "Orange is higher in B, purple in A, at equal q₂ / q₁.",
+            "Orange is higher in B, purple in A, at equal q₂ / q₁."
+            + (" They are equal everywhere." if np.array_equal(first.ccf, second.ccf, equal_nan=True) else ""),
         )
         + "<h3>At q₂ ≈ q₁</h3>"
         + figure_html(

@@ -89,19 +89,12 @@
       return k ? height / 2 - along * scale : width / 2 + along * scale;
     });
     g.strokeStyle = "#c4cad3";
-    g.fillStyle = "#5a626d";
-    g.font = "600 14px system-ui, sans-serif";
-    g.textAlign = "center";
-    g.textBaseline = "middle";
-    ["qx", "qy", "qz"].forEach((name, k) => {
-      const end = [0, 0, 0], label = [0, 0, 0];
-      end[k] = surface.ends[k][1];
-      label[k] = 1.09 * end[k];
+    const ends = surface.ends.map((span, k) => [0, 1, 2].map((j) => (j === k ? span[1] : 0)));
+    ends.forEach((end) => {
       g.beginPath();
       g.moveTo(...screen(end.map((v) => -v)));
       g.lineTo(...screen(end));
       g.stroke();
-      g.fillText(name, ...screen(label));
     });
     const size = Math.round(side * (fine ? Math.min(ratio, 1.5) : 0.4));
     const level = 255 * (Number(slider.value) / data.decades + 1);
@@ -109,6 +102,19 @@
     buffer.width = buffer.height = size;
     buffer.getContext("2d").putImageData(cast(surface, size, (scale * size) / side, level), 0, 0);
     g.drawImage(buffer, (width - side) / 2, (height - side) / 2, side, side);
+    // Names over the surface, with a rim, so that they can be read where it reaches out to them.
+    g.font = "600 14px system-ui, sans-serif";
+    g.textAlign = "center";
+    g.textBaseline = "middle";
+    g.strokeStyle = "#ffffff";
+    g.lineWidth = 4;
+    g.fillStyle = "#5a626d";
+    ["qx", "qy", "qz"].forEach((name, k) => {
+      const at = screen(ends[k].map((v) => 1.09 * v));
+      g.strokeText(name, ...at);
+      g.fillText(name, ...at);
+    });
+    g.lineWidth = 1;
     canvas.dataset.level = slider.value;
   }
 

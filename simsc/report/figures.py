@@ -1,6 +1,7 @@
 """Figures of the annealing: bond order, stacking, thermodynamics. Each function returns a Matplotlib figure."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -9,6 +10,8 @@ from matplotlib.patches import Rectangle
 
 from simsc.classify.sequence import layer_kinds
 from simsc.classify.steinhardt import IDEAL
+from simsc.core.errors import InputError
+from simsc.core.files import PICTURES, whole_file
 from simsc.md.trajectory import Trajectory
 from simsc.report.results import Order
 from simsc.study.schema import PhaseSection
@@ -29,6 +32,21 @@ BEFORE, AFTER, NEUTRAL = "#5b5f97", "#e08a1e", "#4a4f57"
 LINES = ((BEFORE, "-"), (AFTER, "--"), ("#009e73", "-."), ("#cc79a7", ":"))
 _HEAT, _COOL, _HOLD = "#c9503a", "#2f7fbf", "#8a8f98"
 TIME_LABEL = "time in the model (ns)"
+
+
+def write_figure(path: Path, figure: Figure) -> None:
+    """Write a figure to a file whose name ends in .png, .svg or .pdf, whole or not at all.
+
+    Raises:
+        InputError: for another ending, or if the file cannot be written.
+        ResourceError: if the disk is full or fails.
+    """
+    kind = path.suffix.lower()
+    if kind not in PICTURES:
+        raise InputError(f"{path}: a figure's name ends in {', '.join(PICTURES[:-1])} or {PICTURES[-1]}")
+    with whole_file(path) as partial:
+        metadata = {"Date": None} if kind == ".svg" else None  # the same figure is the same file
+        figure.savefig(partial, format=kind.removeprefix("."), dpi=150, metadata=metadata)
 
 
 def plain(text: str) -> str:

@@ -33,8 +33,9 @@ def hcp_against_chance(found: SetHealing) -> Figure:
         )
     ends, starts = (np.mean([getattr(run, name) for run in found.runs]) for name in ("h_end", "h_start"))
     top = ax.get_ylim()[1]
-    for value, colour, name, style in ((starts, BEFORE, "start", "--"), (ends, AFTER, "end", "-")):
-        ax.axvline(value, color=colour, linestyle=style, linewidth=2.2, label=f"{name}: {value:.3g}")
+    # The start is dashed and above the end: where both are the same, both are seen.
+    for value, colour, name, style, z in ((starts, BEFORE, "start", "--", 4), (ends, AFTER, "end", "-", 3)):
+        ax.axvline(value, color=colour, linestyle=style, linewidth=2.2, zorder=z, label=f"{name}: {value:.3g}")
     ax.set_ylim(0, 1.05 * top)
     layers = max(run.n_layers for run in found.runs)
     ax.set_xlim(-0.8, layers + 0.8)

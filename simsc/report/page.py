@@ -329,7 +329,7 @@ def _zeros(results: Results) -> str:
         }
     )
     lost = f" {', '.join(near)} cannot be seen for it, here and in the maps." if near else ""
-    return f" Dotted: where the form factor of the cores is zero (|q| = {said} nm⁻¹).{lost}"
+    return f" Black and dotted: where the form factor of the cores is zero (|q| = {said} nm⁻¹).{lost}"
 
 
 def _nearest_maxima(maps: dict[str, CorrelationMap]) -> str:

@@ -1,7 +1,5 @@
 """What a measured volume looks like along directions of its lattice."""
 
-from pathlib import Path
-
 import numpy as np
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
@@ -9,8 +7,6 @@ from matplotlib.lines import Line2D
 from scipy import ndimage
 
 from simsc.core.centring import face_centred_cell
-from simsc.core.errors import InputError
-from simsc.core.files import whole_file
 from simsc.core.intensity import IntensityVolume
 from simsc.experiment.bragg import BraggPeaks, Orientation, peak_of_profile, radial_profile
 
@@ -58,19 +54,6 @@ def reciprocal_space(volume: IntensityVolume, found: Orientation, peaks: BraggPe
         ax.legend(frameon=False)
     ax.set(xlabel="q (nm⁻¹)", ylabel="mean intensity (as in the file)", title="radial profile")
     return figure
-
-
-def draw_reciprocal_space(path: Path, volume: IntensityVolume, found: Orientation, peaks: BraggPeaks) -> None:
-    """Write the figure to a file whose name ends in .png, .svg or .pdf.
-
-    Raises:
-        InputError: for another ending, or if the file cannot be written.
-    """
-    kind = path.suffix.lower().removeprefix(".")
-    if kind not in ("png", "svg", "pdf"):
-        raise InputError(f"{path}: a figure's name ends in .png, .svg or .pdf")
-    with whole_file(path) as partial:
-        reciprocal_space(volume, found, peaks).savefig(partial, format=kind, dpi=150)
 
 
 def _contrast(volume: IntensityVolume, q: np.ndarray, profile: np.ndarray) -> np.ndarray:

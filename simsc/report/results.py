@@ -150,6 +150,8 @@ def read_results(folder: Path) -> Results:
     try:
         study = study_of(folder)
         stages = [stage.name for stage in stages_of(study)]
+        if missing := [name for name in stages if not (folder / name).is_dir()]:
+            raise InputError(f"{folder}: is no finished run, {missing[0]} is still to come; see simsc status")
         trajectory = read_trajectory(folder / "anneal" / "trajectory.h5")
         summary = json.loads((folder / "order" / "summary.json").read_text(encoding="utf-8"))
         records = {name: json.loads((folder / name / "done.json").read_text(encoding="utf-8")) for name in stages}

@@ -1,11 +1,9 @@
 """Figures of sliding layers. Each function returns a Matplotlib figure, or writes one."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from simsc.core.files import whole_file
 from simsc.md.free_energy import SlidingProfile
 from simsc.report.figures import plain
 
@@ -35,14 +33,3 @@ def profile_figure(profiles: Sequence[SlidingProfile], names: Sequence[str]) -> 
     ax.grid(alpha=0.25)
     ax.legend(framealpha=0.9, fontsize=8)
     return figure
-
-
-def write_profile_figure(path: Path, profiles: Sequence[SlidingProfile], names: Sequence[str]) -> None:
-    """Write the figure of some profiles as SVG.
-
-    Raises:
-        InputError: if the folder does not exist or cannot be written.
-        ResourceError: if the disk is full or fails.
-    """
-    with whole_file(path) as partial:
-        profile_figure(profiles, names).savefig(partial, format="svg", metadata={"Date": None})

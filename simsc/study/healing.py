@@ -182,16 +182,20 @@ def _read(folder: Path, order: Path, stamp: int, confirm: int) -> RunHealing | N
 
 
 def described(found: SetHealing) -> dict[str, Any]:
-    """Return what is known of a set of runs as JSON holds it; numbers that are not finite are None."""
+    """Return what is known of a set of runs as JSON holds it.
+
+    Numbers that are not finite are None, and so are p-values and energies of runs without slides: these say nothing.
+    """
+    slid = any(found.n_slides)
     return {
         "runs": [_described_run(run) for run in found.runs],
         "independent_runs": len(found.runs),
         "runs_with_fewer_slides_than_layers": found.n_remembering,
-        "p_values_one_sided_few_hcp": found.p_values,
-        "p_value_after_as_many_slides": found.p_after_slides,
+        "p_values_one_sided_few_hcp": {null: p if slid else None for null, p in found.p_values.items()},
+        "p_value_after_as_many_slides": found.p_after_slides if slid else None,
         "energy_per_hcp_layer_kT": {
             null: None
-            if fit is None
+            if fit is None or not slid
             else {
                 "value": _finite(fit.epsilon_kT),
                 "low": _finite(fit.low_kT),

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
@@ -14,8 +15,9 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from simsc.core.errors import InputError, ResourceError, SimscError, StoppedEarly, StudyError
+from simsc.core.errors import InputError, ResourceError, SimscError, SimscWarning, StoppedEarly, StudyError
 from simsc.core.files import provenance, write_error, write_text
+from simsc.core.processes import available_memory_gb
 from simsc.md.hardware import Hardware
 from simsc.study.context import Context, Stage
 from simsc.study.journal import DONE_IN, PROGRESS, journal
@@ -30,6 +32,7 @@ _DONE = "done.json"
 _INPUTS = "inputs.json"  # SHA-256 of all that earlier stages made
 _LEGS = "legs.json"  # begin and end of each try, seconds since 1970
 _MAY_CHANGE = ("title", "order", "scattering", "correlation")  # sections, of a run that has begun
+_GB_A_VOXEL = 45e-9  # of the intensity of a state while it is summed over frames; 23 were measured for one frame
 _LOCK_PATIENCE_S = 1.0  # who only looks (`simsc status`) holds the lock for a moment
 
 
@@ -77,14 +80,28 @@ def run_study(
         StoppedEarly: if it was asked to stop; the same call goes on.
         StudyError: if the folder holds a run of another study (naming what differs), or another run works in it.
         InputError: if the folder cannot be written, or the study has no such stage.
+        ResourceError: if the intensity does not fit into memory.
     """
     names = [stage.name for stage in stages_of(study)]
     if until is not None and until not in names:
         raise InputError(f"--until {until}: the study has no such stage; its stages are {', '.join(names)}")
+    if until is None or names.index(until) >= names.index("scattering"):
+        _check_memory(study, folder)
     with claimed(folder, study), journal(folder, progress) as kept:
         result = _run_stages(study, folder, Context(study, folder, comm, hardware, kept, stop), until)
         kept.end("done" if until is None else "stopped", "" if until is None else f"{until} is done, as asked")
         return result
+
+
+def _check_memory(study: Study, folder: Path) -> None:
+    """Refuse before hours of annealing what would be killed after them."""
+    n = study.scattering.grid
+    needed_gb, gb = _GB_A_VOXEL * n**3, available_memory_gb()
+    if needed_gb > gb and not (folder / "scattering").exists():
+        raise ResourceError(
+            f"scattering.grid: {n}³ points need {needed_gb:.2g} GB of memory, and {gb:.2g} GB are free here; lower it, "
+            "or end with --until order here and go on where there is more"
+        )
 
 
 @contextmanager
@@ -119,6 +136,9 @@ def _run_stages(study: Study, folder: Path, context: Context, until: str | None)
     stale: set[str] = set()
     stages = stages_of(study)
     _check_nothing_is_lost(stages, folder)
+    if not (folder / "anneal").exists():
+        for jump in study.protocol().jumps:
+            warnings.warn(f"anneal.phases: {jump}", SimscWarning, stacklevel=2)
     for stage in stages:
         record = None if stale & set(stage.needs) else _finished(stage, folder, study)
         if record is not None:

@@ -3,6 +3,8 @@
 import difflib
 import itertools
 import json
+import math
+import re
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -24,6 +26,7 @@ from pydantic import (
 
 from simsc.build.close_packed import check_stacking
 from simsc.build.nanoparticle import MAGNETITE_LATTICE_ANGSTROM, centre_fractions, miller_indices
+from simsc.core.correlation_map import MOST_Q2
 from simsc.core.errors import InputError, StudyError
 from simsc.core.nested import flat, replaced
 from simsc.correlation.peaks import layer_momentum_transfer
@@ -35,7 +38,7 @@ from simsc.models.coarse_grained import DEFAULT, coarse_grained
 from simsc.models.heads import SPHERES, Dressing, Shape
 
 # What each kind of phase needs, and what means nothing to it.
-_PHASE_KEYS: dict[Kind, tuple[tuple[str, ...], tuple[str, ...]]] = {
+PHASE_KEYS: dict[Kind, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "npt": (("start_K", "stop_K", "duration_ns"), ("scale",)),
     "nvt": (("start_K", "stop_K", "duration_ns"), ("scale", "pressure_atm", "coupling")),
     "deform": (("start_K", "stop_K", "duration_ns", "scale"), ("pressure_atm", "coupling")),
@@ -47,9 +50,11 @@ _PHASE_KEYS: dict[Kind, tuple[tuple[str, ...], tuple[str, ...]]] = {
 _PROTOCOL_KEYS = [field.name for field in fields(Protocol) if field.name != "phases"]
 Count = Annotated[int, Field(ge=1, le=1000)]
 LARGEST_SEED = 2**31 - 1
+_MOST_SCATTERERS = 5_000_000  # NPs of the finite crystal: gigabytes, and far beyond what frames of one cell can tell
 _SHOWN = 5  # errors of one study at a time
 _AS_PAPER = 1.9 / 1.1
 _BEYOND_111 = 1.1  # times |q| of 111: a grid that ends before shows no Bragg peak at all
+_NEEDED = {"model_type": "a table of keys and values", "dict_type": "a table", "list_type": "a list"}
 Seed = Annotated[int, Field(ge=1, le=LARGEST_SEED)]
 
 
@@ -105,7 +110,7 @@ class PhaseSection(_Section):
     @model_validator(mode="after")
     def _has_what_its_kind_needs(self) -> "PhaseSection":
         given = self.model_fields_set
-        needed, useless = _PHASE_KEYS[self.kind]
+        needed, useless = PHASE_KEYS[self.kind]
         for key in needed:
             if key not in given:
                 raise ValueError(f"{key}: is missing (a phase of kind {self.kind!r} needs it)")
@@ -192,8 +197,8 @@ class CorrelationSection(_Section):
     @field_validator("q2_over_q1")
     @classmethod
     def _ascending(cls, value: tuple[float, float, float]) -> tuple[float, float, float]:
-        if not (value[1] > value[0] and 1 <= (value[1] - value[0]) / value[2] <= 10_000):
-            raise ValueError("needs [first, last, step] with first < last and 1 to 10 000 steps between")
+        if not (value[1] > value[0] and 1 <= (value[1] - value[0]) / value[2] <= MOST_Q2):
+            raise ValueError(f"needs [first, last, step] with first < last and 1 to {MOST_Q2} steps between")
         return value
 
 
@@ -240,6 +245,12 @@ class Study(_Section):
                 raise ValueError(f"scattering.{key}: {name!r} is not a phase; phases are {', '.join(names)}")
         if self.scattering.core_radius_std_nm > self.nanoparticle.core_radius_nm / 4:
             raise ValueError("scattering.core_radius_std_nm: must not exceed a quarter of the core radius")
+        cell = 2 * self.superlattice.lateral[0] * self.superlattice.lateral[1] * len(self.superlattice.stacking)
+        if (n := cell * math.prod(self.scattering.replicate)) > _MOST_SCATTERERS:
+            raise ValueError(
+                f"scattering.replicate: {n:.2g} NPs, of {cell} in the cell; there must be no more "
+                f"than {_MOST_SCATTERERS:.0e}"
+            )
         if self.all_atom is None:
             self._check_coarse_grained()
         else:
@@ -432,14 +443,25 @@ def read_study(path: Path) -> Study:
     """
     try:
         values = tomllib.loads(path.read_bytes().decode())
+    except IsADirectoryError:
+        raise StudyError(f"{path}: is a folder; give the study file, such as one of simsc new") from None
     except OSError as error:
         raise StudyError(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise StudyError(f"{path}: is not a text file") from None
     except tomllib.TOMLDecodeError as error:
-        hint = "; text stands in quotes" if "Invalid value" in str(error) else ""
-        raise StudyError(f"{path}: is not valid TOML: {error}{hint}") from None
+        raise StudyError(f"{path}: is not valid TOML: {error}{_toml_hint(path, str(error))}") from None
     return study_from(values, str(path), path.parent)
+
+
+def _toml_hint(path: Path, message: str) -> str:
+    """Return what is probably meant in the line that is not TOML."""
+    if (at := re.search(r"at line (\d+)", message)) is None:
+        return ""
+    line = path.read_text(encoding="utf-8").splitlines()[int(at[1]) - 1]
+    if re.search(r"=\s*-?\d+,\d", line):
+        return "; decimals have a point, not a comma"
+    return "; text stands in quotes" if "Invalid value" in message else ""
 
 
 def study_from(values: dict[str, Any], source: str = "study", folder: Path = Path()) -> Study:
@@ -516,6 +538,8 @@ def _describe(error: dict[str, Any], values: dict[str, Any]) -> str:
         return f"{where}: unknown key; " + (f"did you mean {hint[0]!r}?" if hint else f"allowed: {', '.join(allowed)}")
     if kind == "missing":
         return f"{where}: is missing"
+    if kind in _NEEDED:
+        return f"{where}: needs {_NEEDED[kind]}, got {json.dumps(given, default=str)[:80]}"
     if kind == "value_error":
         message = str(error["ctx"]["error"])
         return f"{where}: {message}" if where else message

@@ -66,8 +66,6 @@ def anneal_stage(context: Context, out: Path) -> None:
         context.show("anneal", progress.fraction, progress.text)
 
     context.progress("anneal", 0.0, "pushing overlapping ligands apart")
-    for jump in study.protocol().jumps:
-        warnings.warn(f"anneal.phases: {jump}", SimscWarning, stacklevel=2)
     lean = replace(system, data="", tables={})
     trajectory = context.together(
         "anneal", lean, superlattice.radii_nm, study.protocol(), out.absolute(), study.seed, report=report
