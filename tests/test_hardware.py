@@ -11,7 +11,7 @@ from simsc.md.protocol import Phase, Protocol
 from simsc.md.session import LammpsSession
 
 CUDA = {"KOKKOS": {"api": ["cuda"]}, "GPU": {"api": []}}
-EVERYTHING = {"OPT", "OPENMP", "KOKKOS", "GPU"}
+EVERYTHING = {"OPT", "OPENMP", "INTEL", "KOKKOS", "GPU"}
 
 
 @pytest.mark.parametrize(
@@ -23,6 +23,12 @@ EVERYTHING = {"OPT", "OPENMP", "KOKKOS", "GPU"}
         (Hardware(threads=8), {"OPT"}, {}, []),
         (Hardware(threads=8, accelerator="opt"), EVERYTHING, {}, ["-sf", "opt"]),
         (Hardware(threads=8, accelerator="none"), EVERYTHING, {}, []),
+        (
+            Hardware(2, "intel"),
+            EVERYTHING,
+            {},
+            ["-sf", "intel", "-pk", "intel", "0", "omp", "2", "mode", "double"],
+        ),
         (Hardware(gpus=4), EVERYTHING, CUDA, ["-k", "on", "g", "4", "t", "1", "-sf", "kk"]),
         (Hardware(8, "kokkos"), EVERYTHING, {"KOKKOS": {"api": ["openmp"]}}, ["-k", "on", "t", "8", "-sf", "kk"]),
         (Hardware(gpus=2), EVERYTHING, {"GPU": {"api": ["opencl"]}}, ["-sf", "gpu", "-pk", "gpu", "2"]),
@@ -37,6 +43,7 @@ def test_arguments_for_lammps(asked, packages, interfaces, arguments):
     [
         (Hardware(accelerator="kokkos"), {"OPT"}, {}, "without its package KOKKOS"),
         (Hardware(accelerator="omp"), {"OPT"}, {}, "without its package OPENMP"),
+        (Hardware(accelerator="intel"), {"OPT"}, {}, "without its package INTEL"),
         (Hardware(gpus=1), {"OPT"}, {}, "without its package GPU"),
         (Hardware(accelerator="kokkos", gpus=1), EVERYTHING, {"KOKKOS": {"api": ["openmp"]}}, "not for GPUs"),
     ],
@@ -62,7 +69,10 @@ def test_small_systems_get_fewer_threads():
 def test_lammps_runs_on_what_was_asked_for(system, tmp_path):
     """The log of LAMMPS names the styles that it took."""
     energies = {}
-    for accelerator in ("none", "omp", "opt"):
+    with LammpsSession(tmp_path, world(), Hardware()) as session:
+        built = {text.split()[0] for text in session.accelerators}
+        known = ["none", *(name for name in ("omp", "opt", "intel") if name in built)]
+    for accelerator in known:
         folder = tmp_path / accelerator
         folder.mkdir()
         prepare(system, folder)
@@ -72,11 +82,10 @@ def test_lammps_runs_on_what_was_asked_for(system, tmp_path):
             session.run(0, 0, 0, first=True)
             energies[accelerator] = session.thermo()["potential"]
         log = (folder / "log.lammps").read_text()
-        assert [name for name in ("omp", "opt") if f"/{name}" in log] == (
-            [accelerator] if accelerator != "none" else []
-        )
-    assert energies["omp"] == pytest.approx(energies["none"], rel=1e-9)
-    assert energies["opt"] == pytest.approx(energies["none"], rel=1e-9)
+        assert [name for name in known if f"/{name}" in log] == ([accelerator] if accelerator != "none" else [])
+    assert {"omp", "opt"} <= set(known)
+    for accelerator in known:
+        assert energies[accelerator] == pytest.approx(energies["none"], rel=1e-9)
     with (
         pytest.raises(ResourceError, match="without its package KOKKOS"),
         LammpsSession(tmp_path, world(), Hardware(1, "kokkos")),

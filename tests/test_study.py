@@ -213,9 +213,7 @@ def test_replicas_may_be_added_but_not_renumbered(short_study, tmp_path):
 
 def test_a_grid_that_does_not_fit_is_refused_before_annealing(short_study, tmp_path, monkeypatch):
     monkeypatch.setattr("simsc.study.run.available_memory_gb", lambda: 0.0001)
-    with pytest.raises(
-        ResourceError, match=r"scattering.grid: \d+³ points need .* GB of memory, and 0.0001 GB"
-    ):
+    with pytest.raises(ResourceError, match=r"scattering.grid: \d+³ points need .* GB of memory, and 0.0001 GB"):
         run_study(read_study(short_study()), tmp_path / "run", None, Hardware())
     assert not (tmp_path / "run").exists()
 

@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from simsc.core.errors import InputError, ResourceError
 
-Accelerator = Literal["auto", "none", "opt", "omp", "kokkos", "gpu"]
-PACKAGES = {"opt": "OPT", "omp": "OPENMP", "kokkos": "KOKKOS", "gpu": "GPU"}
+Accelerator = Literal["auto", "none", "opt", "omp", "intel", "kokkos", "gpu"]
+PACKAGES = {"opt": "OPT", "omp": "OPENMP", "intel": "INTEL", "kokkos": "KOKKOS", "gpu": "GPU"}
 _GPU_INTERFACES = {"cuda", "hip", "sycl", "opencl"}
 _ATOMS_A_THREAD = 2000  # with fewer, threads mostly wait for each other
 
@@ -21,7 +21,8 @@ class Hardware:
 
     Args:
         threads: threads a rank.
-        accelerator: `none`, `opt` (faster kernels for one thread), `omp` (threads), `kokkos` (GPUs, or threads), `gpu`
+        accelerator: `none`, `opt` (faster kernels for one thread), `omp` (threads), `intel` (vector
+            units of any CPU, and threads), `kokkos` (GPUs, or threads), `gpu`
             (pair forces on GPUs), or `auto`: GPUs if there are to be any, else `omp` for several threads, else `opt`.
         gpus: GPUs a node.
 
@@ -36,7 +37,7 @@ class Hardware:
     def __post_init__(self) -> None:
         if self.accelerator == "gpu" and not self.gpus:
             raise InputError("--accelerator gpu: needs the number of GPUs a node (--gpus)")
-        if self.gpus and self.accelerator in ("none", "opt", "omp"):
+        if self.gpus and self.accelerator in ("none", "opt", "omp", "intel"):
             raise InputError(f"--accelerator {self.accelerator}: uses no GPUs; take kokkos or gpu, or leave out --gpus")
 
     def for_system(self, n_atoms: int, ranks: int) -> "Hardware":
@@ -74,7 +75,7 @@ class Hardware:
                 f"--accelerator {chosen}: this LAMMPS has its package {package}, but not for GPUs; leave out --gpus, "
                 "or take a build of LAMMPS for them"
             )
-        return replace(self, accelerator=chosen, threads=self.threads if chosen in ("omp", "kokkos") else 1)
+        return replace(self, accelerator=chosen, threads=self.threads if chosen in ("omp", "intel", "kokkos") else 1)
 
     def lammps_arguments(self) -> list[str]:
         """Return the arguments for LAMMPS; the accelerator has to be settled."""
@@ -83,6 +84,9 @@ class Hardware:
                 return ["-sf", "opt"]
             case "omp":
                 return ["-sf", "omp", "-pk", "omp", str(self.threads)]
+            case "intel":
+                # In double precision: in mixed, half of the forces would differ in their sixth digit, for less speed.
+                return ["-sf", "intel", "-pk", "intel", "0", "omp", str(self.threads), "mode", "double"]
             case "kokkos":
                 gpus = ["g", str(self.gpus)] if self.gpus else []
                 return ["-k", "on", *gpus, "t", str(self.threads), "-sf", "kk"]
