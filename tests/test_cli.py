@@ -291,7 +291,7 @@ BAD = [
     ("run missing.toml", "missing.toml: No such file"),
     ("run exists.toml", "superlattice: is missing"),
     ("run locked", "locked: is a folder; give the study file"),
-    ("completion", "Missing argument 'SHELL'. Choose from: bash, zsh, fish"),
+    ("completion", "Missing argument '{bash|zsh|fish}'. Choose from: bash, zsh, fish"),
     ("classify missing.h5", "missing.h5: no such file"),
     ("classify text.xyz", "text.xyz: ASE cannot read it"),
     ("classify broken.h5", "broken.h5: cannot be read"),

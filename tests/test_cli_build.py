@@ -78,7 +78,7 @@ def test_polydisperse_radii_are_of_the_distribution_asked_for(build):
         ("decahedron 2 2 --hardness 4 --d-nn 16", "--hardness needs --relax"),
         ("ball fcc --d-nn 16", "needs a diameter (nm) or a number"),
         ("ball fcc --d-nn 16 -n 0", "at least 1 NP"),
-        ("ball bcc --d-nn 16 -n 9", "stacking 'bcc': is fcc, hcp, or a letter A, B or C"),
+        ("ball bcc --d-nn 16 -n 9", "stacking 'bcc': is random, fcc, hcp, or a letter A, B or C"),
         ("ball hcp --alpha 0.3 --d-nn 16 -n 9", "--alpha: is for a random stacking"),
         ("ball random --alpha 2 --d-nn 16 -n 9", "0 … 1"),
         ("ball hcp --twin 0 --d-nn 16 -n 9", "--twin: is for fcc"),

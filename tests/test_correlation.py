@@ -324,8 +324,9 @@ def test_reflections_against_the_direct_structure_factor(structure, families):
 def test_rod_arcs_of_the_reference_case():
     arcs = rod_arcs(16.0, np.array([0.44, 0.52, 0.55, 0.65, 0.70]))
     axis = [arc for arc in arcs if arc.from_axis]
-    assert len(axis[0].q2_inv_nm) == 4  # 0.44 lies below q100
-    assert np.allclose(axis[0].delta_deg, [60.7, 55.5, 44.2, 40.4], atol=0.06)
+    assert len(axis[0].q2_inv_nm) == 5  # 0.44 lies below q100, where the arc begins
+    assert np.allclose(axis[0].delta_deg, [90, 60.7, 55.5, 44.2, 40.4], atol=0.06)
+    assert len(rod_arcs(16.0, np.array([0.52, 0.55]))[0].q2_inv_nm) == 2
     # On a rod at a third of q111 lies another 111 reflection: 70.53° away from the axis and from one another.
     arcs = rod_arcs(16.0, np.array([layer_momentum_transfer(16.0)]))
     angles = sorted({round(float(arc.delta_deg[0]), 2) for arc in arcs})

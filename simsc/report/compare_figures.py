@@ -111,7 +111,8 @@ def _draw_maps(
     panels[0].set_ylabel(_Q2_LABEL)
     _draw_row_coefficients(panels[3], comparison)
     q1 = " and ".join(dict.fromkeys(f"{one.q1_inv_nm:.4g}" for one in (first, second)))
-    text = f"q₁ = {q1} nm⁻¹;  correlation coefficient r = {_with_error(comparison)} between the upright dotted lines"
+    r = _with_error(comparison.pearson, comparison.pearson_error)
+    text = f"q₁ = {q1} nm⁻¹;  correlation coefficient r = {r} between the upright dotted lines"
     figure.suptitle(text, fontsize=12)
 
 
@@ -129,9 +130,11 @@ def _mesh(ax: Axes, axes: CorrelationMap, values: np.ndarray, norm: Normalize, c
     )
 
 
-def _with_error(comparison: MapComparison) -> str:
-    error = comparison.pearson_error
-    return f"{comparison.pearson:.3f}" + ("" if np.isnan(error) else f" ± {error:.3f}")
+def _with_error(value: float, error: float) -> str:
+    if not np.isfinite(error):
+        return f"{value:.3f}"
+    digits = int(np.clip(1 - np.floor(np.log10(error)), 2, 5)) if error > 0 else 3
+    return f"{value:.{digits}f} ± {error:.{digits}f}"
 
 
 def _draw_row_coefficients(ax: Axes, comparison: MapComparison) -> None:
@@ -165,7 +168,7 @@ def _draw_line(ax: Axes, comparison: MapComparison, names: tuple[str, str], row:
     _grey_out(ax, delta, np.isfinite(maps[0].ccf[row]) & np.isfinite(maps[1].ccf[row]))
     ax.set(xlabel=_DELTA_LABEL, xlim=(0, 180), xticks=range(0, 181, 30), ylabel="C(q₁, q₂, Δ)")
     r, error = comparison.row_pearson[row], comparison.row_pearson_error[row]
-    text = "" if np.isnan(r) else f":  r = {r:.3f}" + ("" if np.isnan(error) else f" ± {error:.2g}")
+    text = "" if np.isnan(r) else f":  r = {_with_error(r, error)}"
     ax.set_title(f"q₂ = {comparison.first.q2_inv_nm[row]:.3f} nm⁻¹{text}")
     title = "bands: ± 1 σ of the noise" if any(one.variance is not None for one in maps) else None
     ax.legend(frameon=False, fontsize=9, ncols=2, loc="upper center", title=title, title_fontsize=8)
