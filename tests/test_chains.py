@@ -83,6 +83,32 @@ def test_energy_is_that_of_the_formulas(name, tmp_path):
     assert found == pytest.approx(expected, rel=1e-6)
 
 
+@pytest.mark.parametrize("thermostat", ["nose_hoover", "langevin"])
+def test_a_box_that_leans_far_stays_whole(thermostat, tmp_path):
+    """Layers that slid may lean beyond half a cell, with bodies two cells up: LAMMPS's flips would tear them apart."""
+    system = dress_chains(
+        close_packed("ABC", 6.6, (1, 1), 2.0), load_chains("oleate_super_ligand"), np.random.default_rng(3)
+    )
+    prepare(system, tmp_path)
+    with LammpsSession(tmp_path, world(), ONE_THREAD, system.packages) as session:
+        session.set(**system.variables | {"push_steps": "200"}, data=DATA, thermostat=thermostat, seed=1, bath_seed=3)
+        session.set(t_first=300, t_start=300, t_stop=300, step=0, coupling="tri", pressure=1, timestep=20)
+        (tmp_path / "lean.lmp").write_text(
+            "displace_atoms all move 0 0 $(2*lz) units box\n"
+            "change_box all xz final $(0.7*lx) yz final $(-0.7*ly) remap units box\n"
+        )
+        for script in ("system.lmp", "push_off.lmp", "lean.lmp", "push_off.lmp", "npt.lmp"):
+            session.script(script)
+        session.run(300, 0, 300, first=True)
+        cell, positions = session.cell_angstrom(), session.positions_angstrom()
+    assert abs(cell[2, 0] / cell[0, 0]) > 0.6
+    assert abs(cell[2, 1] / cell[1, 1]) > 0.6
+    molecules = table(system.data, "Atoms # angle")
+    molecules = molecules[np.argsort(molecules[:, 0]), 1]
+    for number in np.unique(molecules):
+        assert np.ptp(positions[molecules == number], axis=0).max() < 100
+
+
 def test_beads_have_the_names_of_their_model(tmp_path):
     system = dress_chains(
         close_packed("ABC", 6.6, (1, 1), 2.0), load_chains("oleate_martini"), np.random.default_rng(3)
