@@ -229,10 +229,11 @@ class _Run:
         frames = _Frames(self.radii_nm, tuple(p.name for p in protocol.phases), segment.phase)
         snapshots = []
         last = self._last_frame(checkpoint)
-        step = segment.begin
+        step, anew = segment.begin, True
         for row in segment.rows:
             if row > step:
-                session.run(row - step, segment.start, segment.stop, first=step == segment.begin)
+                session.run(row - step, segment.start, segment.stop, first=anew)
+                anew = False
                 self.done_ns += protocol.time_ns(row, model_fs) - protocol.time_ns(step, model_fs)
             step, time_ns = row, protocol.time_ns(row, model_fs)
             thermo, centres, cell = session.thermo(), session.centres_angstrom(), session.cell_angstrom()
@@ -257,6 +258,8 @@ class _Run:
             lattice = Superlattice(nm_from_angstrom(centres), self.radii_nm, Cell(nm_from_angstrom(cell)))
             d_nn_nm = on_first(self.comm, partial(mean_nearest_distance_nm, lattice))
             frames.add(lattice, turns, time_ns, thermo, target_K, d_nn_nm)
+            if phase.kind == "npt" and session.straighten():
+                anew, cell = True, session.cell_angstrom()
             if self.comm.rank == 0:
                 elapsed = time.monotonic() - self.begin_s
                 total = max(1, protocol.total_steps(model_fs))

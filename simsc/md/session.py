@@ -23,6 +23,7 @@ from simsc.md.parallel import abort, on_first
 
 _DCD_HEADER, _DCD_FRAME = 276, 80  # bytes, the second beside 12 an atom
 _DCD_INTERVAL, _DCD_STEP = 16, 44  # offsets of steps between frames, after the first step, and of the time step
+_LEANS = 0.7  # of an edge, beyond which a box is replaced; LAMMPS itself stops at 1.5
 _OLDEST_LAMMPS = 20230802  # a stable version; nobody has tried an older one
 _FS_PER_AKMA = 48.88821  # the unit of time in DCD files, DOI 10.1002/jcc.540040211
 # How LAMMPS says that it could not write; the system's own words may follow.
@@ -281,6 +282,35 @@ class LammpsSession:
         positions = np.array(lmp.gather_atoms("x", 1, 3)).reshape(-1, 3)
         images = np.array(lmp.gather_atoms("image", 0, 3)).reshape(-1, 3)
         return positions - np.array(lmp.extract_box()[0]) + images @ self.cell_angstrom()
+
+    def straighten(self) -> bool:
+        """Replace a box that leans far by a less oblique one of the same lattice, without moving any atom.
+
+        LAMMPS can do so too, but leaves the image flags of rigid bodies behind: bodies beyond y or z of the first cell
+        are then moved by whole cells, and atoms are lost. Image flags are right again afterwards, whatever they were
+        worth before a restart.
+
+        Collective: every rank has to call it.
+
+        Returns:
+            Whether it did; the next run then has to set LAMMPS up.
+        """
+        cell = self.cell_angstrom()
+        upright = cell.copy()
+        for row, along in ((1, 0), (2, 1), (2, 0)):
+            if abs(upright[row, along]) > _LEANS * upright[along, along]:
+                upright[row] -= np.round(upright[row, along] / upright[along, along]) * upright[along]
+        if (upright == cell).all():
+            return False
+        positions = (self.positions_angstrom() + np.array(self._lmp.extract_box()[0])).ravel()
+        tilts = {"xy": upright[1, 0], "xz": upright[2, 0], "yz": upright[2, 1]}
+        self._do(
+            "change_box all " + " ".join(f"{name} final {tilt:.17g}" for name, tilt in tilts.items()) + " units box"
+        )
+        self._lmp.scatter_atoms("x", 1, 3, (ctypes.c_double * len(positions))(*positions))
+        self._lmp.scatter_atoms("image", 0, 3, (ctypes.c_int * len(positions))())
+        self._do("displace_atoms all move 0 0 0 units box")  # back into the box, however far outside they are
+        return True
 
     def shift_atoms(self, shifts_angstrom: np.ndarray) -> None:
         """Move all atoms by (n, 3), Å, in the order of their numbers; the next run has to set LAMMPS up.
