@@ -43,6 +43,11 @@ from simsc.scattering.beamline import Background, Beamline
 from simsc.scattering.eiger_scan import write_scan
 
 _CENTRED_PX, _ROUNDS = 0.1, 4
+_MOST_RINGS, _PEAK_WIDTH_INV_NM = 540, 0.01
+_LITTLE = 0.01  # part of the voxels
+_WELL_INDEXED = 0.6  # part of the peaks
+# What X-rays, hutches and detectors have; a number outside is one in another unit.
+_KEV, _M, _UM = click.FloatRange(1, 200), click.FloatRange(0.01, 100), click.FloatRange(1, 5000)
 
 
 @click.command(
@@ -55,9 +60,15 @@ _CENTRED_PX, _ROUNDS = 0.1, 4
 @click.argument("file", type=PATH)
 @RADIUS
 @RADIUS_STD
-@click.option("--photons", type=float, default=1e6, show_default=True, help="Of the NPs, a frame.")
-@click.option("--energy", "energy_kev", type=float, default=10.0, show_default=True, help="Photon energy, keV.")
-@click.option("--distance", "distance_m", type=float, default=5.0, show_default=True, help="To the detector, m.")
+@click.option(
+    "--photons",
+    type=click.FloatRange(0, 1e15, min_open=True),
+    default=1e6,
+    show_default=True,
+    help="Of the NPs, a frame.",
+)
+@click.option("--energy", "energy_kev", type=_KEV, default=10.0, show_default=True, help="Photon energy, keV.")
+@click.option("--distance", "distance_m", type=_M, default=5.0, show_default=True, help="To the detector, m.")
 @click.option(
     "--beam-centre",
     type=float,
@@ -119,9 +130,9 @@ def beamline(
         raise InputError(f"{file}: has no core radii; give --radius (nm)")
     if not (0 < step_deg <= range_deg <= 360):
         raise InputError(f"--step {step_deg:g}, --range {range_deg:g}: need 0 < step ≤ range ≤ 360 degrees")
-    if not energy_kev > 0:
-        raise InputError(f"--energy {energy_kev:g}: the photon energy must be positive (keV)")
     detector = eiger_x_4m(energy_kev, distance_m, beam_centre)
+    if not all(0 <= place < n for place, n in zip(beam_centre, detector.shape, strict=True)):
+        click.echo(f"simsc: note: the beam lies outside of the detector of {detector.shape} pixels", err=True)
     settings = Beamline(
         photons,
         detector,
@@ -158,19 +169,25 @@ def beamline(
 @click.option("--q-max", "q_max_inv_nm", type=float, default=0.9, show_default=True, help="Grid from −q to q, nm⁻¹.")
 @click.option("--grid", type=click.IntRange(4, 1024), default=256, show_default=True, help="Voxels an axis.")
 @click.option("--spheres", help="first:last:step of |q|, nm⁻¹: merge into spheres instead of voxels.")
-@click.option("--rings", type=click.IntRange(min=8), default=540, show_default=True, help="Of each sphere.")
+@click.option(
+    "--rings",
+    type=click.IntRange(min=8),
+    help="Of each sphere; the default is 180° over the step of angles, at most 540.",
+)
 @click.option("--map", "map_file", type=PATH, help="Compute the correlation map of the spheres into this file.")
 @Q1
 @click.option("--angles", help="File with the angle of each frame (text or .fio), or START:STEP, degrees.")
 @click.option("--column", help="Of that file; the default is its last, or the one with even steps.")
 @click.option("--orientation", "turn", type=click.Choice(ORIENTATIONS), default="right-down", show_default=True,
               help="Where columns and rows of the files go, seen along the beam.")  # fmt: skip
-@click.option("--distance", "distance_m", type=float, help="From sample to detector, m; default: as the files tell.")
-@click.option("--energy", "energy_kev", type=float, help="Photon energy, keV; likewise.")
-@click.option("--pixel", "pixel_um", type=float, nargs=2, metavar="HEIGHT WIDTH", help="Of a pixel, µm; likewise.")
+@click.option("--distance", "distance_m", type=_M, help="From sample to detector, m; default: as the files tell.")
+@click.option("--energy", "energy_kev", type=_KEV, help="Photon energy, keV; likewise.")
+@click.option("--pixel", "pixel_um", type=_UM, nargs=2, metavar="HEIGHT WIDTH", help="Of a pixel, µm; likewise.")
 @click.option("--beam-centre", type=float, nargs=2, metavar="ROW COLUMN", help="0 0 is the middle of the first pixel.")
 @click.option("--find-centre", is_flag=True, help="Refine the beam centre first, by Friedel pairs of Bragg peaks.")
-@click.option("--peak-width", type=float, default=0.01, show_default=True, help="Of these peaks (deviation), nm⁻¹.")
+@click.option(
+    "--peak-width", type=float, help="Of these peaks (deviation), nm⁻¹; the default is 0.01, or more for coarse steps."
+)
 @click.option("--mask", type=PATH, help="Image or .npy, not 0 where a pixel is to be left out.")
 @click.option("--beamstop", type=float, default=0.0, show_default=True, help="Leave out |q| below this, nm⁻¹.")
 @click.option("--solid-angle/--no-solid-angle", default=True, show_default=True, help="Correct for it.")
@@ -188,7 +205,7 @@ def import_frames(
     q_max_inv_nm: float,
     grid: int,
     spheres: str | None,
-    rings: int,
+    rings: int | None,
     map_file: Path | None,
     q1: str,
     angles: str | None,
@@ -199,7 +216,7 @@ def import_frames(
     pixel_um: tuple[float, float] | None,
     beam_centre: tuple[float, float] | None,
     find_centre: bool,
-    peak_width: float,
+    peak_width: float | None,
     mask: Path | None,
     beamstop: float,
     solid_angle: bool,
@@ -242,6 +259,10 @@ def import_frames(
 
     sample_deg = angles_of(series, _told_angles(angles, column, series.n))
     scan = scan_with(detector)
+    # Of frames at the same angle there may be several.
+    step_deg = float(np.diff(np.unique(sample_deg.round(6))).max(initial=0.0))
+    if rings is None:
+        rings = _MOST_RINGS if step_deg == 0 else int(np.clip(round(180 / step_deg), 8, _MOST_RINGS))
     facts: dict[str, Any] = {"frames": series.name}
     told: dict[str, Any] = {"output": output, "frames": series.n}
     lines = []
@@ -249,14 +270,16 @@ def import_frames(
     with StageProgress() as progress:
         if find_centre:
             reach = min(q_max_inv_nm, float(np.linalg.norm(detector.q_inv_nm, axis=-1)[scan.good].max()))
-            # Voxels no smaller than pixels, or holes would be left.
+            # Voxels no smaller than pixels, or than frames lie apart at half the reach: holes would be left.
             pixel = detector.wavenumber_inv_nm * max(detector.pixel_m) / detector.distance_m
-            coarse = VoxelTarget(reach, min(256, int(2 * reach / (1.3 * pixel))))
+            voxel = max(1.3 * pixel, 0.5 * reach * float(np.radians(step_deg)))
+            coarse = VoxelTarget(reach, min(256, int(2 * reach / voxel)))
+            width_inv_nm = peak_width or max(_PEAK_WIDTH_INV_NM, 0.7 * voxel)
             for k in range(1, _ROUNDS + 1):
                 own = output.with_name(f".{output.name}.centre{k}")
                 volume = merged(scan, coarse, f"centre {k}", own)
                 own.unlink()
-                better, shift = refined_centre(volume, scan, (0.35 * reach, reach), peak_width)
+                better, shift = refined_centre(volume, scan, (0.35 * reach, reach), width_inv_nm)
                 scan = scan_with(better)
                 done = float(np.abs(shift.shift_px).max()) < _CENTRED_PX
                 if done or k == _ROUNDS:
@@ -291,6 +314,12 @@ def import_frames(
         part = 1.0 if volume_.measured is None else float(volume_.measured.mean())
         told |= {"grid": grid, "measured": part}
         lines.append(f"{output}: {series.n} frames, {grid}³ voxels, of which {100 * part:.1f} % were measured")
+        if part < _LITTLE:
+            click.echo(
+                "simsc: note: next to nothing was measured; check --energy (keV), --distance (m), --pixel (µm), "
+                "--angles (degrees) and --q-max (nm⁻¹), or take fewer voxels (--grid)",
+                err=True,
+            )
     else:
         write_shells(output, result.shells(), origin(**facts))
         told |= {"spheres": len(target.q_inv_nm)}
@@ -347,6 +376,12 @@ def orient(
         for name, value, error in zip(names, found.cell.parameters, found.standard_errors, strict=True)
     )
     lines.append(f"cell of the indexed peaks (nm, degrees): {cell}")
+    if found.indexed < _WELL_INDEXED:
+        click.echo(
+            f"simsc: note: {100 * (1 - found.indexed):.0f} % of the peaks are of no such lattice: of another grain, of "
+            "faults or walls, or the cell is another one (edges are nm)",
+            err=True,
+        )
     if figure is not None:
         from simsc.report.figures import write_figure  # Matplotlib takes a second to load
         from simsc.report.reciprocal_figures import reciprocal_space

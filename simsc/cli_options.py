@@ -2,6 +2,7 @@
 
 import functools
 import json
+import re
 import shlex
 import sys
 from collections.abc import Callable, Mapping
@@ -174,6 +175,11 @@ def origin(**facts: Any) -> dict[str, Any]:
     return provenance(command="simsc " + shlex.join(sys.argv[1:]), **facts)
 
 
+def _comma(text: str) -> str:
+    """Return a hint for a number with a decimal comma."""
+    return "; decimals have a point, not a comma" if re.search(r"\d,\d", text) else ""
+
+
 def q1_inv_nm(text: str) -> float | None:
     """Return the momentum transfer, nm⁻¹, of an option --q1; None for auto.
 
@@ -187,7 +193,7 @@ def q1_inv_nm(text: str) -> float | None:
     except ValueError:
         value = -1.0
     if not 0 < value < np.inf:
-        raise InputError(f"--q1 {text!r}: needs a positive number, nm⁻¹, or auto")
+        raise InputError(f"--q1 {text!r}: needs a positive number, nm⁻¹, or auto{_comma(text)}")
     return value
 
 
@@ -201,7 +207,7 @@ def axis_inv_nm(option: str, text: str) -> np.ndarray:
         first, last, step = (float(part) for part in text.split(":"))
     except ValueError:
         raise InputError(
-            f"{option} {text!r}: needs first:last:step, three numbers in nm⁻¹, such as 0.4:0.9:0.005"
+            f"{option} {text!r}: needs first:last:step, three numbers in nm⁻¹, such as 0.4:0.9:0.005{_comma(text)}"
         ) from None
     if not (0 < first <= last < np.inf and step > 0):
         raise InputError(f"{option} {text!r}: needs 0 < first ≤ last and a positive step")

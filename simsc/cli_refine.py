@@ -17,7 +17,7 @@ from simsc.core.errors import InputError
 from simsc.core.files import read_map
 from simsc.core.processes import available_cores
 from simsc.correlation.mask import mask_of_file
-from simsc.refine.cell import METHODS, CellFit, refine_cell
+from simsc.refine.cell import METHODS, CellFit, more_symmetric, refine_cell
 from simsc.refine.spacing import STRUCTURES, Structure, refine_spacing
 from simsc.refine.structure import CANDIDATES, cell_candidate, rank_structures
 from simsc.refine.uncertainty import split
@@ -96,6 +96,10 @@ def cell(
     read = [read_map(path) for path in maps]
     with working("cell"):
         fit = refine_cell(read, method, start, radius_nm, radius_std_nm, starts, seed)
+    symmetric = None
+    if method == "forward":
+        with working("symmetry"):
+            symmetric = more_symmetric(fit, read, radius_nm, radius_std_nm)
     cells = {
         "primitive": (fit.parameters, fit.standard_errors),
         "reduced": fit.reduced,
@@ -104,6 +108,7 @@ def cell(
     result: dict[str, Any] = {"method": method, "score": fit.score}
     result |= {"width_inv_nm": fit.width_inv_nm, "mosaic_deg": fit.mosaic_deg}
     result |= {name: _with_errors(*values) for name, values in cells.items()}
+    result["more_symmetric"] = None if symmetric is None else _symmetric(*symmetric, order)
     if parts:
         with working("parts"):
             spread = split(
@@ -116,8 +121,20 @@ def cell(
         return
     click.echo(_summary(fit))
     _warn(method, fit.score, read)
+    if radius_nm is None and method == "forward":
+        click.echo(
+            "simsc: note: without --radius the peaks of a small crystal are displaced, and its cell with them", err=True
+        )
     for name, values in cells.items():
         click.echo(f"{name.replace('_', '-'):>13}: {_row(*values)}")
+    if symmetric is not None:
+        system, other = symmetric
+        click.echo(
+            f"simsc: note: a {system} cell explains {100 * other.score:.1f} % of the map instead of "
+            f"{100 * fit.score:.1f} %: what breaks this symmetry may come from the model, beyond its errors",
+            err=True,
+        )
+        click.echo(f"{system:>13}: {_row(other.face_centred(order)[0], np.full(6, np.nan))} (face-centred)")
     if parts:
         click.echo(f"errors, parts: {_row(spread.standard_errors, None)}")
 
@@ -265,6 +282,11 @@ def _warn(method: str, score: float, maps: Sequence[CorrelationMap]) -> None:
             "cut shift what is refined",
             err=True,
         )
+
+
+def _symmetric(system: str, fit: CellFit, order: str) -> dict[str, Any]:
+    parameters = {"primitive": fit.parameters, "reduced": fit.reduced[0], "face_centred": fit.face_centred(order)[0]}
+    return {"system": system, "score": fit.score, **{name: values.tolist() for name, values in parameters.items()}}
 
 
 def _with_errors(parameters: np.ndarray, errors: np.ndarray) -> dict[str, list[float | None]]:

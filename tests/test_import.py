@@ -8,6 +8,7 @@ from dataclasses import replace
 import h5py
 import numpy as np
 import pytest
+from click import BadParameter
 from conftest import ENVIRONMENT, simsc, simsc_command
 from fabio.tifimage import TifImage
 from scipy.spatial.transform import Rotation
@@ -17,7 +18,7 @@ from simsc.cli import cli
 from simsc.core.cell import Cell
 from simsc.core.detector import Detector
 from simsc.core.errors import InputError
-from simsc.core.files import read_intensity, read_map
+from simsc.core.files import read_intensity, read_map, read_shells
 from simsc.core.intensity import IntensityVolume
 from simsc.core.superlattice import Superlattice
 from simsc.core.units import wavelength_nm
@@ -177,7 +178,9 @@ def test_stopped_and_taken_up_again(scan, tmp_path):
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (("--distance", "-1"), "distance_m must be a positive number"),
+        (("--distance", "5000"), "not in the range 0.01<=x<=100"),
+        (("--energy", "10000"), "not in the range 1<=x<=200"),
+        (("--pixel", "75e-6", "75e-6"), "not in the range 1<=x<=5000"),
         (("--spheres", "0.4:0.9"), "--spheres '0.4:0.9': needs first:last:step"),
         (("--spheres", "5:6:0.1"), "no good pixel reaches"),
         (("--map", "m.h5", "--q1", "x"), "--q1 'x': needs a positive number"),
@@ -191,11 +194,25 @@ def test_stopped_and_taken_up_again(scan, tmp_path):
     ],
 )
 def test_bad_options(options, says, scan, here):
-    with pytest.raises(InputError) as caught:
+    with pytest.raises((InputError, BadParameter)) as caught:
         cli.main(["import", str(scan), *options, "-o", "out.h5"], standalone_mode=False)
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
     assert not (here / "out.h5").exists()
+
+
+def test_rings_follow_from_the_scan_and_odd_input_is_told(scan, tmp_path):
+    """180° over the step of 1.5°; rows and columns exchanged; a grid that reaches far beyond the detector."""
+    done = simsc("import", scan, "--spheres", "0.45:0.5:0.05", "-o", "s.h5", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    with read_shells(tmp_path / "s.h5") as (_, read):
+        assert read(0)[0].intensity.shape == (120, 240)
+    done = simsc(
+        "import", scan, "--beam-centre", "20", "150", "--q-max", "9", "--grid", "64", "-o", "v.h5", cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    assert "has the beam centre as 87.3 77.6 px, --beam-centre says 20 150 px" in done.stderr
+    assert "next to nothing was measured; check --energy (keV)" in done.stderr
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from simsc.core.superlattice import Superlattice
 from simsc.correlation.engine import correlate
 from simsc.correlation.peaks import cell_reflections, expected_peaks, expected_peaks_of_cell, firsts_of_shell
 from simsc.correlation.shells import shells_of_crystal
-from simsc.refine.cell import refine_cell
+from simsc.refine.cell import CellFit, _near_symmetries, more_symmetric, refine_cell
 from simsc.refine.lattice import in_basis, nearest_basis, reduced_basis
 from simsc.refine.model import Reflections, displaced, one_of_each_pair
 from simsc.refine.spacing import refine_spacing
@@ -62,6 +62,43 @@ def test_forward_model_finds_pillar_1(pillar_1_fit):
     assert_near(pillar_1_fit.parameters, PILLAR_1.parameters, 0.02, 0.1)
     assert pillar_1_fit.score > 0.98
     assert (np.abs(pillar_1_fit.parameters - PILLAR_1.parameters) < 3 * pillar_1_fit.standard_errors).all()
+
+
+@pytest.mark.parametrize(
+    ("parameters", "orders"),
+    [
+        ((16, 16, 16, 60, 60, 60), [48]),
+        ((16, 16, 26, 90, 90, 120), [24]),
+        ((15.84, 16.197, 16.197, 58.55, 60.73, 60.73), [16]),  # face-centred 22.4, 22.4, 23.4, 90, 90, 90
+        ((16, 19, 23, 90, 90, 90), [8]),
+        ((16, 19, 23, 90, 104, 90), [4]),
+        ((16.8, 19.0, 23.8, 68.7, 80.8, 75.5), []),
+    ],
+)
+def test_symmetries_of_lattices_are_those_of_their_systems(parameters, orders):
+    """The largest group is that of the lattice; a cell 2 % off nearly has it too."""
+    cell = Cell.from_parameters(*parameters)
+    strain = np.diag([0.006, -0.004, 0.002])
+    for vectors in (cell.vectors_nm, cell.vectors_nm @ (np.eye(3) + strain)):
+        vectors = reduced_basis(cell) @ vectors
+        exact = [len(group) for group in _near_symmetries(vectors)]
+        assert [n for n in exact if n in orders] == orders
+        assert all(48 % n == 0 for n in exact)
+        for group in _near_symmetries(vectors):
+            assert len({(m @ n).tobytes() for m in group for n in group}) == len(group)
+
+
+def test_a_cubic_crystal_is_not_taken_for_a_distorted_one(pillar_1_map, pillar_1_fit):
+    fcc = Cell.from_parameters(16, 16, 16, 60, 60, 60)
+    measured = crystal_map(fcc, 0.476, 600, 7.0)
+    strained = Cell.from_parameters(15.9, 16.0, 16.2, 61, 60, 60.3)  # as far off as refined ones were
+    found = more_symmetric(CellFit(strained, np.eye(6), "forward", 0.97), measured, 7.0)
+    assert found is not None
+    assert found[0] == "cubic"
+    assert found[1].parameters == pytest.approx(fcc.parameters, rel=2e-3)
+    assert np.isnan(found[1].standard_errors).all()
+    # One that is far from any symmetry, or that nothing symmetric explains as well, stays what it is.
+    assert more_symmetric(pillar_1_fit, pillar_1_map, 7.4) is None
 
 
 def test_forward_model_is_exact_for_gaussian_peaks():

@@ -10,6 +10,8 @@ from simsc.core.cell import Cell
 from simsc.core.errors import InputError
 
 _ONE_NP = np.zeros((1, 3))
+MOST_RESOLVED = 500  # reflections of a cell with one NP: superlattices show tens
+_MOST_REFLECTIONS = 5000
 _FCC_BASIS = np.array([[0.0, 0.0, 0.0], [0.0, 0.5, 0.5], [0.5, 0.0, 0.5], [0.5, 0.5, 0.0]])
 _HCP_BASIS = np.array([[0.0, 0.0, 0.0], [1 / 3, 2 / 3, 0.5]])
 
@@ -89,8 +91,16 @@ def cell_reflections(cell: Cell, basis: np.ndarray, q_max_inv_nm: float) -> tupl
 
     Returns:
         g (n, 3), nm⁻¹; Miller indices (n, 3); structure factors |Σ_j exp(2πi hkl·r_j)| (n,).
+
+    Raises:
+        InputError: if there are so many that something must be in another unit.
     """
     vectors = cell.vectors_nm
+    if (n := cell.volume_nm3 * q_max_inv_nm**3 / (6 * np.pi**2)) > _MOST_REFLECTIONS:
+        raise InputError(
+            f"a cell of {cell.volume_nm3:.4g} nm³ has some {n:.2g} reflections up to {q_max_inv_nm:.3g} nm⁻¹, and no "
+            "peak could be told from its neighbours; edges are nm"
+        )
     # A vector of length q has indices up to q |a_i| / 2π.
     largest = np.floor(q_max_inv_nm * np.linalg.norm(vectors, axis=1) / (2 * np.pi) + 1e-9).astype(int)
     hkl = np.stack(np.meshgrid(*(np.arange(-n, n + 1) for n in largest), indexing="ij"), axis=-1).reshape(-1, 3)

@@ -14,7 +14,7 @@ from simsc.core.detector import Detector
 from simsc.core.errors import InputError
 from simsc.core.files import read_shells
 from simsc.core.intensity import IntensityVolume
-from simsc.correlation.peaks import cell_reflections
+from simsc.correlation.peaks import MOST_RESOLVED, cell_reflections
 
 _STRONGEST = 12  # peaks from which an orientation is looked for
 _LEAST_ANGLE_DEG = 15.0
@@ -185,8 +185,8 @@ def centre_shift(
     seen = angle <= high
     if seen.sum() < 3:
         raise InputError(
-            f"{seen.sum()} Friedel pairs of Bragg peaks are too few to tell the beam centre; give it, or look at a "
-            "wider range of q"
+            f"{seen.sum()} Friedel pairs of Bragg peaks are too few to tell the beam centre; give it, look at a "
+            "wider range of q, or for wider peaks (--peak-width) where frames lie far apart"
         )
     total, angle = (one + two)[seen], np.radians(angle[seen])
     # The horizontal direction of the laboratory as the sample sees it.
@@ -217,6 +217,11 @@ def orientation(peaks: BraggPeaks, cell: Cell, tolerance_inv_nm: float = 0.02) -
     reciprocal = 2 * np.pi * np.linalg.inv(cell.vectors_nm)  # columns
     largest = float(np.linalg.norm(q, axis=1).max(initial=0.0)) + tolerance_inv_nm
     g, _, _ = cell_reflections(cell, np.zeros((1, 3)), largest)
+    if len(g) > MOST_RESOLVED:
+        raise InputError(
+            f"a cell of {cell.volume_nm3:.4g} nm³ has {len(g)} reflections up to {largest:.3g} nm⁻¹, so that any "
+            "peak is near one; edges are nm, of a primitive cell"
+        )
     lengths, g_lengths = np.linalg.norm(q, axis=1), np.linalg.norm(g, axis=1)
     best: tuple[int, float, Rotation] = (0, np.inf, Rotation.identity())
     for i, j in itertools.combinations(range(min(_STRONGEST, len(q))), 2):

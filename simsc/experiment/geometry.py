@@ -16,6 +16,7 @@ from simsc.experiment.frames import FrameSeries
 from simsc.experiment.image_frames import read_image
 from simsc.experiment.merge import Merged, Scan
 
+_FAR_PX = 50.0
 _AGREE = 1e-3  # relative difference between a file and the user that is worth a word
 
 
@@ -58,9 +59,14 @@ def detector_of(series: FrameSeries, told: Told) -> Detector:
     ):
         if own is None and user is None:
             raise InputError(f"{series.name}: does not tell {name}; give it with {option}")
-        both = own is not None and user is not None and option != "--beam-centre"  # which is often refined by hand
-        if both and not np.allclose(np.array(own), np.array(user), rtol=_AGREE):
-            differing.append(f"{series.name}: has {name} as {own}, {option} says {user}")
+        if own is not None and user is not None:
+            mine, theirs = np.atleast_1d(np.array(user)), np.atleast_1d(np.array(own))
+            # The beam centre is often refined by hand, but by pixels and not by hundreds.
+            relative, absolute = (0.0, _FAR_PX) if option == "--beam-centre" else (_AGREE, 0.0)
+            if not np.allclose(mine, theirs, relative, absolute):
+                differing.append(
+                    f"{series.name}: has {name} as {_shown(theirs, option)}, {option} says {_shown(mine, option)}"
+                )
         values[option] = own if user is None else user
     detector = Detector(
         series.shape, values["--pixel"], values["--distance"], values["--energy"], values["--beam-centre"]
@@ -68,6 +74,14 @@ def detector_of(series: FrameSeries, told: Told) -> Detector:
     for text in differing:
         warnings.warn(text, SimscWarning, stacklevel=2)
     return detector
+
+
+def _shown(values: np.ndarray, option: str) -> str:
+    """Return what an option stands for, with its unit: wavelengths in nm, sizes of pixels in µm."""
+    factor, unit = {"--distance": (1, "m"), "--energy": (1, "nm"), "--pixel": (1e6, "µm"), "--beam-centre": (1, "px")}[
+        option
+    ]
+    return " ".join(f"{factor * value:.5g}" for value in values) + f" {unit}"
 
 
 def angles_of(series: FrameSeries, told_deg: np.ndarray | None) -> np.ndarray:

@@ -233,7 +233,8 @@ def _measured(path: Path, arrays: Mapping[str, np.ndarray], values: np.ndarray, 
         measured &= arrays["counts"] > 0
     if np.isinf(values[measured]).any():
         raise InputError(f"{path}: the intensity is infinite in some voxels; NaN means not measured")
-    _warn_of_fillers(path, values[measured], told)
+    file_tells = bool({"measured", "mask", "counts"} & arrays.keys()) or bool(np.isnan(values).any())
+    _warn_of_fillers(path, values[measured], told, file_tells)
     return measured
 
 
@@ -243,10 +244,11 @@ def _truth(path: Path, name: str, values: np.ndarray) -> np.ndarray:
     return values != 0
 
 
-def _warn_of_fillers(path: Path, values: np.ndarray, told: Told) -> None:
+def _warn_of_fillers(path: Path, values: np.ndarray, told: Told, file_tells: bool) -> None:
+    """Warn of one value that many measured voxels have; zeros are counts where the file tells what was not measured."""
     if values.size == 0:
         return
-    suspects = [0.0] if told.zeros is None else []
+    suspects = [0.0] if told.zeros is None and not file_tells else []
     if (lowest := float(values.min())) < 0:
         suspects.append(lowest)
     for value in suspects:

@@ -1,5 +1,6 @@
 """The unit cell of a crystal from its correlation maps: six parameters, by a forward model or by the paper's metric."""
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -11,16 +12,19 @@ from simsc.core.cell import Cell
 from simsc.core.centring import FACE_CENTRED
 from simsc.core.correlation_map import CorrelationMap
 from simsc.core.errors import InputError
-from simsc.correlation.peaks import cell_reflections
+from simsc.correlation.peaks import MOST_RESOLVED, cell_reflections
 from simsc.refine.fit import MISPLACED, fit
 from simsc.refine.lattice import in_basis, nearest_basis, reduced_basis
 from simsc.refine.mean import best_mean
-from simsc.refine.model import Reflections, check_reach, one_of_each_pair, prepare
+from simsc.refine.model import FitData, Reflections, check_reach, one_of_each_pair, prepare
 
 METHODS = ("forward", "mean")
 _ONE_NP = np.zeros((1, 3))
 _FCC = np.array([[0, 1, 1], [1, 0, 1], [1, 1, 0]]) / np.sqrt(2)
 _STEP, _BOUND, _MEAN_BOUND = 0.01, 0.3, 0.08  # of the strain
+_NEAR, _MOST_OPERATIONS = 0.12, 48  # relative change of a metric, and size of the largest group
+_AS_WELL = 1.1  # times what is not explained: of simulated pillars, broken symmetries left 1.14 times as much, and more
+_SYSTEMS = {48: "cubic", 24: "hexagonal", 16: "tetragonal", 12: "trigonal", 8: "orthorhombic", 4: "monoclinic"}
 _SHORTEST = 0.97  # of the mean spacing of pillars, that from the shortest 111
 
 
@@ -120,7 +124,13 @@ def refine_cell(
     # Of a distorted cell, the shortest of the 111 reflections is the first bright peak.
     d_nn_nm = _SHORTEST * 2 * np.pi / (LAYER_SPACING * min(float(one.q1_inv_nm) for one in maps))
     start = Cell(d_nn_nm * _FCC) if reference is None else reference
-    check_reach(maps, cell_reflections(start, _ONE_NP, 2 * float(max(one.q1_inv_nm for one in maps)))[0])
+    reflections, _, _ = cell_reflections(start, _ONE_NP, 2 * float(max(one.q1_inv_nm for one in maps)))
+    if len(reflections) > MOST_RESOLVED:
+        raise InputError(
+            f"a cell of {start.volume_nm3:.4g} nm³ has {len(reflections)} reflections in a map of this q1; "
+            "edges are nm, of a primitive cell"
+        )
+    check_reach(maps, reflections)
     if method == "mean":
         return _by_mean(maps, start, seed)
     data = [prepare(one, radius_nm, radius_std_nm) for one in maps]
@@ -136,6 +146,86 @@ def refine_cell(
         cell, jacobian @ found.covariance @ jacobian.T, method, found.explained, found.width_inv_nm, found.mosaic_deg
     )
     return _like(own, start)
+
+
+def more_symmetric(
+    found: CellFit,
+    maps: CorrelationMap | Sequence[CorrelationMap],
+    radius_nm: float | None = None,
+    radius_std_nm: float = 0.0,
+) -> tuple[str, CellFit] | None:
+    """Refine a cell again with symmetries that it nearly has, to see whether they are broken at all.
+
+    A small distortion of a symmetric lattice changes its map in second order only, and what the model misses of the
+    shape of peaks can pass for one: parameters may then be off by several of their standard errors.
+
+    Args:
+        found: of `refine_cell` by the method "forward".
+        maps: those that it was refined from.
+        radius_nm: as there.
+        radius_std_nm: as there.
+
+    Returns:
+        Lattice system and fit of the highest symmetry that leaves at most a tenth more unexplained, without errors, as
+        nobody has compared those of constrained fits with the truth. None if there is none but inversion.
+    """
+    data = [prepare(one, radius_nm, radius_std_nm) for one in ([maps] if isinstance(maps, CorrelationMap) else maps)]
+    matrix = reduced_basis(found.cell)
+    for group in reversed(_near_symmetries(matrix @ found.cell.vectors_nm)):
+        if (system := _SYSTEMS.get(len(group))) is not None:
+            own = _with_symmetry(found, matrix, group, data)
+            if 1 - own.score < _AS_WELL * (1 - found.score):
+                return system, own
+    return None
+
+
+def _with_symmetry(found: CellFit, matrix: np.ndarray, group: np.ndarray, data: Sequence[FitData]) -> CellFit:
+    """Return the fit whose reduced cell, `matrix` times the one found, keeps a group of integer matrices (n, 3, 3)."""
+    vectors = matrix @ found.cell.vectors_nm
+    vectors = np.linalg.cholesky(np.mean([m @ vectors @ vectors.T @ m.T for m in group], axis=0))
+    turns = np.linalg.inv(vectors) @ group @ vectors
+    # Strains that all operations leave alone, as rows of xx, yy, zz, yz, xz, xy.
+    averaged = [np.mean([turn.T @ _tensor(strain) @ turn for turn in turns], axis=0) for strain in np.eye(6)]
+    sizes, rows = np.linalg.svd(np.array([[e[0, 0], e[1, 1], e[2, 2], e[1, 2], e[0, 2], e[0, 1]] for e in averaged]))[
+        1:
+    ]
+    strains = rows[sizes > 1e-6]
+
+    def cell(shape: np.ndarray) -> Cell:
+        return Cell(np.linalg.inv(matrix) @ vectors @ (np.eye(3) + _tensor(shape @ strains)))
+
+    def crystal(shape: np.ndarray, largest: float, _: float) -> Reflections:
+        g, hkl, strength = cell_reflections(cell(shape), _ONE_NP, largest)
+        return Reflections(g, strength, np.zeros(len(g), dtype=int), one_of_each_pair(hkl))
+
+    own = fit(data, crystal, np.zeros((1, len(strains))), _STEP, _BOUND)
+    unknown = np.full((6, 6), np.nan)
+    return CellFit(cell(own.shape), unknown, found.method, own.explained, own.width_inv_nm, own.mosaic_deg)
+
+
+def _near_symmetries(vectors: np.ndarray) -> list[np.ndarray]:
+    """Return ever larger groups of integer matrices (n, 3, 3) that nearly leave the metric of a reduced cell alone.
+
+    Matrices join in the order of what they change, each with all that follows from it.
+    """
+    every = np.array(list(itertools.product((-1, 0, 1), repeat=9))).reshape(-1, 3, 3)
+    every = every[np.abs(np.round(np.linalg.det(every))) == 1]
+    metric = vectors @ vectors.T
+    lengths = np.sqrt(np.diag(metric))
+    change = (np.abs(every @ metric @ every.transpose(0, 2, 1) - metric) / np.outer(lengths, lengths)).max(axis=(1, 2))
+    near = {every[k].tobytes() for k in np.flatnonzero(change < _NEAR)}
+    group, groups = {np.eye(3, dtype=every.dtype).tobytes()}, []
+    for k in np.argsort(change, kind="stable")[: len(near)]:
+        if every[k].tobytes() in group:
+            continue
+        grown, last = group | {every[k].tobytes()}, group
+        while grown != last and len(grown) <= _MOST_OPERATIONS and grown <= near:
+            members = [np.frombuffer(one, dtype=every.dtype).reshape(3, 3) for one in grown]
+            last, grown = grown, grown | {(m @ n).tobytes() for m in members for n in members}
+        if grown == last:
+            group = grown
+            groups.append(np.array([np.frombuffer(one, dtype=every.dtype).reshape(3, 3) for one in sorted(group)]))
+    return groups
 
 
 def _by_mean(maps: Sequence[CorrelationMap], reference: Cell, seed: int) -> CellFit:
@@ -155,8 +245,12 @@ def _by_mean(maps: Sequence[CorrelationMap], reference: Cell, seed: int) -> Cell
 
 
 def _strained(cell: Cell, strain: np.ndarray) -> Cell:
+    return Cell(cell.vectors_nm @ (np.eye(3) + _tensor(strain)))
+
+
+def _tensor(strain: np.ndarray) -> np.ndarray:
     xx, yy, zz, yz, xz, xy = strain
-    return Cell(cell.vectors_nm @ (np.eye(3) + np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])))
+    return np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
 
 
 def _starts(number: int, seed: int) -> np.ndarray:

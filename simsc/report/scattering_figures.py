@@ -139,7 +139,7 @@ def correlation_maps(maps: dict[str, CorrelationMap], cell: Cell | None = None) 
         title = f"{plain(state)}: q₁ = {correlation.q1_inv_nm:.3f} nm⁻¹"
         if cell is None:
             _mark_expected(ax, correlation)
-            title += f", d = {spacing_nm(correlation.q1_inv_nm):.2f} nm"
+            title += f"; as 111, d = {spacing_nm(correlation.q1_inv_nm):.2f} nm"
             handles = _legend_handles()
         else:
             handles = _mark_cell(ax, correlation, cell)
