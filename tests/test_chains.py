@@ -10,7 +10,7 @@ import pytest
 from ase.neighborlist import primitive_neighbor_list
 
 from simsc.build.close_packed import close_packed
-from simsc.core.errors import InputError
+from simsc.core.errors import InputError, SimulationError
 from simsc.forcefield.chains import chain_names, load_chains, read_chains
 from simsc.md.anneal import DATA, prepare
 from simsc.md.hardware import ONE_THREAD
@@ -107,6 +107,10 @@ def test_a_box_that_leans_far_is_straightened(thermostat, tmp_path):
         assert session.thermo()["potential"] == pytest.approx(energy, rel=1e-6)
         session.run(300, 300, 600, first=False)
         later = session.positions_angstrom()
+        (tmp_path / "lean.lmp").write_text("change_box all xz final $(1.6*lx) remap units box\n")
+        session.script("lean.lmp")
+        with pytest.raises(SimulationError, match=r"take more of them \(thermo_every_ns\)"):
+            session.run(10, 600, 610, first=True)
     assert after == pytest.approx(before, abs=1e-9)
     lattice = upright @ np.linalg.inv(cell)
     assert lattice == pytest.approx(np.round(lattice), abs=1e-9)

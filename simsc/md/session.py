@@ -28,6 +28,7 @@ _OLDEST_LAMMPS = 20230802  # a stable version; nobody has tried an older one
 _FS_PER_AKMA = 48.88821  # the unit of time in DCD files, DOI 10.1002/jcc.540040211
 # How LAMMPS says that it could not write; the system's own words may follow.
 _WRITE_FAILED = re.compile(r"(?:Cannot open|Error writing|I/O error)[^(]*[^( ]")
+_LEANT = re.compile(r"tilted box too far", re.I)
 _BLOWN_UP = re.compile(r"missing on proc|lost atoms|too far|out of range|non-numeric|not finite|inconsistent", re.I)
 
 
@@ -372,6 +373,8 @@ class LammpsSession:
             failure = write_error(self._folder / self._written, OSError(code, failed[0]))
         else:
             advice = "; try a smaller time step or a gentler phase" if _BLOWN_UP.search(reason) else ""
+            if _LEANT.search(reason):
+                advice = "; it is straightened after rows of output only: take more of them (thermo_every_ns)"
             notes = (self.hint, f"see {self._folder / 'log.lammps'}")
             failure = SimulationError(f"LAMMPS stopped: {reason}{advice} ({'; '.join(filter(None, notes))})")
         if self.comm.size > 1 and type(error).__name__ == "MPIAbortException":
