@@ -68,7 +68,7 @@ def _warn(found: SetHealing) -> None:
 def _text(found: SetHealing) -> str:
     lines = [line for run in found.runs for line in run_lines(run)]
     lines += ["", verdict(found)]
-    if not any(found.n_slides):
+    if not found.says_something:
         return "\n".join(lines)
     lines += ["", f"{'slides by chance':>34}  {FORGOTTEN:>40}  energy per hcp-like layer, kT (95 %)"]
     for null in NULLS:

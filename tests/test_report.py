@@ -295,6 +295,31 @@ def test_replicas_are_one_set_and_one_of_each_start(tmp_path: Path) -> None:
     assert len(page.all("svg")) == 1
 
 
+def test_a_crystal_that_left_close_packing_says_nothing(tmp_path: Path) -> None:
+    """Its last frames show no layers: neither p-values nor energies, on the command line or the page."""
+    folder = write_fake_run(tmp_path / "run")
+    counts = folder / "order" / "counts.csv"
+    with counts.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows[-2:]:
+        row["sequence"] = ""
+    with counts.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    told = simsc("healing", "run", "--confirm", "1", cwd=tmp_path)
+    assert told.returncode == 0, told.stderr
+    assert "the crystal has left close packing" in told.stdout
+    assert "This run says nothing about healing." in told.stdout
+    assert "kT" not in told.stdout
+    known = json.loads(simsc("healing", "run", "--confirm", "1", "--json", cwd=tmp_path).stdout)
+    assert known["runs_that_lost_their_layers"] == 1
+    assert known["runs"][0]["read_at_end"] == 0
+    assert set(known["p_values_one_sided_few_hcp"].values()) == {None}
+    assert known["p_value_after_as_many_slides"] is None
+    assert set(known["energy_per_hcp_layer_kT"].values()) == {None}
+
+
 def test_healing_on_the_command_line(tmp_path: Path) -> None:
     write_fake_run(tmp_path / "run")
     told = simsc("healing", "run", cwd=tmp_path)

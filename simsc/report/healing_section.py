@@ -43,7 +43,7 @@ it.</p>
             "is preferred and the start is forgotten, for three ways in which layers may slide.",
         )
     }
-{chance_table(found) if run.n_slides else ""}
+{chance_table(found) if found.says_something else ""}
 {_slides_table(run)}{_rates_table(run)}"""
 
 

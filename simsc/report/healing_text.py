@@ -9,6 +9,10 @@ NULL_NAMES: dict[Null, str] = {
     "closed": "any, but the cell stays orthogonal",
     "single_layer": "single layers only",
 }
+_LOST = (
+    "At the end close-packed layers were read in {read} of the frames at most: the crystal has left close packing (see "
+    "the labels of its NPs), so that slides and stackings are those of passing moments, and no p-value belongs to them."
+)
 FORGOTTEN = "p (one-sided) if the start is forgotten"
 NOTHING_LASTED = f"No stacking lasted for {CONFIRM} frames in a row, so nothing can be said about slides."
 
@@ -20,6 +24,8 @@ def verdict(found: SetHealing) -> str:
 
 def _verdict_of_one(found: SetHealing) -> str:
     run = found.runs[0]
+    if run.lost:
+        return f"{_LOST.format(read=percent(run.read_at_end))} This run says nothing about healing."
     if not run.n_slides:
         return (
             "No layer slid for good. This run says nothing about which stacking is preferred, and no p-value belongs "
@@ -35,6 +41,10 @@ def _verdict_of_one(found: SetHealing) -> str:
 
 def _verdict_of_set(found: SetHealing) -> str:
     total, n = sum(found.h_end), len(found.runs)
+    if found.n_lost:
+        read = percent(max(run.read_at_end for run in found.runs if run.lost))
+        lost = _LOST.format(read=read)
+        return f"{n} independent runs. In {found.n_lost} of them: {lost} The set says nothing about healing."
     still = sum(not run.n_slides for run in found.runs)
     said = f"{n} independent runs, {sum(found.n_slides)} slides, {total} hcp-like layers left in all. "
     if still == n:

@@ -90,7 +90,7 @@ def _healing(found: list[Outcome]) -> str:
         heading = f"<h3>{escape(values)}</h3>" if len(sets) > 1 else ""
         text += f"{heading}<p><strong>{escape(verdict(all_of_them))}</strong></p>"
         text += _table(_HEALING_HEAD, [_start_row(start, of_start) for start, of_start in starts.items()])
-        if any(all_of_them.n_slides):
+        if all_of_them.says_something:
             text += f"<h3>All starts together</h3>{chance_table(all_of_them)}"
         with drawing_style():
             drawn = svg(hcp_against_chance(all_of_them), f"chance-{k}", "Hcp-like layers, and what chance leaves.")
@@ -105,7 +105,7 @@ def _healing(found: list[Outcome]) -> str:
 def _start_row(start: str, members: list[Outcome]) -> list[Any]:
     found = set_healing([outcome.healing for outcome in members if outcome.healing])
     after = "–" if found.p_after_slides is None else f"{found.p_after_slides:.2g}"
-    slid = any(found.n_slides)
+    slid = found.says_something
     return [
         start,
         len(found.runs),
@@ -114,7 +114,7 @@ def _start_row(start: str, members: list[Outcome]) -> list[Any]:
         ", ".join(str(n) for n in found.n_slides),
         after,
         *(_p(found.p_values[null]) if slid else "–" for null in NULLS),
-        energy(found.energies["free"]) if slid else "nothing slid",
+        energy(found.energies["free"]) if slid else "layers lost" if found.n_lost else "nothing slid",
     ]
 
 

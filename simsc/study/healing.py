@@ -24,6 +24,7 @@ from simsc.classify.order_file import read_history
 from simsc.classify.slides import CONFIRM, Slides, StackingHistory, find_slides, hcp_layers, hopping_rates
 from simsc.core.errors import InputError
 
+_LOST = 0.5  # part of the frames
 _FOLLOWED = 10  # slides a layer, after which a start is forgotten
 _KEPT = 4096  # runs that are not read again as long as their files stay the same
 
@@ -63,6 +64,17 @@ class RunHealing:
         return len(self.slides.slides)
 
     @property
+    def read_at_end(self) -> float:
+        """Part of the last fifth of the frames in which the layers were read."""
+        read = self.history.read
+        return float(read[-max(1, len(read) // 5) :].mean()) if len(read) else 0.0
+
+    @property
+    def lost(self) -> bool:
+        """Whether the crystal did not end in close-packed layers, so that h_end is that of a passing stacking."""
+        return self.read_at_end < _LOST
+
+    @property
     def remembers_start(self) -> bool:
         """Whether there were fewer slides than layers."""
         return remembers_start(self.n_slides, self.n_layers)
@@ -91,7 +103,7 @@ class SetHealing:
     Args:
         runs: the runs, ≥ 1.
         p_values: probability of so few hcp-like layers, or fewer, by chance, for each null; None where the slides of a
-            null cannot have led to all ends.
+            null cannot have led to all ends, or a run lost its layers.
         p_after_slides: the same after as many random slides from each start as there were; None where nothing slid, or
             too much did to be followed.
         energies: energy per hcp-like layer for each null; None as above.
@@ -113,6 +125,16 @@ class SetHealing:
         return [run.n_slides for run in self.runs]
 
     @property
+    def n_lost(self) -> int:
+        """How many runs did not end in close-packed layers."""
+        return sum(run.lost for run in self.runs)
+
+    @property
+    def says_something(self) -> bool:
+        """Whether p-values and energies belong to these runs: something slid, and none lost its layers."""
+        return any(self.n_slides) and not self.n_lost
+
+    @property
     def n_remembering(self) -> int:
         """How many runs had fewer slides than layers."""
         return sum(run.remembers_start for run in self.runs)
@@ -127,11 +149,13 @@ def set_healing(runs: Sequence[RunHealing]) -> SetHealing:
     h = [run.h_end for run in runs]
     p_values: dict[Null, float | None] = {}
     energies: dict[Null, EnergyFit | None] = {}
+    lost = any(run.lost for run in runs)
     for null in NULLS:
-        chances = _all_of([run.chance(null) for run in runs])
+        chances = None if lost else _all_of([run.chance(null) for run in runs])
         p_values[null] = None if chances is None else p_value(h, chances)
         energies[null] = None if chances is None else fit_energy(h, chances)
-    chances = _all_of([run.chance_after_slides for run in runs]) if any(run.n_slides for run in runs) else None
+    slid = any(run.n_slides for run in runs) and not lost
+    chances = _all_of([run.chance_after_slides for run in runs]) if slid else None
     return SetHealing(tuple(runs), p_values, None if chances is None else p_value(h, chances), energies)
 
 
@@ -184,13 +208,15 @@ def _read(folder: Path, order: Path, stamp: int, confirm: int) -> RunHealing | N
 def described(found: SetHealing) -> dict[str, Any]:
     """Return what is known of a set of runs as JSON holds it.
 
-    Numbers that are not finite are None, and so are p-values and energies of runs without slides: these say nothing.
+    Numbers that are not finite are None, and so are p-values and energies of runs without slides, or without
+    close-packed layers at the end: these say nothing.
     """
-    slid = any(found.n_slides)
+    slid = found.says_something
     return {
         "runs": [_described_run(run) for run in found.runs],
         "independent_runs": len(found.runs),
         "runs_with_fewer_slides_than_layers": found.n_remembering,
+        "runs_that_lost_their_layers": found.n_lost,
         "p_values_one_sided_few_hcp": {null: p if slid else None for null, p in found.p_values.items()},
         "p_value_after_as_many_slides": found.p_after_slides if slid else None,
         "energy_per_hcp_layer_kT": {
@@ -218,6 +244,7 @@ def _described_run(run: RunHealing) -> dict[str, Any]:
         "h_start": run.h_start,
         "h_end": run.h_end,
         "frames_not_read": int((~run.history.read).sum()),
+        "read_at_end": run.read_at_end,
         "slides": [
             {
                 "time_ns": _finite(slide.time_ns),

@@ -6,7 +6,8 @@
 ligands/nm², where interfaces slide in such times (`facets.csv`), and at the model's 5.07, where they do not. Which runs
 there are was fixed before the first of them: CASES. They are made in that order; each is added to `healing.csv` as it
 ends, and those in the table are not made again. One takes hours of one core: 3.5 at 5.07/nm², at 128 steps a second,
-and fewer at 3.5/nm². Without a table nothing has been found yet.
+and fewer at 3.5/nm². A run that is read in less than half of its last frames has left close packing, and counts for
+nothing: so did the first one in the table.
 
 Without --hours nothing is run, and the verdict on what is in the table is printed.
 """
@@ -116,6 +117,7 @@ def row_of(case: tuple[str, str, int], run: Path) -> dict[str, str]:
         "h_end": str(found.h_end),
         "slides": str(found.n_slides),
         "frames_not_read": f"{np.mean(~found.history.read):.3f}",
+        "read_at_end": f"{found.read_at_end:.3f}",
         "d_nn_600_K_nm": f"{np.mean(hold):.3f}",
         # When (ns), which kind, layer from 0, hcp-like layers afterwards.
         "slid": " ".join(f"{x.time_ns:.1f}:{x.kind}:{x.layer}:{x.h_after}" for x in found.slides.slides),
@@ -141,7 +143,7 @@ def tell(coverage: str, rows: list[dict[str, str]], figure: Path | None) -> None
             continue
         found = set_healing(runs)
         print(f"\n{coverage}/nm², {name}: h {[run.h_start for run in runs]} → {found.h_end}\n  {verdict(found)}")
-        for null, fit in found.energies.items() if any(found.n_slides) else ():
+        for null, fit in found.energies.items() if found.says_something else ():
             print(f"  {NULL_NAMES[null]}: p {_or_dash(found.p_values[null])}, kT per hcp-like layer {energy(fit)}")
         if figure is not None and coverage == "3.5" and name == "all":
             hcp_against_chance(found).savefig(figure, dpi=150)
@@ -154,9 +156,12 @@ def run_of(row: dict[str, str]) -> RunHealing:
     for text in row["slid"].split():
         time, kind, layer, h = text.split(":")
         slides.append(Slide(kind, int(layer), float(time), float("nan"), "", (), (), -1, int(h)))
-    nothing = StackingHistory(np.zeros((0, len(start)), np.int8), np.zeros(0), ())
+    # Of the frames only how many were read at the end matters here.
+    steps = np.zeros((500, len(start)), np.int8)
+    steps[-100:][: round(100 * float(row["read_at_end"]))] = start
+    history = StackingHistory(steps, np.arange(500.0), ("",) * 500)
     name = f"{row['start']} {row['seed']}"
-    return RunHealing(name, Slides(start, end, tuple(slides), {}, row["end_lasts"] == "yes"), nothing)
+    return RunHealing(name, Slides(start, end, tuple(slides), {}, row["end_lasts"] == "yes"), history)
 
 
 def _or_dash(value: float | None) -> str:
