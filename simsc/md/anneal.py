@@ -406,10 +406,10 @@ def trajectory_so_far(folder: Path) -> Trajectory | None:
 
 
 def continued(centres: np.ndarray, cell: np.ndarray, last_centres: np.ndarray, last_cell: np.ndarray) -> np.ndarray:
-    """Return centres without the jumps by lattice vectors that they make when LAMMPS flips a tilted box.
+    """Return centres without the jumps by lattice vectors that they make when a leaning box is replaced.
 
-    LAMMPS replaces a box that has become too oblique by a less oblique one of the same lattice; the image flags of
-    rigid bodies do not follow, nor do they survive a restart.
+    LAMMPS, or `LammpsSession.straighten` for rigid cores, replaces a box that has become too oblique by a less oblique
+    one of the same lattice; and the image flags of rigid bodies do not survive a restart.
 
     Args:
         centres: (N, 3) unwrapped centres.
