@@ -129,7 +129,8 @@ def test_hostile_names_stay_text_in_a_browser(dumped: tuple[str, str]) -> None:
 
 
 def test_the_page_of_two_runs_draws_both(report: Path, tmp_path: Path) -> None:
-    write_comparison(report.parent, report.parent, tmp_path / "both.html")
+    other = Path(shutil.copytree(report.parent, tmp_path / "other"))
+    write_comparison(report.parent, other, tmp_path / "both.html")
     done = browse(tmp_path / "both.html", tmp_path / "profile", "--dump-dom")
     assert [line for line in done.stderr.splitlines() if "CONSOLE" in line] == []
     assert 'data-viewer="ready"' in done.stdout
