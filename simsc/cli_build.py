@@ -15,7 +15,7 @@ from simsc.build.finite_crystal import RADIUS_DISTRIBUTIONS
 from simsc.build.nanoparticle import SHAPES
 from simsc.build.pillar import pillar
 from simsc.build.supraparticle import STACKINGS, ball, decahedral, icosahedral, layers_of_ball
-from simsc.cli_options import CELL, JSON, OUTPUT, RADIUS_STD, example, origin, tell
+from simsc.cli_options import CELL, JSON, OUTPUT, RADIUS_STD, example, lateral_option, origin, tell
 from simsc.console import working
 from simsc.core.cell import Cell
 from simsc.core.errors import InputError
@@ -97,15 +97,7 @@ def _written(command: Callable[..., Built]) -> Callable[..., None]:
 @build.command("close-packed", epilog=example("simsc build close-packed ABCABCABABAB --d-nn 6.2 -o lattice.h5"))
 @click.argument("stacking")
 @_D_NN
-@click.option(
-    "--lateral",
-    type=click.IntRange(min=1),
-    nargs=2,
-    metavar="NX NY",
-    default=(1, 1),
-    show_default=True,
-    help="Repeats of the 2-NP layer.",
-)
+@lateral_option((1, 1))
 @_written
 def build_close_packed(
     stacking: str, d_nn_nm: float, lateral: tuple[int, int], radius_nm: float | None, rng: np.random.Generator

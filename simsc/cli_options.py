@@ -49,6 +49,11 @@ FRAMES = click.option(
 _HDF5 = (".h5", ".hdf5", ".hdf", ".nxs")
 
 
+def _check_folder(path: Path) -> None:
+    if not path.parent.is_dir():
+        raise InputError(f"{path}: cannot be written: there is no folder {path.parent}")
+
+
 def _place_for_hdf5(context: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
     """Refuse a place where nothing can be written before anything is computed."""
     if path is not None:
@@ -56,8 +61,7 @@ def _place_for_hdf5(context: click.Context, parameter: click.Parameter, path: Pa
             raise InputError(
                 f"{path}: is to be an HDF5 file, whose name ends in {_HDF5[0]}; simsc export makes others of it"
             )
-        if not path.parent.is_dir():
-            raise InputError(f"{path}: cannot be written: there is no folder {path.parent}")
+        _check_folder(path)
     return path
 
 
@@ -66,8 +70,7 @@ def place_for_picture(context: click.Context, parameter: click.Parameter, path: 
     if path is not None:
         if path.suffix.lower() not in PICTURES:
             raise InputError(f"{path}: a figure's name ends in {', '.join(PICTURES[:-1])} or {PICTURES[-1]}")
-        if not path.parent.is_dir():
-            raise InputError(f"{path}: cannot be written: there is no folder {path.parent}")
+        _check_folder(path)
     return path
 
 
@@ -97,15 +100,6 @@ CELL = click.option(
     required=True,
     help="Edges, nm, and angles, degrees, of the cell.",
 )
-LATERAL = click.option(
-    "--lateral",
-    type=click.IntRange(min=1),
-    nargs=2,
-    metavar="NX NY",
-    default=(2, 2),
-    show_default=True,
-    help="Repeats of the 2-NP layer.",
-)
 JSON = click.option("--json", "as_json", is_flag=True, help="Print what came of it as one JSON object.")
 Q1 = click.option(
     "--q1",
@@ -114,6 +108,19 @@ Q1 = click.option(
     help="Momentum transfer of the first sphere, nm⁻¹; auto is the first bright peak.",
 )
 SEED = click.option("--seed", type=int, default=1, show_default=True, help="Of the random radii.")
+
+
+def lateral_option(default: tuple[int, int]) -> Callable[..., Any]:
+    """Return the option --lateral with a default."""
+    return click.option(
+        "--lateral",
+        type=click.IntRange(min=1),
+        nargs=2,
+        metavar="NX NY",
+        default=default,
+        show_default=True,
+        help="Repeats of the 2-NP layer.",
+    )
 
 
 def reading(command: Callable[..., None]) -> Callable[..., None]:

@@ -6,7 +6,7 @@ from typing import get_args
 
 import click
 
-from simsc.cli_options import JSON, LATERAL, PATH, example, tell
+from simsc.cli_options import JSON, PATH, example, lateral_option, tell
 from simsc.console import StageProgress
 from simsc.core.files import csv_text, write_text
 from simsc.core.processes import available_cores
@@ -35,7 +35,7 @@ from simsc.report.slide_figures import profile_figure
     help="1: all layers above slide with it, over one interface, and the cell leans; 2: it slides alone, between two "
     "alike.",
 )
-@LATERAL
+@lateral_option((2, 2))
 @click.option("--d-nn", "d_nn_nm", type=float, required=True, help="Nearest-neighbour distance at the begin, nm.")
 @click.option("--radius", "radius_nm", type=float, required=True, help="Core radius, nm.")
 @click.option("--temperature", "temperature_K", type=float, required=True, help="K.")

@@ -6,7 +6,7 @@ import click
 import numpy as np
 
 from simsc.classify.sequence import lettered
-from simsc.cli_options import JSON, LATERAL, PATH, example, tell
+from simsc.cli_options import JSON, PATH, example, lateral_option, tell
 from simsc.console import StageProgress
 from simsc.core.files import csv_text, write_text
 from simsc.forcefield.one_site import load_one_site, one_site_names
@@ -17,7 +17,7 @@ from simsc.md.slide_moves import StackingSample, sample_stackings
     epilog=example("simsc stackings ABABABABABAB --lateral 2 2 --d-nn 6.6 --temperature 600 -o stackings_600.csv")
 )
 @click.argument("stacking")
-@LATERAL
+@lateral_option((2, 2))
 @click.option("--d-nn", "d_nn_nm", type=float, required=True, help="Nearest-neighbour distance at the begin, nm.")
 @click.option("--temperature", "temperature_K", type=float, required=True, help="K.")
 @click.option("--pressure", "pressure_atm", type=float, default=1.0, show_default=True, help="atm.")

@@ -16,7 +16,7 @@ from simsc.experiment.frames import FrameSeries
 from simsc.experiment.image_frames import read_image
 from simsc.experiment.merge import Merged, Scan
 
-_FAR_PX = 50.0
+_FAR_PX = 50.0  # between beam centres: farther than anybody refines by hand, nearer than rows and columns exchanged
 _AGREE = 1e-3  # relative difference between a file and the user that is worth a word
 
 

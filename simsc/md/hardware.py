@@ -21,9 +21,9 @@ class Hardware:
 
     Args:
         threads: threads a rank.
-        accelerator: `none`, `opt` (faster kernels for one thread), `omp` (threads), `intel` (vector
-            units of any CPU, and threads), `kokkos` (GPUs, or threads), `gpu`
-            (pair forces on GPUs), or `auto`: GPUs if there are to be any, else `omp` for several threads, else `opt`.
+        accelerator: `none`, `opt` (faster kernels for one thread), `omp` (threads), `intel` (vector units of any CPU,
+            and threads), `kokkos` (GPUs, or threads), `gpu` (pair forces on GPUs), or `auto`: GPUs if there are to be
+            any, else `omp` for several threads, else `opt`.
         gpus: GPUs a node.
 
     Raises:
@@ -85,7 +85,7 @@ class Hardware:
             case "omp":
                 return ["-sf", "omp", "-pk", "omp", str(self.threads)]
             case "intel":
-                # In double precision: in mixed, half of the forces would differ in their sixth digit, for less speed.
+                # In double precision: mixed was slower where both were measured (docs/howto/cluster.md).
                 return ["-sf", "intel", "-pk", "intel", "0", "omp", str(self.threads), "mode", "double"]
             case "kokkos":
                 gpus = ["g", str(self.gpus)] if self.gpus else []
