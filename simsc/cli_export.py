@@ -1,5 +1,6 @@
 """The command `simsc export`: structures, frames, intensities and maps in the files of other programs."""
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,12 @@ from simsc.cli_options import FRAMES, JSON, PATH, example, reading, tell
 from simsc.console import StageProgress
 from simsc.core.correlation_map import CorrelationMap
 from simsc.core.errors import InputError
-from simsc.core.files import PICTURES, is_intensity, is_map, is_shells, read_intensity, read_map
+from simsc.core.files import PICTURES, is_intensity, is_map, is_shells, read_intensity, read_map, read_shells
 from simsc.core.intensity import IntensityVolume
-from simsc.core.structure_export import STRUCTURES, DescribedFrame, write_frames
+from simsc.core.structure_export import LABEL, STRUCTURES, DescribedFrame, write_frames
 from simsc.core.structure_files import Reading, chosen_frames
 from simsc.core.volume_export import MAPS, VOLUMES, write_map_table, write_volume
+from simsc.experiment.bragg import peak_of_profile, profile_of_spheres
 from simsc.md.frames import Frames, open_frames
 
 _SAME_TIME_NS = 1e-9
@@ -30,6 +32,7 @@ _SAME_TIME_NS = 1e-9
         "simsc export lattice.h5 -o lattice.cif",
         "simsc export intensity.h5 -o intensity.vtk          # for ParaView; .mrc for ChimeraX",
         "simsc export map.h5 -o map.csv                      # .png, .svg or .pdf draw it",
+        "simsc export study_run --frames -1 -o last.png      # NPs by their labels; --frames 0 is the first",
     )
 )
 @click.argument("file", metavar="FILE_OR_RUN", type=PATH)
@@ -39,13 +42,13 @@ _SAME_TIME_NS = 1e-9
 @click.option(
     "-o", "--output", type=PATH, required=True,
     help=f"File to write. Structures: {', '.join(STRUCTURES)}; intensities: {', '.join(VOLUMES)}; maps: "
-    f"{', '.join(MAPS)}; pictures of either: {', '.join(PICTURES)}.",
+    f"{', '.join(MAPS)}; pictures of all: {', '.join(PICTURES)}.",
 )  # fmt: skip
 @JSON
 def export(
     file: Path, reading: Reading, frames_text: str | None, order: Path | None, output: Path, as_json: bool
 ) -> None:
-    """Write a structure, all frames of a run, an intensity or a map in a format of other programs, or draw the latter.
+    """Write a structure, all frames of a run, an intensity or a map in a format of other programs, or draw them.
 
     What it is follows from FILE, and the format from the ending of the output. Labels, layers and bond order go along
     as properties of the particles where they are known. Lengths are A, in .csv nm; momentum transfers 1/nm.
@@ -60,6 +63,10 @@ def export(
     opened = open_frames(file, reading)
     numbers = chosen_frames(frames_text, len(opened), file)
     known = _order(file, order)
+    if _is_picture(output):
+        _draw_structure(output, opened, numbers, known, file)
+        tell(as_json, {"output": output, "frames": 1, "labels": known is not None}, f"{output}: 1 frame")
+        return
     with StageProgress() as progress:
 
         def described() -> Iterator[DescribedFrame]:
@@ -76,7 +83,13 @@ def export(
 def _export_field(file: Path, output: Path) -> tuple[dict[str, Any], str]:
     """Write an intensity or a map, and return what is to be told of it."""
     if is_shells(file):
-        raise InputError(f"{file}: holds spheres of intensity, which no other program reads; export a volume or a map")
+        if not _is_picture(output):
+            raise InputError(
+                f"{output}: of spheres of intensity only pictures are written ({', '.join(PICTURES)}); other programs "
+                "read volumes and maps"
+            )
+        n = _draw_spheres(output, file)
+        return {"output": output, "spheres": n}, f"{output}: {n} spheres"
     if is_map(file):
         correlation = read_map(file)
         if _is_picture(output):
@@ -103,6 +116,32 @@ def _draw(output: Path, maps: dict[str, CorrelationMap], volumes: dict[str, Inte
 
     figure = scattering_figures.correlation_maps(maps) if maps else scattering_figures.intensity_slices(volumes)
     write_figure(output, figure)
+
+
+def _draw_structure(output: Path, opened: Frames, numbers: range, known: OrderFile | None, file: Path) -> None:
+    from simsc.report.figures import write_figure  # Matplotlib takes a second to load
+    from simsc.report.structure_figures import structure_views
+
+    if len(numbers) != 1:
+        raise InputError(f"{output}: a picture shows one frame of {len(numbers)}; choose it, such as --frames -1")
+    described = next(_described(opened, numbers, known, file))
+    labels = described.properties.get(LABEL)
+    name = file.name if file.is_dir() else file.stem
+    write_figure(output, structure_views(name, described.frame.superlattice, labels))
+
+
+def _draw_spheres(output: Path, file: Path) -> int:
+    """Draw the spheres at 111, 220 and 311 of fcc, were the first bright peak 111; return how many there are."""
+    from simsc.report.figures import write_figure  # Matplotlib takes a second to load
+    from simsc.report.scattering_figures import spheres_of_intensity
+
+    q, profile = profile_of_spheres(file)
+    first = peak_of_profile(q, profile) or float(q[len(q) // 2])
+    with read_shells(file) as (_, read):
+        wanted = [first * math.sqrt(squares / 3) for squares in (3, 8, 11)]
+        shown = sorted({int(np.abs(q - value).argmin()) for value in wanted if q[0] <= value <= q[-1]})
+        write_figure(output, spheres_of_intensity([read(k)[0] for k in shown], q, profile))
+    return len(q)
 
 
 def _order(file: Path, order: Path | None) -> OrderFile | None:

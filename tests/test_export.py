@@ -1,6 +1,7 @@
 """Exports, read back by the programs that they are for: ASE, OVITO, gsd, mrcfile, VTK, silx; and by simsc itself."""
 
 import csv
+import json
 import math
 
 import ase.io
@@ -18,8 +19,8 @@ from simsc.cli import cli
 from simsc.core.cell import Cell
 from simsc.core.correlation_map import CorrelationMap
 from simsc.core.errors import InputError, SimscWarning
-from simsc.core.files import write_intensity, write_map, write_superlattice
-from simsc.core.intensity import IntensityVolume
+from simsc.core.files import write_intensity, write_map, write_shells, write_superlattice
+from simsc.core.intensity import IntensityVolume, ShellIntensity, shell_grid
 from simsc.core.structure_export import DescribedFrame, write_frames
 from simsc.core.structure_files import Reading, StructureFile
 from simsc.core.superlattice import Frame, Superlattice
@@ -324,3 +325,36 @@ def test_an_order_of_other_nps_is_refused(tmp_path):
     invoke("classify", tmp_path / "small.h5", "--frames", "0:0", "-o", tmp_path / "order")
     result = invoke("export", tmp_path / "large.h5", "--order", tmp_path / "order", "-o", tmp_path / "b.xyz")
     assert "has 48 NPs, and the order is that of 12" in str(result.exception)
+
+
+def test_pictures_of_structures(tmp_path):
+    """One frame of a run, with labels of its order or without; several frames are no picture."""
+    lattice, order, picture = tmp_path / "l.h5", tmp_path / "order", tmp_path / "l.svg"
+    write_superlattice(lattice, close_packed("ABCAB", 6.2, (2, 2)), {})
+    assert CliRunner().invoke(cli, ["classify", str(lattice), "-o", str(order)]).exit_code == 0
+    told = CliRunner().invoke(cli, ["export", str(lattice), "--order", str(order), "-o", str(picture), "--json"])
+    assert told.exit_code == 0, told.output
+    assert json.loads(told.stdout)["labels"] is True
+    drawn = picture.read_text()
+    assert "<!-- l: 40 NPs -->" in drawn
+    assert "<!-- hcp: " in drawn
+    two = tmp_path / "two.xyz"
+    write_frames(two, iter(frames_of(leaning(1), 2)))
+    told = CliRunner().invoke(cli, ["export", str(two), "-o", str(picture)])
+    assert "a picture shows one frame of 2" in str(told.exception)
+
+
+def test_pictures_of_spheres(tmp_path):
+    """The spheres nearest to 111, 220 and 311, were the first bright peak 111; nothing else is written of them."""
+    q = np.linspace(0.4, 0.9, 51)
+    bright = np.exp(-0.5 * ((q - 0.5) / 0.01) ** 2) + 0.01
+    directions, _ = shell_grid(12, 24)
+    shells = [(ShellIntensity(x, b * (1 + directions[..., 0] ** 2)), None) for x, b in zip(q, bright, strict=True)]
+    write_shells(tmp_path / "s.h5", shells, {})
+    told = CliRunner().invoke(cli, ["export", str(tmp_path / "s.h5"), "-o", str(tmp_path / "s.svg")])
+    assert told.exit_code == 0, told.output
+    drawn = (tmp_path / "s.svg").read_text()
+    assert "q = 0.500 nm" in drawn
+    assert "q = 0.820 nm" in drawn
+    told = CliRunner().invoke(cli, ["export", str(tmp_path / "s.h5"), "-o", str(tmp_path / "s.vtk")])
+    assert "only pictures are written" in str(told.exception)

@@ -21,10 +21,12 @@ from matplotlib.testing.compare import compare_images
 from scipy.spatial.transform import Rotation
 from test_report import write_fake_run
 
+from simsc.build.close_packed import close_packed
 from simsc.build.nanoparticle import carve, magnetite
 from simsc.build.supraparticle import ball
 from simsc.core.cell import Cell
 from simsc.core.correlation_map import CorrelationMap
+from simsc.core.intensity import IntensityVolume, ShellIntensity
 from simsc.core.superlattice import Superlattice
 from simsc.correlation.compare import compare_maps
 from simsc.correlation.engine import correlate
@@ -41,6 +43,7 @@ from simsc.report.nanoparticle_figures import portraits, spacing_series
 from simsc.report.reciprocal_figures import reciprocal_space
 from simsc.report.results import Results, read_results
 from simsc.report.slide_figures import profile_figure
+from simsc.report.structure_figures import structure_views
 from simsc.scattering.amplitude import intensity_on_grid
 from simsc.study.healing import run_healing, set_healing
 
@@ -94,6 +97,24 @@ def volume():
     return intensity_on_grid(lattice_ball(PILLAR, 300, RADIUS_NM), 0.9, 64)
 
 
+def volume_in_part() -> IntensityVolume:
+    """What was counted, with zeros, where a detector may have been."""
+    whole = volume()
+    counts = np.floor(whole.intensity / np.percentile(whole.intensity, 40))
+    x, y, z = np.meshgrid(*whole.q_axes_inv_nm, indexing="ij", sparse=True)
+    measured = (x**2 + y**2 < 0.7**2) & (np.abs(z - 0.3) > 0.05)
+    return IntensityVolume(np.where(measured, counts, 0), whole.q_axes_inv_nm, measured)
+
+
+def spheres() -> Figure:
+    q = np.linspace(0.4, 0.9, 40)
+    first, second = shells_of_crystal([lattice_ball(PILLAR, 300, RADIUS_NM)], 0.435, np.array([0.71]))
+    shown = next(iter(second))
+    latitude = np.arange(shown.intensity.shape[0])[:, None] + np.zeros(shown.intensity.shape)
+    cut = ShellIntensity(shown.q_inv_nm, shown.intensity, np.abs(latitude / len(latitude) - 0.6) > 0.05)
+    return scattering_figures.spheres_of_intensity([first, cut], q, np.exp(-9 * q) * (1 + np.sin(40 * q) ** 2))
+
+
 def reciprocal() -> Figure:
     g, hkl, _ = cell_reflections(PILLAR, np.zeros((1, 3)), 0.85)
     q, hkl = np.vstack([g, [[0.5, 0.3, 0.1]]]), np.vstack([hkl, [[0, 0, 0]]])
@@ -130,6 +151,12 @@ FIGURES: dict[str, Callable[[], Figure]] = {
         {"expanding": expanding(), "rigid": results().trajectory}
     ),
     "intensity_slices": lambda: scattering_figures.intensity_slices({"pillar": volume()}, 0.435),
+    "intensity_in_part": lambda: scattering_figures.intensity_slices({"in part": volume_in_part()}),
+    "spheres": spheres,
+    "structure_with_labels": lambda: structure_views(
+        "a lattice", close_packed("ABCAB", 6.2, (3, 2)), np.repeat(["hcp", "fcc", "other", "fcc", "hcp"], 12)
+    ),
+    "structure_of_a_ball": lambda: structure_views("a ball", ball("fcc", D_NM, n=300, radius_nm=RADIUS_NM)),
     "radial_profiles": lambda: scattering_figures.radial_profiles(maps()),
     "radial_profile_of_a_cell": lambda: scattering_figures.radial_profiles({"pillar": map_of_pillar()}, PILLAR),
     "correlation_maps": lambda: scattering_figures.correlation_maps(maps()),

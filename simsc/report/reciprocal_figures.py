@@ -6,21 +6,23 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from scipy import ndimage
 
-from simsc.core.centring import face_centred_cell
+from simsc.core.centring import FACE_CENTRED, face_centred_cell
 from simsc.core.intensity import IntensityVolume
 from simsc.experiment.bragg import BraggPeaks, Orientation, peak_of_profile, radial_profile
+from simsc.report.scattering_figures import UNMEASURED, not_measured
 
 _VIEWS = ((1, 0, 0), (0, 1, 1), (1, 1, 1))  # of the face-centred cell, in real space
 _POINTS = 220
 _INNER = 0.35  # of the largest |q|: what is nearer to the beam outshines the rest
-_GREY = "#c9c9c9"
+_ALONG = 0.999  # cosine
 
 
 def reciprocal_space(volume: IntensityVolume, found: Orientation, peaks: BraggPeaks) -> Figure:
     """Draw the brightest intensity along each line of sight, for views along three axes, and the radial profile.
 
     Intensity is drawn over its mean at the same |q|. What was not measured anywhere along a line is grey. Rings are
-    Bragg peaks that are indexed, crosses those that are not.
+    Bragg peaks that are indexed, crosses those that are not. Spots without either are cut by what was not measured, or
+    lie nearer than the smallest |q| that peaks were looked for at.
     """
     figure = Figure(figsize=(11.0, 9.6), layout="constrained")
     panels = figure.subplots(2, 2)
@@ -32,20 +34,25 @@ def reciprocal_space(volume: IntensityVolume, found: Orientation, peaks: BraggPe
         frame = _frame(np.array(view) @ cell)
         image = _brightest(volume, contrast, frame, q_max)
         axis = np.linspace(-q_max, q_max, _POINTS)
-        ax.set_facecolor(_GREY)
+        ax.set_facecolor(UNMEASURED)
         mesh = ax.pcolormesh(axis, axis, image.T, norm=LogNorm(0.5, 200), cmap="inferno", rasterized=True)
         flat = peaks.q_inv_nm @ frame[:2].T
         indexed = found.hkl.any(axis=1)
         ax.scatter(*flat[indexed].T, s=46, facecolors="none", edgecolors="#37c8e8", linewidths=0.9)
         ax.scatter(*flat[~indexed].T, s=16, marker="x", color="white", linewidths=0.6)
-        ax.set(aspect="equal", xlabel="q (nm⁻¹)", ylabel="q (nm⁻¹)", xlim=(-q_max, q_max), ylim=(-q_max, q_max))
-        ax.set_title(f"seen along [{''.join(map(str, view))}] of the face-centred cell")
+        vertical = "qz" if abs(frame[1, 2]) > _ALONG else "qy" if abs(frame[1, 1]) > _ALONG else "up, towards qz"
+        ax.set(aspect="equal", xlim=(-q_max, q_max), ylim=(-q_max, q_max))
+        ax.set(xlabel="q across the line of sight (nm⁻¹)", ylabel=f"q {vertical} (nm⁻¹)".replace("q q", "q"))
+        along = np.array(view) @ FACE_CENTRED
+        own = "".join(f"{i}" if i >= 0 else f"{-i}\u0305" for i in along // np.gcd.reduce(along))
+        ax.set_title(f"seen along [{own}] of the cell,\n[{''.join(map(str, view))}] if it is made face-centred")
     figure.colorbar(mesh, ax=panels[0], label="brightest I / ⟨I⟩ at the same |q|", shrink=0.8, extend="both")
     marks = [
         Line2D([], [], linestyle="", marker="o", markerfacecolor="none", color="#2aa5c0", label="indexed peak"),
-        Line2D([], [], linestyle="", marker="x", color="#777777", label="other maximum"),
+        Line2D([], [], linestyle="", marker="x", color="#777777", label="peak that no reflection is near"),
     ]
-    panels[1, 0].legend(handles=marks, loc="upper left", fontsize=8, framealpha=0.9)
+    marks.append(Line2D([], [], linestyle="", label="without: cut by gaps, or below --q-min"))
+    figure.legend(handles=[*marks, not_measured()], loc="outside lower center", ncols=4, frameon=False)
     ax = panels[1, 1]
     shown = (q > 0.05) & np.isfinite(profile) & (profile > 0)
     ax.semilogy(q[shown], profile[shown], color="#1f6fb4")

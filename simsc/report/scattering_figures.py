@@ -10,12 +10,12 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Circle
+from matplotlib.patches import Circle, Patch
 
 from simsc.build.close_packed import LAYER_SPACING
 from simsc.core.cell import Cell
 from simsc.core.correlation_map import CorrelationMap
-from simsc.core.intensity import IntensityVolume
+from simsc.core.intensity import IntensityVolume, ShellIntensity, shell_grid
 from simsc.correlation.peaks import (
     ExpectedPeak,
     cell_reflections,
@@ -26,11 +26,13 @@ from simsc.correlation.peaks import (
 )
 from simsc.report.figures import COLOURS, LINES, NEUTRAL, plain
 
+UNMEASURED = "#bbbbbb"  # as no colour of the maps
 _MARKERS = (("o", 9), ("s", 7), ("^", 7), ("D", 6))
 _TAN_X_IS_X = (4.493409, 7.725252, 10.904122, 14.066194, 17.220755)
 _CLOSE = 0.018  # of the span of reflections
 _PEAK_WIDTH = 0.012  # of q1: reflections this close to it are on its sphere
 CLEAR_OF_SELF_DEG = 15.0  # where q2 = q1, the correlation of a peak with itself outshines everything near 0° and 180°
+_WHOLE = 0.995  # coverage of what was measured everywhere
 _Q2_LABEL = "q₂ (nm⁻¹)"
 _DELTA_LABEL = "Δ (degrees)"
 _PLANES = ((0, 1, 2), (0, 2, 1), (1, 2, 0))  # horizontal axis, vertical axis, normal
@@ -44,6 +46,8 @@ def spacing_nm(q1_inv_nm: float) -> float:
 def intensity_slices(volumes: dict[str, IntensityVolume], q1_inv_nm: float | None = None) -> Figure:
     """Draw the three central planes of log I(q), one row for each volume, in one colour scale.
 
+    What was not measured is grey; zeros have the darkest colour.
+
     Args:
         volumes: by name.
         q1_inv_nm: where a ring is drawn, nm⁻¹; none by default.
@@ -55,15 +59,61 @@ def intensity_slices(volumes: dict[str, IntensityVolume], q1_inv_nm: float | Non
     for row, (state, volume) in zip(panels, volumes.items(), strict=True):
         for ax, (across, up, normal), values in zip(row, _PLANES, slices[state], strict=True):
             axes = volume.q_axes_inv_nm
+            seen = np.maximum(values.T, 0.1 * float(norm.vmin or 1.0))
             mesh = ax.pcolormesh(
-                axes[across], axes[up], values.T, norm=norm, cmap="inferno", shading="nearest", rasterized=True
+                axes[across], axes[up], seen, norm=norm, cmap="inferno", shading="nearest", rasterized=True
             )
+            ax.set_facecolor(UNMEASURED)
             if q1_inv_nm is not None:
                 ax.add_patch(Circle((0, 0), q1_inv_nm, fill=False, edgecolor="white", linestyle=":", linewidth=0.9))
             names = "xyz"
             ax.set_title(f"{plain(state)}, q{names[normal]} ≈ 0")
             ax.set(xlabel=f"q{names[across]} (nm⁻¹)", ylabel=f"q{names[up]} (nm⁻¹)", aspect="equal")
     figure.colorbar(mesh, ax=panels, label="intensity (arbitrary units)", shrink=0.7, extend="both")
+    if any(np.isnan(values).any() for row in slices.values() for values in row):
+        figure.legend(handles=[not_measured()], loc="outside lower center", frameon=False)
+    return figure
+
+
+def not_measured() -> Patch:
+    """Return what the legend says of grey."""
+    return Patch(facecolor=UNMEASURED, label="not measured")
+
+
+def spheres_of_intensity(spheres: Sequence[ShellIntensity], q_inv_nm: np.ndarray, profile: np.ndarray) -> Figure:
+    """Draw log I on spheres, over the mean on each, and the radial profile of all that there are.
+
+    Args:
+        spheres: those to draw.
+        q_inv_nm: (n_q,) momentum transfers of all spheres, nm⁻¹.
+        profile: (n_q,) mean intensity on them, NaN where nothing was measured.
+    """
+    figure = Figure(figsize=(5.0 * (len(spheres) + 1), 3.6), layout="constrained")
+    for k, sphere in enumerate(spheres):
+        ax = figure.add_subplot(1, len(spheres) + 1, k + 1, projection="mollweide")
+        values = sphere.intensity if sphere.measured is None else np.where(sphere.measured, sphere.intensity, np.nan)
+        mean = float(np.nanmean(values)) if np.isfinite(values).any() else 1.0
+        n_theta, n_phi = values.shape
+        latitude = np.pi / 2 - np.arccos(shell_grid(n_theta, 2)[0][:, 0, 2])
+        longitude = 2 * np.pi * np.arange(n_phi) / n_phi
+        half = n_phi // 2 + 1  # of even numbers the last column at 180° stays where it is
+        longitude = np.concatenate([longitude[half:] - 2 * np.pi, longitude[:half]])
+        norm = LogNorm(0.1, 100)
+        seen = np.maximum(np.concatenate([values[:, half:], values[:, :half]], axis=1) / (mean or 1.0), 0.01)
+        mesh = ax.pcolormesh(longitude, latitude, seen, norm=norm, cmap="inferno", shading="nearest", rasterized=True)
+        ax.set_facecolor(UNMEASURED)
+        ax.set(xticklabels=[], title=f"q = {sphere.q_inv_nm:.3f} nm⁻¹")
+        ax.set(xlabel="longitude from x; latitude from xy (degrees)")
+    figure.colorbar(
+        mesh, ax=figure.axes, label="I / ⟨I⟩ on the sphere", extend="both", orientation="horizontal", shrink=0.4
+    )
+    ax = figure.add_subplot(1, len(spheres) + 1, len(spheres) + 1)
+    ax.semilogy(q_inv_nm, profile, color=LINES[0][0])
+    for sphere in spheres:
+        ax.axvline(sphere.q_inv_nm, color=NEUTRAL, linestyle=":", linewidth=1)
+    ax.set(xlabel="q (nm⁻¹)", ylabel="mean intensity (arbitrary units)", xlim=(q_inv_nm[0], q_inv_nm[-1]))
+    if any(sphere.measured is not None for sphere in spheres):
+        figure.legend(handles=[not_measured()], loc="outside lower left", frameon=False)
     return figure
 
 
@@ -135,7 +185,7 @@ def correlation_maps(maps: dict[str, CorrelationMap], cell: Cell | None = None) 
         mesh = ax.pcolormesh(
             correlation.delta_deg, q2, correlation.ccf, norm=norm, cmap="viridis", shading="nearest", rasterized=True
         )
-        ax.set_facecolor("#bbbbbb")
+        ax.set_facecolor(UNMEASURED)
         title = f"{plain(state)}: q₁ = {correlation.q1_inv_nm:.3f} nm⁻¹"
         if cell is None:
             _mark_expected(ax, correlation)
@@ -143,6 +193,8 @@ def correlation_maps(maps: dict[str, CorrelationMap], cell: Cell | None = None) 
             handles = _legend_handles()
         else:
             handles = _mark_cell(ax, correlation, cell)
+        if correlation.coverage.min() < _WHOLE:
+            title += f"\ncoverage {correlation.coverage.min():.2f} to {correlation.coverage.max():.2f}"
         ax.set_title(title)
         _delta_axis(ax)
         ax.set_ylim(q2[0], q2[-1])
@@ -179,7 +231,7 @@ def correlation_difference(
         shading="nearest",
         rasterized=True,
     )
-    ax.set_facecolor("#bbbbbb")
+    ax.set_facecolor(UNMEASURED)
     for arc in rod_arcs(spacing_nm(1.0), ratio):
         ax.plot(arc.delta_deg, arc.q2_inv_nm, "--", color="black", linewidth=0.8, alpha=0.7 if arc.from_axis else 0.25)
     _delta_axis(ax)
