@@ -40,6 +40,7 @@ COMMANDS = {
     "import": ("cli_frames:import_frames", "Merge the detector frames of a rotation scan."),
     "orient": ("cli_frames:orient", "Find how a lattice of known cell stands in an intensity."),
     "import-volume": ("cli_experiment:import_volume", "Read a 3D intensity of another program."),
+    "info": ("cli_info:info", "Tell what a file or a folder is, and what made it."),
     "export": ("cli_export:export", "Write what was made for other programs."),
     "slide": ("cli_slide:slide", "Compute the free energy of a layer that slides."),
     "stackings": ("cli_stackings:stackings", "Sample the stackings of a crystal in equilibrium."),

@@ -9,6 +9,7 @@ import numpy as np
 
 from simsc.build.finite_crystal import with_normal_radii
 from simsc.classify.stacking import layer_frame
+from simsc.cli_first_peak import peak_of_crystal, peak_of_spheres, peak_of_volume
 from simsc.cli_options import (
     JSON,
     LENGTH_UNIT,
@@ -70,7 +71,8 @@ class _How:
     "--q1",
     "q1_inv_nm",
     type=float,
-    help="Of maps to be computed from intensities or structures, nm⁻¹; default: that of the other, if it is a map.",
+    help="Of maps to be computed from intensities or structures, nm⁻¹; default: that of the other, if it is a map, or "
+    "the first bright peak of A.",
 )
 @click.option("--q2", help="Of them, first:last:step, nm⁻¹; default: that of the other map, or 0.83 to 1.88 times q1.")
 @click.option("--d-nn", "d_nn_nm", type=float, help="Of them, nm: draws their Bragg rods 10l too.")
@@ -108,6 +110,11 @@ def compare(
         known = read_map(a if is_map(a) else b)
         q1_inv_nm = known.q1_inv_nm if q1_inv_nm is None else q1_inv_nm  # of the one is that of the other
         q2_inv_nm = known.q2_inv_nm if q2_inv_nm is None else q2_inv_nm
+    if d_nn_nm is not None and any(is_map(file) or is_shells(file) for file in (a, b)):
+        raise InputError("--d-nn draws rods of intensity volumes and structures; maps and spheres do not hold them")
+    if q1_inv_nm is None and not is_map(a) and not is_map(b):
+        q1_inv_nm = _first_peak(a, _How(None, None, radius_nm, radius_std_nm, None, seed, length_unit))
+        click.echo(f"simsc: note: q1 is {q1_inv_nm:.4f} nm⁻¹, the first bright peak of {a}", err=True)
     if q2_inv_nm is None and q1_inv_nm is not None and q1_inv_nm > 0:
         q2_inv_nm = q2_values(q1_inv_nm, CorrelationSection())
     how = _How(q1_inv_nm, q2_inv_nm, radius_nm, radius_std_nm, d_nn_nm, seed, length_unit)
@@ -169,6 +176,15 @@ def _names(a: Path, b: Path) -> tuple[str, str]:
     return (a.stem, b.stem) if a.stem != b.stem else (str(a), str(b))
 
 
+def _first_peak(file: Path, how: _How) -> float:
+    """Return where the first sphere of two maps lies if neither tells, nm⁻¹."""
+    if is_intensity(file):
+        return peak_of_volume(file, read_intensity(file))
+    if is_shells(file):
+        return peak_of_spheres(file)
+    return peak_of_crystal(file, _crystal(file, how))[0]
+
+
 def _source(file: Path, how: _How) -> IntensityVolume | Superlattice | Path | None:
     """Return what a map is to be computed from: a volume, a file of spheres, a structure; None for a map."""
     if is_map(file):
@@ -177,8 +193,11 @@ def _source(file: Path, how: _How) -> IntensityVolume | Superlattice | Path | No
         raise InputError(f"{file}: is no correlation map; give --q1 (nm⁻¹) to compute one from it")
     if is_intensity(file):
         return read_intensity(file)
-    if is_shells(file):
-        return file
+    return file if is_shells(file) else _crystal(file, how)
+
+
+def _crystal(file: Path, how: _How) -> Superlattice:
+    """Return a structure in free space, with its core radii."""
     superlattice = read_superlattice(file, how.length_unit).in_free_space()
     if how.radius_nm is not None:
         return with_normal_radii(superlattice, how.radius_nm, how.radius_std_nm, np.random.default_rng(how.seed))
@@ -224,10 +243,6 @@ def _rods(
             if found is None:
                 raise InputError("no close-packed layers of one axis were found in a structure; leave --d-nn out")
             profiles.append(rod_profile([source], found, heights))
-    if len(profiles) != 2:
-        raise InputError(
-            "--d-nn draws rods of intensity volumes and structures only; maps and spheres do not hold them"
-        )
     return profiles[0], profiles[1]
 
 

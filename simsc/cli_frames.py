@@ -7,6 +7,7 @@ import click
 import numpy as np
 
 from simsc.build.finite_crystal import with_normal_radii
+from simsc.cli_first_peak import peak_of_spheres, told_q1
 from simsc.cli_options import (
     CELL,
     JSON,
@@ -34,7 +35,7 @@ from simsc.core.processes import available_cores
 from simsc.correlation.engine import correlate
 from simsc.correlation.shells import shells_of_file
 from simsc.experiment.angles import read_angles
-from simsc.experiment.bragg import find_peaks, orientation, peak_of_profile, profile_of_spheres, radial_profile
+from simsc.experiment.bragg import find_peaks, orientation, peak_of_profile, radial_profile
 from simsc.experiment.geometry import Told, angles_of, bad_pixels, detector_of, flux_of, refined_centre
 from simsc.experiment.merge import Corrections, Merged, Scan, merge
 from simsc.experiment.series import ORIENTATIONS, read_series
@@ -405,13 +406,9 @@ def _write_map(
     spheres: Path, map_file: Path, merged: Merged, first: float | None, facts: dict[str, Any]
 ) -> tuple[dict[str, Any], list[str]]:
     """Write the map of merged spheres, and return what is to be told of it."""
-    q2, lines = np.array([shell.q_inv_nm for shell, _ in merged.shells()]), []
-    if first is None:
-        first = peak_of_profile(*profile_of_spheres(spheres))
-        if first is None:
-            raise InputError(f"{spheres}: its radial profile has no bright peak; give --q1 (nm⁻¹)")
-        lines.append(f"q1: {first:.4f} nm⁻¹, the first bright peak")
-    one, two = shells_of_file(spheres, first, q2)
+    q2 = np.array([shell.q_inv_nm for shell, _ in merged.shells()])
+    at = first or peak_of_spheres(spheres)
+    one, two = shells_of_file(spheres, at, q2)
     with StageProgress() as progress:
         n_done = 0
 
@@ -422,7 +419,7 @@ def _write_map(
 
         result = correlate(one, two, np.linspace(0, 180, 721), available_cores(), on_shell)
     of_map, line = save_map(map_file, result, **facts)
-    return of_map, [*lines, line]
+    return of_map, [*told_q1(first, at, "the first bright peak", result.q1_inv_nm), line]
 
 
 def _told_angles(text: str | None, column: str | None, n: int) -> np.ndarray | None:

@@ -19,6 +19,7 @@ from simsc.core.files import PICTURES, provenance, write_map
 from simsc.core.structure_files import Reading
 from simsc.core.units import NM_PER_UNIT
 
+_SMALLEST_ANGLE_DEG = 30.0  # no lattice needs three angles below it
 _POOR_COVERAGE = 0.5
 PATH = click.Path(path_type=Path)
 LENGTH_UNIT = click.option(
@@ -91,6 +92,20 @@ INTENSITY = click.option(
     type=PATH,
     help="Volume or spheres that the map is of: what was not measured there is left out of simulations too.",
 )
+
+
+def sensible_cell(
+    context: click.Context, parameter: click.Parameter, values: tuple[float, ...] | None
+) -> tuple[float, ...] | None:
+    """Refuse angles in radians, and edges where angles belong."""
+    if values is not None and all(0 < angle < _SMALLEST_ANGLE_DEG for angle in values[3:]):
+        raise InputError(
+            f"{parameter.opts[0]}: angles of {', '.join(f'{angle:g}' for angle in values[3:])} are too small; three edges in nm come "
+            "first, then three angles in degrees, not radians"
+        )
+    return values
+
+
 CELL = click.option(
     "--cell",
     "parameters",
@@ -98,6 +113,7 @@ CELL = click.option(
     nargs=6,
     metavar="A B C ALPHA BETA GAMMA",
     required=True,
+    callback=sensible_cell,
     help="Edges, nm, and angles, degrees, of the cell.",
 )
 JSON = click.option("--json", "as_json", is_flag=True, help="Print what came of it as one JSON object.")

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import click
 import numpy as np
 
-from simsc.cli_options import INTENSITY, JSON, PATH, example, tell
+from simsc.cli_options import INTENSITY, JSON, PATH, example, sensible_cell, tell
 from simsc.cli_refine_stacking import stacking
 from simsc.console import StageProgress, working
 from simsc.core.cell import Cell
@@ -66,6 +66,7 @@ refine.add_command(stacking)
     type=float,
     nargs=6,
     metavar="A B C ALPHA BETA GAMMA",
+    callback=sensible_cell,
     help="Of a primitive cell to start from, in whose basis the result is given; the default is fcc.",
 )
 @click.option(

@@ -6,7 +6,8 @@ import click
 import numpy as np
 
 from simsc.build.finite_crystal import with_normal_radii
-from simsc.classify.neighbours import nearest_distance_nm, nearest_distance_scale_nm, nearest_neighbours
+from simsc.classify.neighbours import nearest_distance_nm
+from simsc.cli_first_peak import distance_nm, peak_of_crystal, peak_of_spheres, peak_of_volume, q2_around, told_q1
 from simsc.cli_options import (
     JSON,
     LENGTH_UNIT,
@@ -25,32 +26,27 @@ from simsc.cli_options import (
 )
 from simsc.console import StageProgress, working
 from simsc.core.errors import InputError
-from simsc.core.files import is_intensity, is_shells, read_intensity, read_superlattice, write_intensity
+from simsc.core.files import is_intensity, is_shells, read_intensity, read_shells, read_superlattice, write_intensity
 from simsc.core.processes import available_cores
 from simsc.core.superlattice import Superlattice
 from simsc.correlation.engine import correlate as correlate_shells
 from simsc.correlation.peaks import layer_momentum_transfer
 from simsc.correlation.shells import (
-    first_bright_peak,
     points_for,
     points_needed,
     shells_of_crystal,
     shells_of_file,
     shells_of_volume,
 )
-from simsc.experiment.bragg import peak_of_profile, profile_of_spheres, radial_profile
 from simsc.scattering.amplitude import SPHERE, Form, intensity_on_grid
 from simsc.scattering.atoms import Atoms
 from simsc.scattering.counting import counted
 from simsc.scattering.form_factor import CoreShell
 from simsc.scattering.polyhedron import POLYHEDRA
-from simsc.study.schema import CorrelationSection, q2_values
 
 _FARTHEST = 1.9  # times |q| of 111: as far as the paper goes
-_FORWARD = 0.25  # of the largest |q|: what is nearer to the beam outshines the peaks
 _SMALLEST_GRID, _LARGEST_GRID = 65, 321
 _FINER = 1.4  # times what is needed at least: the map then differs by 5e-4 from the exact one, where that is 1 %
-_ENOUGH = 13  # NPs that have 12 neighbours
 _FORM = click.option(
     "--form", "shape", type=click.Choice(["sphere", *POLYHEDRA]), default="sphere", show_default=True,
     help="Shape of the cores; polyhedra have the volume of the sphere, and the orientations of the file.",
@@ -132,7 +128,7 @@ def scatter(
         superlattice = _with_radii(read_superlattice(file, length_unit), radius_nm, radius_std_nm, seed, file)
         scatterer, what = superlattice, "NPs"
         if q_max_inv_nm is None:
-            q_max_inv_nm = _FARTHEST * layer_momentum_transfer(_distance_nm(superlattice, file, "--q-max"))
+            q_max_inv_nm = _FARTHEST * layer_momentum_transfer(distance_nm(file, superlattice, "--q-max"))
     if grid is None:
         needed = int(_FINER * points_for(2 * q_max_inv_nm, scatterer.diameter_nm)) | 1  # odd: one point lies at 0
         grid = int(np.clip(needed, _SMALLEST_GRID, _LARGEST_GRID))
@@ -218,20 +214,21 @@ def correlate(
                 "structures"
             )
         if is_shells(file):
-            q, profile = profile_of_spheres(file)
-            at = told or _peak(file, q, profile)
-            q2_inv_nm = q if q2_inv_nm is None else q2_inv_nm
+            at = told or peak_of_spheres(file)
+            if q2_inv_nm is None:
+                with read_shells(file) as (q2_inv_nm, _):
+                    pass
             first, second = shells_of_file(file, at, q2_inv_nm)
         else:
             volume = read_intensity(file)
-            at = told or _peak(file, *radial_profile(volume))
-            q2_inv_nm = _around(at, volume.q_max_inv_nm) if q2_inv_nm is None else q2_inv_nm
+            at = told or peak_of_volume(file, volume)
+            q2_inv_nm = q2_around(at, volume.q_max_inv_nm) if q2_inv_nm is None else q2_inv_nm
             first, second = shells_of_volume(volume, at, q2_inv_nm)
     else:
         superlattice = _with_radii(read_superlattice(file, length_unit), radius_nm, radius_std_nm, seed, file)
         _note_if_periodic(superlattice)
-        at, what = (told, "") if told else _peak_of_crystal(superlattice, file)
-        q2_inv_nm = _around(at) if q2_inv_nm is None else q2_inv_nm
+        at, what = (told, "") if told else peak_of_crystal(file, superlattice)
+        q2_inv_nm = q2_around(at) if q2_inv_nm is None else q2_inv_nm
         first, second = shells_of_crystal(
             [superlattice],
             at,
@@ -252,41 +249,7 @@ def correlate(
         angles = np.linspace(0, 180, n_delta)
         result = correlate_shells(first, second, angles, available_cores(), on_shell, bin_deg)
     facts, line = save_map(output, result)
-    lines = [line] if told else [f"q1: {at:.4f} nm⁻¹, {what}", line]
-    tell(as_json, facts, *lines)
-
-
-def _around(q1_inv_nm: float, farthest_inv_nm: float = np.inf) -> np.ndarray:
-    """Return momentum transfers of second spheres, nm⁻¹: those of the paper in units of q1, as far as there are any."""
-    q2 = q2_values(q1_inv_nm, CorrelationSection())
-    if q1_inv_nm > farthest_inv_nm:
-        raise InputError(f"q1 = {q1_inv_nm:g} nm⁻¹ lies outside of the grid, which ends at {farthest_inv_nm:.4g} nm⁻¹")
-    return q2[q2 <= farthest_inv_nm]
-
-
-def _distance_nm(superlattice: Superlattice, file: Path, option: str) -> float:
-    if superlattice.n == 1:
-        raise InputError(f"{file}: a single NP has no nearest neighbour; give {option} (nm⁻¹)")
-    if superlattice.n < _ENOUGH:
-        return nearest_distance_nm(superlattice)
-    return nearest_distance_scale_nm(nearest_neighbours(superlattice))
-
-
-def _peak(file: Path, q_inv_nm: np.ndarray, profile: np.ndarray) -> float:
-    """Return the first bright peak of a radial profile, nm⁻¹, away from the beam."""
-    far = q_inv_nm > _FORWARD * q_inv_nm[-1]
-    if (peak := peak_of_profile(q_inv_nm[far], profile[far])) is None:
-        raise InputError(f"{file}: its radial profile has no bright peak; give --q1 (nm⁻¹)")
-    return peak
-
-
-def _peak_of_crystal(superlattice: Superlattice, file: Path) -> tuple[float, str]:
-    """Return q1 of a crystal, nm⁻¹, and what it is."""
-    expected = layer_momentum_transfer(_distance_nm(superlattice, file, "--q1"))
-    peak = first_bright_peak([superlattice], expected, available_cores())
-    if peak is None:
-        return expected, "where 111 of fcc would be; no peak stands out there"
-    return peak, "the bright peak near 111 of fcc"
+    tell(as_json, facts, *told_q1(told, at, what, result.q1_inv_nm), line)
 
 
 def _note_if_periodic(superlattice: Superlattice) -> None:

@@ -19,6 +19,7 @@ from simsc.core.errors import InputError, SamplingError
 from simsc.core.files import write_intensity, write_map, write_superlattice
 from simsc.correlation.compare import compare_maps
 from simsc.correlation.engine import correlate
+from simsc.correlation.peaks import layer_momentum_transfer
 from simsc.correlation.shells import shells_of_crystal
 from simsc.report.compare_figures import comparison_figure, lines_of
 from simsc.report.figures import write_figure
@@ -353,5 +354,7 @@ def test_command_on_a_volume_and_a_structure(tmp_path):
     assert simsc("correlate", "ball.h5", "--q1", "0.48", *q2, "-o", "map.h5", cwd=tmp_path).returncode == 0
     alike = simsc("compare", "map.h5", "ball.h5", *q2, "--json", cwd=tmp_path)
     assert json.loads(alike.stdout)["pearson"] > 0.999, alike.stderr
-    failed = simsc("compare", "volume.h5", "ball.h5", cwd=tmp_path)
-    assert (failed.returncode, "give --q1" in failed.stderr) == (2, True)
+    # Neither is a map: q1 is where the first is bright, here 111, as the ball is large enough to have a peak there.
+    own = simsc("compare", "volume.h5", "ball.h5", *q2, "--json", cwd=tmp_path)
+    assert "the first bright peak of volume.h5" in own.stderr, own.stderr
+    assert json.loads(own.stdout)["q1_inv_nm"][0] == pytest.approx(layer_momentum_transfer(16.0), rel=0.05)

@@ -15,7 +15,7 @@ LAYERS = [
     ["report", "hpc"],
     ["doctor", "console"],
     ["cli_options"],
-    ["cli_refine_stacking"],
+    ["cli_first_peak", "cli_refine_stacking"],
     [
         "cli_build",
         "cli_classify",
@@ -26,6 +26,7 @@ LAYERS = [
         "cli_export",
         "cli_frames",
         "cli_healing",
+        "cli_info",
         "cli_parameterise",
         "cli_refine",
         "cli_scattering",

@@ -8,11 +8,13 @@ import contextlib
 import csv
 import datetime
 import errno
+import glob
 import io
 import json
 import os
 import platform
 import re
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -26,6 +28,7 @@ from simsc.core.cell import Cell
 from simsc.core.correlation_map import CorrelationMap
 from simsc.core.errors import InputError, ResourceError
 from simsc.core.intensity import IntensityVolume, ShellIntensity, shell_grid
+from simsc.core.processes import is_alive
 from simsc.core.structure_files import last_frame
 from simsc.core.superlattice import Superlattice
 
@@ -36,10 +39,12 @@ CORRELATION_MAP = "simsc correlation map 1"
 # What the folder of a finished run holds.
 _OF_RUNS = ("scattering/crystal_after.h5", "scattering/intensity_after.h5", "correlation/map_after.h5")
 _KINDS = {
+    SUPERLATTICE: "a superlattice",
     INTENSITY: "an intensity volume",
     SHELLS: "intensity on spheres",
     CORRELATION_MAP: "a correlation map",
 }
+_LONG_AGO_S = 30.0
 _BROKEN = (errno.EIO, errno.ENODEV, errno.ENXIO, errno.ESTALE)  # what says that a disk or its server is gone
 
 
@@ -74,6 +79,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
+        _remove_leftovers(path)
         try:
             yield partial
             with open(partial, "rb") as file:
@@ -83,6 +89,16 @@ def whole_file(path: Path) -> Iterator[Path]:
             partial.unlink(missing_ok=True)
     except OSError as error:
         raise write_error(path, error) from None
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Remove what processes that were killed had begun to write to a file."""
+    for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
+        pid = leftover.name.split(".")[-2]
+        with contextlib.suppress(FileNotFoundError):  # another process was faster
+            # Of a file that was touched just now another machine may be the writer.
+            if pid.isdecimal() and not is_alive(int(pid)) and time.time() - leftover.stat().st_mtime > _LONG_AGO_S:
+                leftover.unlink()
 
 
 def write_error(path: Path, error: OSError) -> InputError | ResourceError:
@@ -184,9 +200,9 @@ def read_shells(path: Path) -> Iterator[tuple[np.ndarray, Callable[[int], tuple[
     Raises:
         InputError: if the file is not one of spheres.
     """
+    _check_file(path)
     with open_hdf5(path) as file:
-        if _format(file) != SHELLS:
-            raise InputError(f"{path}: holds no spheres of intensity of simsc")
+        _check_kind(path, file, SHELLS)
 
         def read(k: int) -> tuple[ShellIntensity, np.ndarray | None]:
             intensity = file["intensity"][k].astype(float)
@@ -226,9 +242,9 @@ def read_map(path: Path) -> CorrelationMap:
     Raises:
         InputError: if the file is not a correlation map of simsc.
     """
+    _check_file(path)
     with open_hdf5(path) as file:
-        if _format(file) != CORRELATION_MAP:
-            raise InputError(f"{path}: is not a correlation map of simsc")
+        _check_kind(path, file, CORRELATION_MAP)
         return CorrelationMap(
             q1_inv_nm=float(file.attrs["q1_inv_nm"]),
             q2_inv_nm=file["q2"][:],
@@ -247,9 +263,9 @@ def read_intensity(path: Path) -> IntensityVolume:
     Raises:
         InputError: if the file is not an intensity volume of simsc.
     """
+    _check_file(path)
     with open_hdf5(path) as file:
-        if _format(file) != INTENSITY:
-            raise InputError(f"{path}: is not an intensity volume of simsc")
+        _check_kind(path, file, INTENSITY)
         return IntensityVolume(
             file["intensity"][:],
             (file["qx"][:], file["qy"][:], file["qz"][:]),
@@ -283,6 +299,38 @@ def _has_format(path: Path, file_format: str) -> bool:
         return False
     with open_hdf5(path) as file:
         return _format(file) == file_format
+
+
+def file_format(path: Path) -> str:
+    """Return what an HDF5 file of simsc says that it holds, such as "simsc intensity 1"; of other files "".
+
+    Raises:
+        InputError: if it cannot be read.
+    """
+    with open_hdf5(path) as file:
+        return _format(file)
+
+
+def read_provenance(path: Path) -> dict[str, Any]:
+    """Return what made an HDF5 file of simsc (see `provenance`); empty if it does not tell.
+
+    Raises:
+        InputError: if it cannot be read.
+    """
+    with open_hdf5(path) as file:
+        try:
+            made = json.loads(file.attrs.get("provenance", "{}"))
+        except (ValueError, TypeError):
+            return {}
+    return made if isinstance(made, dict) else {}
+
+
+def _check_kind(path: Path, file: h5py.File, wanted: str) -> None:
+    found = _format(file)
+    if found != wanted:
+        what = _KINDS.get(found) or (f"a {found.removeprefix('simsc ')[:-2]}" if found else "HDF5 of another program")
+        advice = "; simsc import or import-volume reads others" if not found and wanted == INTENSITY else ""
+        raise InputError(f"{path}: is {what}; {_KINDS[wanted]} of simsc is needed here{advice}")
 
 
 def _check_file(path: Path) -> None:
@@ -415,6 +463,8 @@ def open_hdf5(path: Path) -> Iterator[h5py.File]:
     """Open an HDF5 file to read; whatever goes wrong in reading is an `InputError`."""
     if not path.is_file():
         raise InputError(f"{path}: no such file")
+    if not h5py.is_hdf5(path):
+        raise InputError(f"{path}: is no HDF5 file, or one that is damaged or cut")
     try:
         with h5py.File(path, "r") as file:
             yield file

@@ -22,6 +22,17 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def is_alive(pid: int) -> bool:
+    """Tell whether this machine has a process of this number."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True
+
+
 def available_memory_gb() -> float:
     """Return how much memory of this machine is not in use, GB."""
     meminfo = Path("/proc/meminfo")

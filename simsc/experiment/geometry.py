@@ -17,6 +17,7 @@ from simsc.experiment.image_frames import read_image
 from simsc.experiment.merge import Merged, Scan
 
 _FAR_PX = 50.0  # between beam centres: farther than anybody refines by hand, nearer than rows and columns exchanged
+_MANY, _NEARLY = 20, 0.03  # angles; of half a turn or a whole one
 _AGREE = 1e-3  # relative difference between a file and the user that is worth a word
 
 
@@ -91,6 +92,13 @@ def angles_of(series: FrameSeries, told_deg: np.ndarray | None) -> np.ndarray:
         InputError: if nobody tells them, or their number does not fit.
     """
     if told_deg is not None:
+        span = float(np.ptp(told_deg))
+        if len(told_deg) > _MANY and any(abs(span / turn - 1) < _NEARLY for turn in (np.pi, 2 * np.pi)):
+            warnings.warn(
+                f"{series.name}: {len(told_deg)} angles span {span:.4g}°, as if they were radians; --angles are degrees",
+                SimscWarning,
+                stacklevel=2,
+            )
         return angles_of_frames(told_deg, series.n, series.name)
     if series.angles_deg is None:
         raise InputError(

@@ -73,6 +73,8 @@ def write_scan(
         raise InputError(f"the name of a scan must be one of a file, got {name!r}")
     if bits not in (16, 32):
         raise InputError(f"an EIGER counts in 16 or 32 bits, got {bits}")
+    if folder.is_file():
+        raise InputError(f"{folder}: is a file; frames need a folder of their own")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
