@@ -162,8 +162,8 @@ def beamline(
     epilog=example(
         "simsc import scan/scan_master.h5 -o intensity.h5",
         "simsc import scan/scan_master.h5 --spheres 0.4:0.9:0.005 --q1 auto --map map.h5 -o spheres.h5",
-        "simsc import 'frames/ball_*.cbf' --angles scan.fio --energy 10 --distance 5 --beam-centre 1083 1034.5 "
-        "-o intensity.h5",
+        "simsc import 'frames/ball_*.cbf' --angles scan.fio --energy 10 --distance 5 --pixel 172 172 "
+        "--beam-centre 1083 1034.5 -o intensity.h5",
     ),
 )
 @click.argument("frames", type=PATH)

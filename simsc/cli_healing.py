@@ -8,7 +8,7 @@ from simsc.classify.healing import NULLS, fit_energy
 from simsc.classify.slides import CONFIRM
 from simsc.cli_options import JSON, PATH, example, tell
 from simsc.core.errors import InputError
-from simsc.report.healing_text import FORGOTTEN, MEANING, NULL_NAMES, energy, run_lines, verdict
+from simsc.report.healing_text import FORGOTTEN, MEANING, NULL_NAMES, energy, energy_from_slides, run_lines, verdict
 from simsc.study.healing import SetHealing, described, order_folder, run_healing, set_healing
 from simsc.study.replicas import replica_folder
 from simsc.study.run import STUDY_FILE, study_of
@@ -70,6 +70,8 @@ def _text(found: SetHealing) -> str:
     lines += ["", verdict(found)]
     if not found.says_something:
         return "\n".join(lines)
+    if found.energy_of_slides is not None:
+        lines += ["", energy_from_slides(found.energy_of_slides)]
     lines += ["", f"{'slides by chance':>34}  {FORGOTTEN:>40}  energy per hcp-like layer, kT (95 %)"]
     for null in NULLS:
         p = found.p_values[null]

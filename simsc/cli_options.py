@@ -99,9 +99,10 @@ def sensible_cell(
 ) -> tuple[float, ...] | None:
     """Refuse angles in radians, and edges where angles belong."""
     if values is not None and all(0 < angle < _SMALLEST_ANGLE_DEG for angle in values[3:]):
+        shown = ", ".join(f"{angle:g}" for angle in values[3:])
         raise InputError(
-            f"{parameter.opts[0]}: angles of {', '.join(f'{angle:g}' for angle in values[3:])} are too small; three edges in nm come "
-            "first, then three angles in degrees, not radians"
+            f"{parameter.opts[0]}: angles of {shown} are too small; three edges in nm come first, then three angles in "
+            "degrees, not radians"
         )
     return values
 

@@ -201,7 +201,13 @@ def spacing(
     )
 )
 @click.argument("file", metavar="MAP", type=PATH)
-@click.option("--diameter", "diameter_nm", type=float, required=True, help="Of the crystal, nm: its peaks are as wide.")
+@click.option(
+    "--diameter",
+    "diameter_nm",
+    type=float,
+    required=True,
+    help="Of the crystal, nm: its peaks are as wide. Of a pillar, that of a ball of the same volume.",
+)
 @click.option("--radius", "radius_nm", type=float, required=True, help="Mean core radius, nm.")
 @_RADIUS_STD
 @click.option("--candidates", default=",".join(CANDIDATES), show_default=True, help="Names, with commas between.")
@@ -264,6 +270,7 @@ def structure(
             f"{rank.name:>16}  {rank.log_likelihood:13.1f}  {100 * rank.stability:5.0f} %  {rank.d_nn_nm:8.3f}"
             f"  {rank.correlation:11.3f}"
         )
+    click.echo("d_NN is that at which q1 of the map is bright; simsc refine spacing fits it, with its error")
     if ranks[0].stability < _DECISIVE:
         click.echo("simsc: note: the first does not stand out: the map tells some of these hardly apart", err=True)
 

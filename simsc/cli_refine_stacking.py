@@ -43,7 +43,12 @@ _LARGEST_L = 3.2
 )
 @click.argument("file", type=PATH)
 @click.option("--d-nn", "d_nn_nm", type=float, help="Nearest-neighbour distance, nm; needed for an intensity volume.")
-@click.option("--diameter", "diameter_nm", type=float, help="Of the crystal, nm; the default is that of a structure.")
+@click.option(
+    "--diameter",
+    "diameter_nm",
+    type=float,
+    help="Of the crystal, nm: of a pillar, of a ball of the same volume; the default is that of a structure.",
+)
 @RADIUS
 @RADIUS_STD
 @click.option(

@@ -357,4 +357,5 @@ def test_command_on_a_volume_and_a_structure(tmp_path):
     # Neither is a map: q1 is where the first is bright, here 111, as the ball is large enough to have a peak there.
     own = simsc("compare", "volume.h5", "ball.h5", *q2, "--json", cwd=tmp_path)
     assert "the first bright peak of volume.h5" in own.stderr, own.stderr
-    assert json.loads(own.stdout)["q1_inv_nm"][0] == pytest.approx(layer_momentum_transfer(16.0), rel=0.05)
+    # (a few per cent before it, as peaks of so few NPs are wide)
+    assert json.loads(own.stdout)["q1_inv_nm"][0] == pytest.approx(layer_momentum_transfer(16.0), rel=0.08)

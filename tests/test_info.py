@@ -14,7 +14,7 @@ from simsc.build.close_packed import close_packed
 from simsc.build.supraparticle import ball
 from simsc.cli import cli
 from simsc.core.correlation_map import CorrelationMap
-from simsc.core.errors import InputError
+from simsc.core.errors import InputError, SimscWarning
 from simsc.core.files import provenance, write_intensity, write_map, write_shells, write_superlattice
 from simsc.core.intensity import IntensityVolume, ShellIntensity
 
@@ -72,8 +72,10 @@ def test_detector_frames_tell_what_import_has_to_be_told(tmp_path):
     assert (scan["kind"], scan["frames"]) == ("detector frames", 6)
     assert scan["energy_kev"] > 1
     change(master, "entry/instrument/detector/detector_distance", 0.0)
-    assert told(master)["distance_m"] is None
-    assert "  distance (m): not told" in CliRunner().invoke(cli, ["info", str(master)]).stdout
+    with pytest.warns(SimscWarning, match="never set"):
+        assert told(master)["distance_m"] is None
+    with pytest.warns(SimscWarning, match="never set"):
+        assert "  distance (m): not told" in CliRunner().invoke(cli, ["info", str(master)]).stdout
     images = tmp_path / "images"
     images.mkdir()
     write_cbf(images)
@@ -85,7 +87,10 @@ def test_runs_and_orders(tmp_path):
     run = write_fake_run(tmp_path / "run", "a run", "at 600 K")
     found = told(run)
     assert (found["kind"], found["title"], found["next"]) == ("a run of a study", "a run", f"simsc status {run}")
-    assert told(run / "order")["kind"] == "the order of NPs"
+    write_superlattice(tmp_path / "l.h5", close_packed("ABCAB", 6.2, (2, 2)), {})
+    classified = CliRunner().invoke(cli, ["classify", str(tmp_path / "l.h5"), "-o", str(tmp_path / "order")])
+    assert classified.exit_code == 0
+    assert (told(tmp_path / "order")["kind"], told(tmp_path / "order")["n_nps"]) == ("the order of NPs", 40)
     trajectory = told(run / "anneal" / "trajectory.h5")
     assert trajectory["frames"] > 1
     assert trajectory["last_phase"]

@@ -18,6 +18,7 @@ from simsc.correlation.peaks import MOST_RESOLVED, cell_reflections
 
 _STRONGEST = 12  # peaks from which an orientation is looked for
 _LEAST_ANGLE_DEG = 15.0
+_FRINGE = 0.1
 _SUPPORT = 0.9  # part of a peak's neighbourhood that must have been measured
 _SIGMA_PER_MAD, _MEDIAN_ERROR = 1.4826, 1.2533  # of normally distributed numbers
 _BRIGHT = 0.5  # of the prominence of the most prominent peak
@@ -310,8 +311,9 @@ def _curvature(q_inv_nm: np.ndarray, detector: Detector) -> np.ndarray:
 def peak_of_profile(q_inv_nm: np.ndarray, profile: np.ndarray) -> float | None:
     """Return where a radial profile has its first bright peak, nm⁻¹; None if it has none.
 
-    A peak is bright if it stands out from its surroundings by half of what the most prominent one does, and by 20 %
-    at least.
+    A peak is bright if it stands out from its surroundings by half of what the most prominent one does, and by 20 % at
+    least; and if q⁴ I there is a tenth of its largest at such peaks: that is small for the fringes that the shape of a
+    small crystal has about the beam, as they follow Porod's law.
 
     Args:
         q_inv_nm: (n,) ascending momentum transfers, evenly spaced, nm⁻¹.
@@ -325,7 +327,10 @@ def peak_of_profile(q_inv_nm: np.ndarray, profile: np.ndarray) -> float | None:
     tops, facts = signal.find_peaks(logarithm, prominence=np.log(1.2), wlen=max(5, len(q_inv_nm) // 5 | 1))
     if len(tops) == 0:
         return None
-    top = int(tops[facts["prominences"] >= _BRIGHT * facts["prominences"].max()][0])
+    porod = 4 * np.log(q_inv_nm[tops]) + logarithm[tops]
+    own = porod >= porod.max() + np.log(_FRINGE)
+    tops, prominences = tops[own], facts["prominences"][own]
+    top = int(tops[prominences >= _BRIGHT * prominences.max()][0])
     left, middle, right = logarithm[top - 1 : top + 2]
     step = q_inv_nm[1] - q_inv_nm[0]
     return float(q_inv_nm[top] + step * 0.5 * (left - right) / (left - 2 * middle + right))

@@ -95,7 +95,8 @@ def angles_of(series: FrameSeries, told_deg: np.ndarray | None) -> np.ndarray:
         span = float(np.ptp(told_deg))
         if len(told_deg) > _MANY and any(abs(span / turn - 1) < _NEARLY for turn in (np.pi, 2 * np.pi)):
             warnings.warn(
-                f"{series.name}: {len(told_deg)} angles span {span:.4g}°, as if they were radians; --angles are degrees",
+                f"{series.name}: {len(told_deg)} angles span {span:.4g}°, as if they were radians; "
+                "--angles are degrees",
                 SimscWarning,
                 stacklevel=2,
             )

@@ -57,13 +57,15 @@ def chance_table(found: SetHealing) -> str:
             f'<td class="number">{"–" if p is None else f"{p:.3g}"}</td>'
             f"<td>{healing_text.energy(found.energies[null])}</td></tr>"
         )
+    told = found.energy_of_slides
+    slid = "" if told is None else f"<p><strong>{healing_text.energy_from_slides(told)}</strong></p>"
     memory = (
         f"<p><strong>{found.n_remembering} of {len(found.runs)} ends still remember their starts</strong> (fewer "
         "slides than layers): this table does not hold for them.</p>"
         if found.n_remembering
         else ""
     )
-    return f"""<div class="scroll"><table><caption>If each end had forgotten its start</caption><thead><tr>
+    return f"""{slid}<div class="scroll"><table><caption>If each end had forgotten its start</caption><thead><tr>
 <th scope="col">how layers slide</th><th scope="col" class="number">{healing_text.FORGOTTEN}</th>
 <th scope="col">energy per hcp-like layer, kT (95 %; + prefers fcc)</th></tr></thead><tbody>{rows}</tbody></table></div>
 <div class="note" role="note">{memory}<p>{healing_text.MEANING}</p></div>"""

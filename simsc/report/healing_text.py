@@ -1,6 +1,7 @@
 """What the stacking of runs came to, in words that cannot be taken for more than they say."""
 
 from simsc.classify.healing import EnergyFit, Null
+from simsc.classify.slide_energy import SlideEnergy
 from simsc.classify.slides import CONFIRM, Slide, Slides
 from simsc.study.healing import RunHealing, SetHealing
 
@@ -98,6 +99,17 @@ def energy(fit: EnergyFit | None) -> str:
     if fit.epsilon_kT != fit.epsilon_kT:
         return "no other end was possible"
     return f"{_number(fit.epsilon_kT)} ({_number(fit.low_kT)} to {_number(fit.high_kT)})"
+
+
+def energy_from_slides(fit: SlideEnergy) -> str:
+    """Return what the order in which interfaces slid says of the energy per hcp-like layer."""
+    n = fit.making + fit.keeping + fit.removing
+    value = f"{_number(fit.epsilon_kT)} ({_number(fit.low_kT)} to {_number(fit.high_kT)}) kT"
+    return (
+        f"From which interfaces slid, energy per hcp-like layer: {value} (95 %; + prefers fcc). Of {n} slides with a "
+        f"choice {fit.making} made two hcp-like layers, {fit.removing} removed two, {fit.keeping} left as many. This "
+        "needs no end that has forgotten its start."
+    )
 
 
 def _number(value: float) -> str:

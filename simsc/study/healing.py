@@ -21,6 +21,7 @@ from simsc.classify.healing import (
     remembers_start,
 )
 from simsc.classify.order_file import read_history
+from simsc.classify.slide_energy import SlideEnergy, energy_of_slides
 from simsc.classify.slides import CONFIRM, Slides, StackingHistory, find_slides, hcp_layers, hopping_rates
 from simsc.core.errors import InputError
 
@@ -107,12 +108,14 @@ class SetHealing:
         p_after_slides: the same after as many random slides from each start as there were; None where nothing slid, or
             too much did to be followed.
         energies: energy per hcp-like layer for each null; None as above.
+        energy_of_slides: the same from which interfaces slid; None where none did, or a run lost its layers.
     """
 
     runs: tuple[RunHealing, ...]
     p_values: dict[Null, float | None]
     p_after_slides: float | None
     energies: dict[Null, EnergyFit | None]
+    energy_of_slides: SlideEnergy | None
 
     @property
     def h_end(self) -> list[int]:
@@ -156,7 +159,8 @@ def set_healing(runs: Sequence[RunHealing]) -> SetHealing:
         energies[null] = None if chances is None else fit_energy(h, chances)
     slid = any(run.n_slides for run in runs) and not lost
     chances = _all_of([run.chance_after_slides for run in runs]) if slid else None
-    return SetHealing(tuple(runs), p_values, None if chances is None else p_value(h, chances), energies)
+    told = None if lost else energy_of_slides([run.slides for run in runs])
+    return SetHealing(tuple(runs), p_values, None if chances is None else p_value(h, chances), energies, told)
 
 
 def _all_of(chances: list[HcpDistribution | None]) -> list[HcpDistribution] | None:
@@ -211,7 +215,7 @@ def described(found: SetHealing) -> dict[str, Any]:
     Numbers that are not finite are None, and so are p-values and energies of runs without slides, or without
     close-packed layers at the end: these say nothing.
     """
-    slid = found.says_something
+    slid, told = found.says_something, found.energy_of_slides
     return {
         "runs": [_described_run(run) for run in found.runs],
         "independent_runs": len(found.runs),
@@ -220,16 +224,25 @@ def described(found: SetHealing) -> dict[str, Any]:
         "p_values_one_sided_few_hcp": {null: p if slid else None for null, p in found.p_values.items()},
         "p_value_after_as_many_slides": found.p_after_slides if slid else None,
         "energy_per_hcp_layer_kT": {
-            null: None
-            if fit is None or not slid
-            else {
-                "value": _finite(fit.epsilon_kT),
-                "low": _finite(fit.low_kT),
-                "high": _finite(fit.high_kT),
-                "confidence": fit.confidence,
-            }
-            for null, fit in found.energies.items()
+            null: None if fit is None or not slid else _described_energy(fit) for null, fit in found.energies.items()
         },
+        "energy_per_hcp_layer_from_slides_kT": None
+        if told is None
+        else _described_energy(told)
+        | {
+            "slides_making_two": told.making,
+            "slides_keeping_h": told.keeping,
+            "slides_removing_two": told.removing,
+        },
+    }
+
+
+def _described_energy(fit: EnergyFit | SlideEnergy) -> dict[str, float | None]:
+    return {
+        "value": _finite(fit.epsilon_kT),
+        "low": _finite(fit.low_kT),
+        "high": _finite(fit.high_kT),
+        "confidence": fit.confidence,
     }
 
 

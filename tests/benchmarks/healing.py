@@ -28,7 +28,7 @@ import tomli_w
 
 from simsc.classify.slides import Slide, Slides, StackingHistory, stacking_steps
 from simsc.report.healing_figures import hcp_against_chance
-from simsc.report.healing_text import NULL_NAMES, energy, verdict
+from simsc.report.healing_text import NULL_NAMES, energy, energy_from_slides, verdict
 from simsc.study.healing import RunHealing, run_healing, set_healing
 from simsc.study.replicas import replica_folder
 from simsc.study.schema import preset_text
@@ -143,6 +143,8 @@ def tell(rows: list[dict[str, str]], figure: Path | None) -> None:
             continue
         found = set_healing(runs)
         print(f"\n{name}: h {[run.h_start for run in runs]} → {found.h_end}\n  {verdict(found)}")
+        if found.energy_of_slides is not None:
+            print(f"  {energy_from_slides(found.energy_of_slides)}")
         for null, fit in found.energies.items() if found.says_something else ():
             print(f"  {NULL_NAMES[null]}: p {_or_dash(found.p_values[null])}, kT per hcp-like layer {energy(fit)}")
         if figure is not None and name == "all":
