@@ -43,6 +43,8 @@ from simsc.experiment.targets import ShellTarget, Target, VoxelTarget
 from simsc.scattering.beamline import Background, Beamline
 from simsc.scattering.eiger_scan import write_scan
 
+# Of the paper's beamline; the beam is in no gap.
+_ENERGY_KEV, _DISTANCE_M, _BEAM_CENTRE_PX, _REPEATS, _DEAD = 10.0, 5.0, (1115.0, 991.0), 5, 2e-4
 _CENTRED_PX, _ROUNDS = 0.1, 4
 _MOST_RINGS, _PEAK_WIDTH_INV_NM = 540, 0.01
 _LITTLE = 0.01  # part of the voxels
@@ -56,6 +58,7 @@ _KEV, _M, _UM = click.FloatRange(1, 200), click.FloatRange(0.01, 100), click.Flo
     epilog=example(
         "simsc beamline pillar.h5 --photons 1e6 --blur 0.002 -o scan",
         "simsc beamline ball.h5 --photons 3e5 --step 1 --repeats 1 --air 0.1 --diffuse 0.01 -o scan",
+        "simsc beamline ball.h5 --like measured/scan_master.h5 -o simulated",
     ),
 )
 @click.argument("file", type=PATH)
@@ -66,29 +69,67 @@ _KEV, _M, _UM = click.FloatRange(1, 200), click.FloatRange(0.01, 100), click.Flo
     type=click.FloatRange(0, 1e15, min_open=True),
     default=1e6,
     show_default=True,
-    help="Of the NPs, a frame.",
+    help="Photons that the NPs scatter into one frame, on average.",
 )
-@click.option("--energy", "energy_kev", type=_KEV, default=10.0, show_default=True, help="Photon energy, keV.")
-@click.option("--distance", "distance_m", type=_M, default=5.0, show_default=True, help="To the detector, m.")
+@click.option(
+    "--like",
+    type=PATH,
+    help="Frames of a scan, as simsc import takes them: measure with that detector, its bad pixels, energy, distance, "
+    "beam centre and angles. What they do not tell is told by the options.",
+)
+@click.option("--energy", "energy_kev", type=_KEV, help="Photon energy, keV.  [default: 10]")
+@click.option("--distance", "distance_m", type=_M, help="From the sample to the detector, m.  [default: 5]")
 @click.option(
     "--beam-centre",
     type=float,
     nargs=2,
     metavar="ROW COLUMN",
-    default=(1115.0, 991.0),
-    show_default=True,
-    help="In no gap between modules, and not midway between two: their peaks would be lost.",
+    help="Where the direct beam falls, pixels: in no gap between modules, and not midway between two, where peaks "
+    "would be lost.  [default: 1115, 991]",
 )
-@click.option("--range", "range_deg", type=float, default=180.0, show_default=True, help="Of the rotation, degrees.")
-@click.option("--step", "step_deg", type=float, default=1 / 3, show_default="a third", help="Between angles, degrees.")
-@click.option("--repeats", type=click.IntRange(min=1), default=5, show_default=True, help="Frames at each angle.")
-@click.option("--blur", "blur_inv_nm", type=float, default=0.0, show_default=True, help="Resolution, nm⁻¹.")
-@click.option("--beamstop", type=float, default=0.04, show_default=True, help="Radius of its shadow, nm⁻¹.")
-@click.option("--dead", type=click.FloatRange(0, 0.5), default=2e-4, show_default=True, help="Part of dead pixels.")
-@click.option("--diffuse", type=float, default=0.0, show_default=True, help="Photons a pixel, everywhere.")
-@click.option("--air", type=float, default=0.0, show_default=True, help="Photons a pixel at q = 0.1 nm⁻¹, ∝ q⁻².")
-@click.option("--flares", type=float, default=0.0, show_default=True, help="The same in streaks of a pillar's walls.")
-@click.option("--bits", type=click.Choice(["16", "32"]), default="32", show_default=True, help="Of a count.")
+@click.option("--range", "range_deg", type=float, help="Of the whole rotation, degrees.  [default: 180]")
+@click.option("--step", "step_deg", type=float, help="Between angles, degrees.  [default: a third]")
+@click.option("--repeats", type=click.IntRange(min=1), help="Frames at each angle.  [default: 5]")
+@click.option(
+    "--blur",
+    "blur_inv_nm",
+    type=float,
+    default=0.0,
+    show_default=True,
+    help="Resolution in the plane of the detector, standard deviation, nm⁻¹.",
+)
+@click.option(
+    "--beamstop", type=float, default=0.04, show_default=True, help="Radius of the shadow of the beam stop, nm⁻¹."
+)
+@click.option(
+    "--dead",
+    type=click.FloatRange(0, 0.5),
+    help="Part of dead pixels.  [default: 0.0002; with --like only those of the scan]",
+)
+@click.option(
+    "--diffuse",
+    type=float,
+    default=0.0,
+    show_default=True,
+    help="Background, photons a pixel and frame, the same everywhere.",
+)
+@click.option(
+    "--air",
+    type=float,
+    default=0.0,
+    show_default=True,
+    help="Background of air, photons a pixel and frame at q = 0.1 nm⁻¹, falling as q⁻².",
+)
+@click.option(
+    "--flares",
+    type=float,
+    default=0.0,
+    show_default=True,
+    help="The same in the streaks that the walls of a pillar give.",
+)
+@click.option(
+    "--bits", type=click.Choice(["16", "32"]), default="32", show_default=True, help="Bits of a count in the files."
+)
 @click.option("--name", default="scan", show_default=True, help="What names of files begin with.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Processes; the default is one a core.")
 @SEED
@@ -100,15 +141,16 @@ def beamline(
     radius_nm: float | None,
     radius_std_nm: float,
     photons: float,
-    energy_kev: float,
-    distance_m: float,
-    beam_centre: tuple[float, float],
-    range_deg: float,
-    step_deg: float,
-    repeats: int,
+    like: Path | None,
+    energy_kev: float | None,
+    distance_m: float | None,
+    beam_centre: tuple[float, float] | None,
+    range_deg: float | None,
+    step_deg: float | None,
+    repeats: int | None,
     blur_inv_nm: float,
     beamstop: float,
-    dead: float,
+    dead: float | None,
     diffuse: float,
     air: float,
     flares: float,
@@ -122,24 +164,37 @@ def beamline(
 ) -> None:
     """Simulate the frames that an EIGER X 4M takes of the NPs in FILE while they turn about z.
 
-    Written as the detector itself writes them. A scan that was stopped goes on with the same command.
+    With --like it is the detector of a measured scan. Written as the EIGER itself writes them. A scan that was stopped
+    goes on with the same command.
     """
     superlattice = read_superlattice(file, length_unit)
     if radius_nm is not None:
         superlattice = with_normal_radii(superlattice, radius_nm, radius_std_nm, np.random.default_rng(seed))
     elif superlattice.radii_nm is None:
         raise InputError(f"{file}: has no core radii; give --radius (nm)")
-    if not (0 < step_deg <= range_deg <= 360):
-        raise InputError(f"--step {step_deg:g}, --range {range_deg:g}: need 0 < step ≤ range ≤ 360 degrees")
-    detector = eiger_x_4m(energy_kev, distance_m, beam_centre)
-    if not all(0 <= place < n for place, n in zip(beam_centre, detector.shape, strict=True)):
+    gaps = None
+    if like is None:
+        detector = eiger_x_4m(energy_kev or _ENERGY_KEV, distance_m or _DISTANCE_M, beam_centre or _BEAM_CENTRE_PX)
+        angles_deg, repeats = _angles(range_deg, step_deg), repeats or _REPEATS
+    else:
+        series = read_series(like)
+        detector = detector_of(series, Told(distance_m, energy_kev, None, beam_centre))
+        gaps = np.zeros(series.shape, bool) if series.bad is None else series.bad
+        if range_deg is None and step_deg is None and series.angles_deg is not None:
+            angles_deg, own = _distinct(series.angles_deg)
+        else:
+            angles_deg, own = _angles(range_deg, step_deg), _REPEATS
+        repeats, dead = repeats or own, dead or 0.0
+    centre = detector.beam_centre_px
+    if not all(0 <= place < n for place, n in zip(centre, detector.shape, strict=True)):
         click.echo(f"simsc: note: the beam lies outside of the detector of {detector.shape} pixels", err=True)
     settings = Beamline(
         photons,
         detector,
-        dead=np.random.default_rng([seed, 2]).random(detector.shape) < dead,
+        gaps,
+        dead=np.random.default_rng([seed, 2]).random(detector.shape) < (_DEAD if dead is None else dead),
         beamstop_inv_nm=beamstop,
-        angles_deg=step_deg * np.arange(int(range_deg / step_deg + 1e-6) + 1),
+        angles_deg=angles_deg,
         repeats=repeats,
         blur_inv_nm=blur_inv_nm,
         background=Background(diffuse, air, flares),
@@ -155,6 +210,22 @@ def beamline(
         {"output": master, "frames": n * repeats, "angles": n, "n": superlattice.n},
         f"{master}: {n * repeats} frames at {n} angles of {superlattice.n} NPs",
     )
+
+
+def _angles(range_deg: float | None, step_deg: float | None) -> np.ndarray:
+    """Return the angles of a scan, degrees."""
+    range_, step = (value if value is not None else usual for value, usual in ((range_deg, 180.0), (step_deg, 1 / 3)))
+    if not (0 < step <= range_ <= 360):
+        raise InputError(f"--step {step:g}, --range {range_:g}: need 0 < step ≤ range ≤ 360 degrees")
+    return step * np.arange(int(range_ / step + 1e-6) + 1)
+
+
+def _distinct(angles_deg: np.ndarray) -> tuple[np.ndarray, int]:
+    """Return the angles of frames without those that follow one another, and how often they do."""
+    changes = np.flatnonzero(np.diff(angles_deg) != 0) + 1
+    starts = np.concatenate([[0], changes])
+    repeats = np.diff(np.append(starts, len(angles_deg)))
+    return (angles_deg[starts], int(repeats[0])) if len(set(repeats)) == 1 else (angles_deg, 1)
 
 
 @click.command(
@@ -173,25 +244,42 @@ def beamline(
 @click.option(
     "--rings",
     type=click.IntRange(min=8),
-    help="Of each sphere; the default is 180° over the step of angles, at most 540.",
+    help="Rings of points on each sphere; the default is 180° over the step of angles, at most 540.",
 )
 @click.option("--map", "map_file", type=PATH, help="Compute the correlation map of the spheres into this file.")
 @Q1
 @click.option("--angles", help="File with the angle of each frame (text or .fio), or START:STEP, degrees.")
-@click.option("--column", help="Of that file; the default is its last, or the one with even steps.")
+@click.option("--column", help="Name of the column in that file; the default is its last, or the one with even steps.")
 @click.option("--orientation", "turn", type=click.Choice(ORIENTATIONS), default="right-down", show_default=True,
               help="Where columns and rows of the files go, seen along the beam.")  # fmt: skip
 @click.option("--distance", "distance_m", type=_M, help="From sample to detector, m; default: as the files tell.")
-@click.option("--energy", "energy_kev", type=_KEV, help="Photon energy, keV; likewise.")
-@click.option("--pixel", "pixel_um", type=_UM, nargs=2, metavar="HEIGHT WIDTH", help="Of a pixel, µm; likewise.")
-@click.option("--beam-centre", type=float, nargs=2, metavar="ROW COLUMN", help="0 0 is the middle of the first pixel.")
+@click.option("--energy", "energy_kev", type=_KEV, help="Photon energy, keV; default: as the files tell.")
+@click.option(
+    "--pixel",
+    "pixel_um",
+    type=_UM,
+    nargs=2,
+    metavar="HEIGHT WIDTH",
+    help="Size of a pixel, µm; default: as the files tell.",
+)
+@click.option(
+    "--beam-centre",
+    type=float,
+    nargs=2,
+    metavar="ROW COLUMN",
+    help="Where the direct beam falls, pixels; 0 0 is the middle of the first one. Default: as the files tell.",
+)
 @click.option("--find-centre", is_flag=True, help="Refine the beam centre first, by Friedel pairs of Bragg peaks.")
 @click.option(
-    "--peak-width", type=float, help="Of these peaks (deviation), nm⁻¹; the default is 0.01, or more for coarse steps."
+    "--peak-width",
+    type=float,
+    help="Standard deviation of these peaks, nm⁻¹; the default is 0.01, or more for coarse steps.",
 )
 @click.option("--mask", type=PATH, help="Image or .npy, not 0 where a pixel is to be left out.")
 @click.option("--beamstop", type=float, default=0.0, show_default=True, help="Leave out |q| below this, nm⁻¹.")
-@click.option("--solid-angle/--no-solid-angle", default=True, show_default=True, help="Correct for it.")
+@click.option(
+    "--solid-angle/--no-solid-angle", default=True, show_default=True, help="Correct for the solid angle of each pixel."
+)
 @click.option("--polarisation", default="1", show_default=True, help="Horizontal part, 0 … 1, or none: no correction.")
 @click.option("--lorentz", is_flag=True, help="Apply the Lorentz factor, which means over samples do without.")
 @click.option(

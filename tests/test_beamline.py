@@ -8,14 +8,19 @@ import fabio
 import h5py
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from scipy.ndimage import gaussian_filter
 from scipy.spatial.transform import Rotation
+from test_frame_readers import write_eiger
 
 from simsc.build.finite_crystal import with_normal_radii
 from simsc.build.supraparticle import ball
+from simsc.cli import cli
 from simsc.core.detector import Detector, eiger_x_4m, eiger_x_4m_gaps
-from simsc.core.errors import InputError, ResourceError
+from simsc.core.errors import InputError, ResourceError, SimscWarning
+from simsc.core.files import write_superlattice
 from simsc.core.units import wavelength_nm
+from simsc.experiment.series import read_series
 from simsc.scattering.beamline import Background, Beamline, VirtualScan
 from simsc.scattering.eiger_scan import write_scan
 from simsc.scattering.form_factor import sphere_amplitude
@@ -169,6 +174,32 @@ def test_files_as_an_eiger_writes_them(tmp_path):
     with fabio.open(str(master)) as image:
         assert image.nframes == 46
         assert (image.get_frame(5).data == frames[5]).all()
+
+
+def test_as_a_measured_scan(tmp_path):
+    """The detector, its bad pixels, the geometry and the angles are those of the scan; options go before them."""
+    (tmp_path / "measured").mkdir()
+    master = write_eiger(tmp_path / "measured")
+    write_superlattice(tmp_path / "ball.h5", crystal(13), {})
+    command = ["beamline", str(tmp_path / "ball.h5"), "--like", str(master), "--jobs", "1", "--beamstop", "0"]
+    done = CliRunner().invoke(cli, [*command, "-o", str(tmp_path / "as_it_is")])
+    assert done.exit_code == 0, done.exception
+    measured, simulated = read_series(master), read_series(tmp_path / "as_it_is" / "scan_master.h5")
+    assert simulated.shape == measured.shape
+    assert simulated.distance_m == measured.distance_m
+    assert simulated.wavelength_nm == pytest.approx(measured.wavelength_nm, rel=1e-3)
+    assert simulated.pixel_m == pytest.approx(measured.pixel_m)
+    assert simulated.beam_centre_px == measured.beam_centre_px
+    np.testing.assert_array_equal(simulated.bad, measured.bad)
+    assert (simulated.n, len(set(simulated.angles_deg))) == (measured.n, len(set(measured.angles_deg)))
+    np.testing.assert_allclose(simulated.angles_deg, measured.angles_deg)
+    with pytest.warns(SimscWarning, match="--distance says 4"):
+        done = CliRunner().invoke(
+            cli, [*command, "--distance", "4", "--range", "2", "--step", "1", "-o", str(tmp_path / "other")]
+        )
+    assert done.exit_code == 0, done.exception
+    other = read_series(tmp_path / "other" / "scan_master.h5")
+    assert (other.distance_m, other.n) == (4.0, 15)
 
 
 def test_a_scan_goes_on_and_refuses_what_is_another(tmp_path):
