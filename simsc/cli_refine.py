@@ -106,6 +106,9 @@ def cell(
         "reduced": fit.reduced,
         "face_centred": fit.face_centred(order),
     }
+    if symmetric is not None:
+        # What breaks the symmetry enters a map by its square: the errors, of a linear model, do not hold.
+        cells = {name: (values, np.full(6, np.nan)) for name, (values, _) in cells.items()}
     result: dict[str, Any] = {"method": method, "score": fit.score}
     result |= {"width_inv_nm": fit.width_inv_nm, "mosaic_deg": fit.mosaic_deg}
     result |= {name: _with_errors(*values) for name, values in cells.items()}
@@ -132,7 +135,8 @@ def cell(
         system, other = symmetric
         click.echo(
             f"simsc: note: a {system} cell explains {100 * other.score:.1f} % of the map instead of "
-            f"{100 * fit.score:.1f} %: what breaks this symmetry may come from the model, beyond its errors",
+            f"{100 * fit.score:.1f} %: what breaks this symmetry is not shown by the map, and may come from the model; "
+            "the cell above has no errors therefore",
             err=True,
         )
         click.echo(f"{system:>13}: {_row(other.face_centred(order)[0], np.full(6, np.nan))} (face-centred)")

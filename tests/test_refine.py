@@ -101,6 +101,17 @@ def test_a_cubic_crystal_is_not_taken_for_a_distorted_one(pillar_1_map, pillar_1
     assert more_symmetric(pillar_1_fit, pillar_1_map, 7.4) is None
 
 
+def test_a_cubic_crystal_gets_no_errors_that_do_not_hold(tmp_path):
+    """What breaks its symmetry enters the map by its square."""
+    fcc = Cell.from_parameters(16, 16, 16, 60, 60, 60)
+    write_map(tmp_path / "cubic.h5", crystal_map(fcc, 0.476, 600, 7.0), {})
+    words = ["refine", "cell", str(tmp_path / "cubic.h5"), "--radius", "7", "--starts", "1"]
+    shown = CliRunner().invoke(cli, words)
+    assert "        cubic: a 22.6" in shown.stdout  # 16 √2
+    assert "the cell above has no errors" in shown.stderr
+    assert "±" not in shown.stdout
+
+
 def test_forward_model_is_exact_for_gaussian_peaks():
     """Nothing but Gaussians of one width about the reflections: no size, no shape, no NPs."""
     width, q1 = 0.02, float(2 * np.pi * np.linalg.norm(np.linalg.inv(PILLAR_1.vectors_nm)[:, 0]))
