@@ -318,6 +318,7 @@ def test_a_crystal_that_left_close_packing_says_nothing(tmp_path: Path) -> None:
     assert set(known["p_values_one_sided_few_hcp"].values()) == {None}
     assert known["p_value_after_as_many_slides"] is None
     assert set(known["energy_per_hcp_layer_kT"].values()) == {None}
+    assert known["energy_per_hcp_layer_from_slides_kT"] is None
 
 
 def test_healing_on_the_command_line(tmp_path: Path) -> None:
@@ -333,6 +334,11 @@ def test_healing_on_the_command_line(tmp_path: Path) -> None:
     assert known["p_values_one_sided_few_hcp"]["free"] == pytest.approx((2 / 2**12) ** 2)
     assert known["p_values_one_sided_few_hcp"]["single_layer"] is None
     assert [slide["layer"] for slide in known["runs"][0]["slides"]] == [7, 9, 11]
+    assert "From which interfaces slid" in told.stdout
+    from_slides = known["energy_per_hcp_layer_from_slides_kT"]
+    assert (from_slides["slides_removing_two"], from_slides["slides_making_two"]) == (6, 0)
+    assert from_slides["value"] is from_slides["high"] is None  # no bound above
+    assert from_slides["low"] > 0
     (tmp_path / "damaged").mkdir()
     (tmp_path / "damaged" / "order.h5").write_bytes(b"no HDF5")
     (tmp_path / "damaged" / "counts.csv").write_text("time_ns,phase,sequence\n0.1,heat,ABC\n")

@@ -22,6 +22,7 @@ from simsc.classify.slides import Slides
 from simsc.core.errors import InputError
 
 _LARGEST_KT = 20.0  # of an energy per hcp-like layer, and of s, that is looked for
+_FLAT = 1e-3  # of a logarithm of a likelihood
 _MAKES, _KEEPS, _REMOVES = 2, 0, -2  # hcp-like layers
 
 
@@ -30,7 +31,7 @@ class SlideEnergy:
     """Energy per hcp-like layer, in units of kT, from which interfaces slid; positive where fcc is preferred.
 
     Args:
-        epsilon_kT: of largest likelihood.
+        epsilon_kT: of largest likelihood; infinite if the likelihood rises without end.
         low_kT: lower bound of the likelihood interval; −inf if the slides set none.
         high_kT: upper bound; inf if they set none.
         confidence: of the interval.
@@ -93,18 +94,23 @@ def energy_of_slides(runs: Sequence[Slides], confidence: float = 0.95) -> SlideE
 
     def profile(epsilon: float) -> float:
         # Concave in s.
-        bounds = (-_LARGEST_KT, _LARGEST_KT)
+        bounds = (-2 * _LARGEST_KT, 2 * _LARGEST_KT)
         return -float(minimize_scalar(lambda s: -log_likelihood(epsilon, s), bounds=bounds, method="bounded").fun)
 
     best = float(minimize_scalar(lambda e: -profile(e), bounds=(-_LARGEST_KT, _LARGEST_KT), method="bounded").x)
-    limit = profile(best) - chi2.ppf(confidence, 1) / 2
+    largest = profile(best)
+    limit = largest - chi2.ppf(confidence, 1) / 2
 
     def bound(end: float) -> float:
         if profile(end) > limit:
             return math.copysign(math.inf, end)
         return float(brentq(lambda e: profile(e) - limit, min(best, end), max(best, end), xtol=1e-4))
 
-    return SlideEnergy(best, bound(-_LARGEST_KT), bound(_LARGEST_KT), confidence, *counts)
+    low, high = bound(-_LARGEST_KT), bound(_LARGEST_KT)
+    for end in (low, high):
+        if math.isinf(end) and profile(math.copysign(_LARGEST_KT, end)) > largest - _FLAT:
+            best = end  # the likelihood rises without end
+    return SlideEnergy(best, low, high, confidence, *counts)
 
 
 def _choices(runs: Sequence[Slides]) -> tuple[np.ndarray, np.ndarray]:
