@@ -9,7 +9,7 @@ import numpy as np
 
 from simsc.build.finite_crystal import with_normal_radii
 from simsc.classify.stacking import layer_frame
-from simsc.cli_first_peak import peak_of_crystal, peak_of_spheres, peak_of_volume
+from simsc.cli_first_peak import peak_of_crystal, peak_of_spheres, peak_of_volume, q2_around
 from simsc.cli_options import (
     JSON,
     LENGTH_UNIT,
@@ -25,7 +25,7 @@ from simsc.cli_options import (
 from simsc.console import StageProgress
 from simsc.core.correlation_map import CorrelationMap
 from simsc.core.errors import InputError
-from simsc.core.files import is_intensity, is_map, is_shells, read_intensity, read_map, read_superlattice
+from simsc.core.files import is_intensity, is_map, is_shells, read_intensity, read_map, read_shells, read_superlattice
 from simsc.core.intensity import IntensityVolume
 from simsc.core.processes import available_cores
 from simsc.core.superlattice import Superlattice
@@ -33,21 +33,20 @@ from simsc.correlation.compare import MapComparison, compare_maps
 from simsc.correlation.engine import correlate
 from simsc.correlation.shells import shells_of_crystal, shells_of_file, shells_of_volume
 from simsc.scattering.rods import RodProfile, layers_of_volume, rod_profile, rod_profile_of_volume
-from simsc.study.schema import CorrelationSection, q2_values
 
 _N_DELTA, _ROD_POINTS, _LARGEST_L = 721, 161, 3.2
 _OTHER_COVERAGE = 0.05
 
 
-@dataclass(frozen=True)
-class _How:
-    """How maps are made of what is none."""
+_Source = IntensityVolume | Superlattice | Path  # what a map is computed from; a path is that of spheres
 
-    q1_inv_nm: float | None
-    q2_inv_nm: np.ndarray | None
+
+@dataclass(frozen=True)
+class _Radii:
+    """Core radii that structures get, and how they are read."""
+
     radius_nm: float | None
     radius_std_nm: float
-    d_nn_nm: float | None
     seed: int
     length_unit: str | None
 
@@ -70,7 +69,7 @@ class _How:
 @click.option(
     "--q1",
     "q1_inv_nm",
-    type=float,
+    type=click.FloatRange(min=0, min_open=True),
     help="Of maps to be computed from intensities or structures, nm⁻¹; default: that of the other, if it is a map, or "
     "the first bright peak of A.",
 )
@@ -112,17 +111,17 @@ def compare(
         q2_inv_nm = known.q2_inv_nm if q2_inv_nm is None else q2_inv_nm
     if d_nn_nm is not None and any(is_map(file) or is_shells(file) for file in (a, b)):
         raise InputError("--d-nn draws rods of intensity volumes and structures; maps and spheres do not hold them")
-    if q1_inv_nm is None and not is_map(a) and not is_map(b):
-        q1_inv_nm = _first_peak(a, _How(None, None, radius_nm, radius_std_nm, None, seed, length_unit))
-        click.echo(f"simsc: note: q1 is {q1_inv_nm:.4f} nm⁻¹, the first bright peak of {a}", err=True)
-    if q2_inv_nm is None and q1_inv_nm is not None and q1_inv_nm > 0:
-        q2_inv_nm = q2_values(q1_inv_nm, CorrelationSection())
-    how = _How(q1_inv_nm, q2_inv_nm, radius_nm, radius_std_nm, d_nn_nm, seed, length_unit)
     wanted = _lines(lines)
-    sources = [_source(file, how) for file in (a, b)]
+    radii = _Radii(radius_nm, radius_std_nm, seed, length_unit)
+    sources = [_source(file, radii) for file in (a, b)]
     if all(source is None for source in sources) and (q1_inv_nm or radius_nm or d_nn_nm):
         raise InputError("A and B are maps already; --q1, --radius and --d-nn are for intensities and structures")
-    maps = [_map(file, source, how) for file, source in zip((a, b), sources, strict=True)]
+    if q1_inv_nm is None and sources[0] is not None:
+        q1_inv_nm = _first_peak(a, sources[0])
+        click.echo(f"simsc: note: q1 is {q1_inv_nm:.4f} nm⁻¹, the first bright peak of {a}", err=True)
+    if q2_inv_nm is None and q1_inv_nm is not None:
+        q2_inv_nm = _q2(q1_inv_nm, sources)
+    maps = [_map(file, source, q1_inv_nm, q2_inv_nm) for file, source in zip((a, b), sources, strict=True)]
     if relative:
         own = maps[1].q1_inv_nm
         maps[1] = maps[1].at_q1(maps[0].q1_inv_nm)
@@ -176,48 +175,51 @@ def _names(a: Path, b: Path) -> tuple[str, str]:
     return (a.stem, b.stem) if a.stem != b.stem else (str(a), str(b))
 
 
-def _first_peak(file: Path, how: _How) -> float:
-    """Return where the first sphere of two maps lies if neither tells, nm⁻¹."""
-    if is_intensity(file):
-        return peak_of_volume(file, read_intensity(file))
-    if is_shells(file):
-        return peak_of_spheres(file)
-    return peak_of_crystal(file, _crystal(file, how))[0]
-
-
-def _source(file: Path, how: _How) -> IntensityVolume | Superlattice | Path | None:
-    """Return what a map is to be computed from: a volume, a file of spheres, a structure; None for a map."""
+def _source(file: Path, radii: _Radii) -> _Source | None:
+    """Return what a map is to be computed from; None for a map."""
     if is_map(file):
         return None
-    if how.q1_inv_nm is None:
-        raise InputError(f"{file}: is no correlation map; give --q1 (nm⁻¹) to compute one from it")
     if is_intensity(file):
         return read_intensity(file)
-    return file if is_shells(file) else _crystal(file, how)
-
-
-def _crystal(file: Path, how: _How) -> Superlattice:
-    """Return a structure in free space, with its core radii."""
-    superlattice = read_superlattice(file, how.length_unit).in_free_space()
-    if how.radius_nm is not None:
-        return with_normal_radii(superlattice, how.radius_nm, how.radius_std_nm, np.random.default_rng(how.seed))
+    if is_shells(file):
+        return file
+    superlattice = read_superlattice(file, radii.length_unit).in_free_space()
+    if radii.radius_nm is not None:
+        rng = np.random.default_rng(radii.seed)
+        return with_normal_radii(superlattice, radii.radius_nm, radii.radius_std_nm, rng)
     if superlattice.radii_nm is None:
         raise InputError(f"{file}: has no core radii; give --radius (nm)")
     return superlattice
 
 
-def _map(file: Path, source: IntensityVolume | Superlattice | Path | None, how: _How) -> CorrelationMap:
+def _first_peak(file: Path, source: _Source) -> float:
+    """Return where the first sphere of two maps lies if neither tells, nm⁻¹."""
+    if isinstance(source, IntensityVolume):
+        return peak_of_volume(file, source)
+    return peak_of_crystal(file, source)[0] if isinstance(source, Superlattice) else peak_of_spheres(file)
+
+
+def _q2(q1_inv_nm: float, sources: list[_Source | None]) -> np.ndarray:
+    """Return where second spheres lie if nobody tells, nm⁻¹: where both were measured."""
+    for source in sources:
+        if isinstance(source, Path):
+            with read_shells(source) as (q, _):
+                return q
+    volumes = [source for source in sources if isinstance(source, IntensityVolume)]
+    return q2_around(q1_inv_nm, min((volume.q_max_inv_nm for volume in volumes), default=np.inf))
+
+
+def _map(file: Path, source: _Source | None, q1_inv_nm: float | None, q2: np.ndarray | None) -> CorrelationMap:
     if source is None:
         return read_map(file)
-    assert how.q1_inv_nm is not None
-    assert how.q2_inv_nm is not None
-    q2 = how.q2_inv_nm
+    assert q1_inv_nm is not None
+    assert q2 is not None
     if isinstance(source, IntensityVolume):
-        first, second = shells_of_volume(source, how.q1_inv_nm, q2)
+        first, second = shells_of_volume(source, q1_inv_nm, q2)
     elif isinstance(source, Superlattice):
-        first, second = shells_of_crystal([source], how.q1_inv_nm, q2, threads=available_cores())
+        first, second = shells_of_crystal([source], q1_inv_nm, q2, threads=available_cores())
     else:
-        first, second = shells_of_file(source, how.q1_inv_nm, q2)
+        first, second = shells_of_file(source, q1_inv_nm, q2)
     with StageProgress() as progress:
         done = 0
 
@@ -229,9 +231,7 @@ def _map(file: Path, source: IntensityVolume | Superlattice | Path | None, how: 
         return correlate(first, second, np.linspace(0, 180, _N_DELTA), available_cores(), on_shell)
 
 
-def _rods(
-    sources: list[IntensityVolume | Superlattice | Path | None], d_nn_nm: float
-) -> tuple[RodProfile, RodProfile] | None:
+def _rods(sources: list[_Source | None], d_nn_nm: float) -> tuple[RodProfile, RodProfile] | None:
     heights = np.linspace(0, _LARGEST_L, _ROD_POINTS)
     profiles = []
     for source in sources:

@@ -284,6 +284,25 @@ def bad_files(tmp_path):
     write_map(tmp_path / "map.h5", CorrelationMap(0.481, q2, delta, ccf, ccf, np.ones(11)), provenance())
 
 
+def test_what_killed_processes_had_begun_is_removed(tmp_path):
+    """Their leftovers go when the file is written again; those of living ones, of other files and of others stay."""
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    names = [
+        f".l.h5.{dead.pid}.partial",
+        f".l.h5.{os.getppid()}.partial",
+        f".k.h5.{dead.pid}.partial",
+        ".l.h5.x.partial",
+    ]
+    fresh = tmp_path / f".l.h5.{dead.pid}1.partial"  # another machine may be at it
+    for name in names:
+        (tmp_path / name).write_bytes(b"half")
+        os.utime(tmp_path / name, (1e9, 1e9))
+    fresh.write_bytes(b"half")
+    write_superlattice(tmp_path / "l.h5", close_packed("ABC", 6.2), provenance())
+    assert {path.name for path in tmp_path.iterdir()} == {*names[1:], fresh.name, "l.h5"}
+
+
 BAD = [
     ("new --preset previw new.toml", "is not one of 'all_atom', 'healing', 'paper', 'preview'"),
     ("new exists.toml", "exists already"),

@@ -4,6 +4,7 @@ import contextlib
 import shutil
 import struct
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import fabio
@@ -19,6 +20,7 @@ from hypothesis import strategies as st
 from simsc.core.errors import InputError, SimscWarning
 from simsc.experiment.angles import angles_of_frames, read_angles
 from simsc.experiment.frames import FrameSeries
+from simsc.experiment.geometry import angles_of
 from simsc.experiment.image_frames import image_files
 from simsc.experiment.series import ORIENTATIONS, oriented, read_series
 
@@ -287,6 +289,16 @@ def test_angles_by_start_and_increment(tmp_path):
         del goniometer["omega"], goniometer["omega_end"]
         goniometer["omega_start"], goniometer["omega_increment"] = 10.0, 0.5
     assert read_series(master).angles_deg == pytest.approx([10.25, 10.75, 11.25, 11.75, 12.25, 12.75])
+
+
+def test_angles_in_radians_are_doubted(tmp_path):
+    series = replace(read_series(write_eiger(tmp_path)), n=181)
+    with pytest.warns(SimscWarning, match="as if they were radians"):
+        angles_of(series, np.linspace(0, np.pi, 181))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for span in (180.0, 2.5, 7.0):
+            angles_of(series, np.linspace(0, span, 181))
 
 
 def test_an_axis_turns_with_what_it_is_mounted_on(tmp_path):
