@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import kstest, norm
 
 from simsc.classify.healing import control_starts
 from simsc.classify.slide_energy import energy_of_slides
@@ -46,6 +47,9 @@ def test_energy_of_chains(epsilon, transfer):
     assert 0.7 < pulls.std() < 1.4
     covered = np.mean([fit.low_kT <= epsilon <= fit.high_kT for fit in fits])
     assert covered >= 0.82  # 95 % within four standard deviations
+    if epsilon == 0:
+        p = np.array([fit.p_value for fit in fits])
+        assert kstest(p, "uniform").pvalue > 1e-3
 
 
 def test_against_a_search_of_the_likelihood():
@@ -69,6 +73,8 @@ def test_against_a_search_of_the_likelihood():
     assert found.epsilon_kT == pytest.approx(epsilon[profile.argmax(), 0], abs=0.011)
     assert (found.low_kT, found.high_kT) == pytest.approx((inside[0], inside[-1]), abs=0.011)
     assert found.making + found.keeping + found.removing == 40
+    ratio = profile.max() - profile[np.abs(epsilon[:, 0]).argmin()]
+    assert found.p_value == pytest.approx(norm.sf(np.sign(found.epsilon_kT) * np.sqrt(2 * ratio)), rel=0.01)
 
 
 @settings(max_examples=15, deadline=None)

@@ -35,6 +35,8 @@ class SlideEnergy:
         low_kT: lower bound of the likelihood interval; −inf if the slides set none.
         high_kT: upper bound; inf if they set none.
         confidence: of the interval.
+        p_value: one-sided: probability of slides that speak as much for fcc, or more, if ε were 0; s is free. From the
+            signed root of the likelihood ratio, which is nearly normal.
         making: number of slides that made two hcp-like layers.
         keeping: number of those that left as many as there were.
         removing: number of those that removed two.
@@ -44,6 +46,7 @@ class SlideEnergy:
     low_kT: float
     high_kT: float
     confidence: float
+    p_value: float
     making: int
     keeping: int
     removing: int
@@ -76,7 +79,7 @@ def energy_of_slides(runs: Sequence[Slides], confidence: float = 0.95) -> SlideE
         (2, -1.0, inf)
     """
     from scipy.optimize import brentq, minimize_scalar  # slow to load
-    from scipy.stats import chi2
+    from scipy.stats import chi2, norm
 
     if not 0 < confidence < 1:
         raise InputError(f"a confidence lies between 0 and 1, not at {confidence:g}")
@@ -110,7 +113,8 @@ def energy_of_slides(runs: Sequence[Slides], confidence: float = 0.95) -> SlideE
     for end in (low, high):
         if math.isinf(end) and profile(math.copysign(_LARGEST_KT, end)) > largest - _FLAT:
             best = end  # the likelihood rises without end
-    return SlideEnergy(best, low, high, confidence, *counts)
+    root = math.copysign(math.sqrt(2 * max(largest - profile(0.0), 0.0)), best)
+    return SlideEnergy(best, low, high, confidence, float(norm.sf(root)), *counts)
 
 
 def _choices(runs: Sequence[Slides]) -> tuple[np.ndarray, np.ndarray]:

@@ -66,8 +66,8 @@ def _after_slides(found: SetHealing) -> str:
     starts = "start" if len(found.runs) == 1 else "starts"
     return (
         f"From the same {starts}, as many slides at random leave so few hcp-like layers, or fewer, in "
-        f"{percent(found.p_after_slides)} of cases (one-sided p = {found.p_after_slides:.2g}); this is the number to "
-        "quote."
+        f"{percent(found.p_after_slides)} of cases (one-sided p = {found.p_after_slides:.2g}, if all interfaces slide "
+        "alike)."
     )
 
 
@@ -106,9 +106,10 @@ def energy_from_slides(fit: SlideEnergy) -> str:
     n = fit.making + fit.keeping + fit.removing
     value = f"{_number(fit.epsilon_kT)} ({_number(fit.low_kT)} to {_number(fit.high_kT)}) kT"
     return (
-        f"From which interfaces slid, energy per hcp-like layer: {value} (95 %; + prefers fcc). Of {n} slides with a "
-        f"choice {fit.making} made two hcp-like layers, {fit.removing} removed two, {fit.keeping} left as many. This "
-        "needs no end that has forgotten its start."
+        f"From which interfaces slid, energy per hcp-like layer: {value} (95 %; + prefers fcc); one-sided p of no "
+        f"preference {fit.p_value:.2g}. Of {n} slides with a choice {fit.making} made two hcp-like layers, "
+        f"{fit.removing} removed two, {fit.keeping} left as many. This needs neither ends that have forgotten their "
+        "starts, nor that all interfaces slide alike."
     )
 
 

@@ -230,6 +230,7 @@ def described(found: SetHealing) -> dict[str, Any]:
         if told is None
         else _described_energy(told)
         | {
+            "p_value_one_sided": told.p_value,
             "slides_making_two": told.making,
             "slides_keeping_h": told.keeping,
             "slides_removing_two": told.removing,
