@@ -125,7 +125,8 @@ _KEV, _M, _UM = click.FloatRange(1, 200), click.FloatRange(0.01, 100), click.Flo
     type=float,
     default=0.0,
     show_default=True,
-    help="The same in the streaks that the walls of a pillar give.",
+    help="Background, photons a pixel and frame at q = 0.1 nm⁻¹, in streaks along the normals of a pillar's walls, "
+    "falling as q⁻².",
 )
 @click.option(
     "--bits", type=click.Choice(["16", "32"]), default="32", show_default=True, help="Bits of a count in the files."
@@ -246,7 +247,12 @@ def _distinct(angles_deg: np.ndarray) -> tuple[np.ndarray, int]:
     type=click.IntRange(min=8),
     help="Rings of points on each sphere; the default is 180° over the step of angles, at most 540.",
 )
-@click.option("--map", "map_file", type=PATH, help="Compute the correlation map of the spheres into this file.")
+@click.option(
+    "--map",
+    "map_file",
+    type=PATH,
+    help="Compute the correlation map of the spheres into this file; without --spheres, of 0.4:0.9:0.005.",
+)
 @Q1
 @click.option("--angles", help="File with the angle of each frame (text or .fio), or START:STEP, degrees.")
 @click.option("--column", help="Name of the column in that file; the default is its last, or the one with even steps.")
@@ -281,7 +287,11 @@ def _distinct(angles_deg: np.ndarray) -> tuple[np.ndarray, int]:
     "--solid-angle/--no-solid-angle", default=True, show_default=True, help="Correct for the solid angle of each pixel."
 )
 @click.option("--polarisation", default="1", show_default=True, help="Horizontal part, 0 … 1, or none: no correction.")
-@click.option("--lorentz", is_flag=True, help="Apply the Lorentz factor, which means over samples do without.")
+@click.option(
+    "--lorentz",
+    is_flag=True,
+    help="Apply the Lorentz factor. A mean over what falls into a voxel, as here, needs none: leave it off.",
+)
 @click.option(
     "--flux", type=PATH, help="Text file with the flux of each frame, or of each angle; default: exposure times."
 )

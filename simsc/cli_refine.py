@@ -70,7 +70,10 @@ refine.add_command(stacking)
     help="Of a primitive cell to start from, in whose basis the result is given; the default is fcc.",
 )
 @click.option(
-    "--order", default="abc", show_default=True, help="Of the edges of the face-centred cell; Table 1's are cab or bac."
+    "--order",
+    default="abc",
+    show_default=True,
+    help="Of the edges of the face-centred cell; those of Table 1 of the paper are cab or bac.",
 )
 @_RADIUS
 @_RADIUS_STD

@@ -42,7 +42,12 @@ _LARGEST_L = 3.2
     ),
 )
 @click.argument("file", type=PATH)
-@click.option("--d-nn", "d_nn_nm", type=float, help="Nearest-neighbour distance, nm; needed for an intensity volume.")
+@click.option(
+    "--d-nn",
+    "d_nn_nm",
+    type=float,
+    help="Nearest-neighbour distance, nm; an intensity volume needs it, and --radius, and a measured one --diameter.",
+)
 @click.option(
     "--diameter",
     "diameter_nm",
@@ -56,7 +61,7 @@ _LARGEST_L = 3.2
     type=click.Choice(get_args(Process)),
     default="growth",
     show_default=True,
-    help="How layers follow one another; see the page on refinement.",
+    help="How layers follow one another; see the page on scattering.",
 )
 @click.option("--bootstrap", type=click.IntRange(min=0), default=200, show_default=True, help="Refits for errors.")
 @INTENSITY
