@@ -4,8 +4,8 @@
 
 12 layers of 2 NPs, super-ligands on spheres of radius 2 nm, the cell free to lean. Where a question can be answered
 was sought first, in trial runs that count for nothing: at the model's 5.07 ligands/nm² no interface slides in 160 ns
-(0.002 are expected, `facets.csv`); at 4.0 and 3.75 none did in 8 ns at 600 K; at 3.5 and below crystals leave close
-packing at 300 K, where the paper's protocol begins and ends. So did the one run of 160 ns that is in the table. But
+(0.002 are expected, `facets.csv`); at 4.0 and 3.75 none did in 8 ns at 600 K; at 3.5 crystals leave close packing at
+300 K, where the paper's protocol begins and ends. So did the one run of 160 ns that is in the table. But
 held at 600 K and 3.25/nm² all NPs stayed fcc or hcp for 12 ns, while 7 interfaces slid. Hence runs that begin at 600 K
 and stay there, 10 ns each. Which runs there are was fixed before the first of them: CASES. They are made in that order;
 each is added to `healing.csv` as it ends, and those in the table are not made again. One takes ten minutes of a core.
