@@ -101,15 +101,25 @@ def test_a_cubic_crystal_is_not_taken_for_a_distorted_one(pillar_1_map, pillar_1
     assert more_symmetric(pillar_1_fit, pillar_1_map, 7.4) is None
 
 
-def test_a_cubic_crystal_gets_no_errors_that_do_not_hold(tmp_path):
+def test_a_cubic_crystal_gets_no_errors_that_do_not_hold(tmp_path, pillar_1_map, monkeypatch):
     """What breaks its symmetry enters the map by its square."""
     fcc = Cell.from_parameters(16, 16, 16, 60, 60, 60)
-    write_map(tmp_path / "cubic.h5", crystal_map(fcc, 0.476, 600, 7.0), {})
-    words = ["refine", "cell", str(tmp_path / "cubic.h5"), "--radius", "7", "--starts", "1"]
+    strained = Cell.from_parameters(15.9, 16.0, 16.2, 61, 60, 60.3)
+    free = CellFit(strained, 1e-4 * np.eye(6), "forward", 0.97)
+    cubic = CellFit(fcc, np.full((6, 6), np.nan), "forward", 0.969)
+    monkeypatch.setattr("simsc.cli_refine.refine_cell", lambda *arguments: free)
+    monkeypatch.setattr("simsc.cli_refine.more_symmetric", lambda *arguments: ("cubic", cubic))
+    write_map(tmp_path / "map.h5", pillar_1_map, {})
+    words = ["refine", "cell", str(tmp_path / "map.h5"), "--radius", "7"]
+    told = json.loads(CliRunner().invoke(cli, [*words, "--json"]).stdout)
+    assert told["more_symmetric"]["primitive"] == pytest.approx(list(fcc.parameters))
+    for name in ("primitive", "reduced", "face_centred"):
+        assert told[name]["standard_errors"] == [None] * 6
     shown = CliRunner().invoke(cli, words)
-    assert "        cubic: a 22.6" in shown.stdout  # 16 √2
     assert "the cell above has no errors" in shown.stderr
     assert "±" not in shown.stdout
+    monkeypatch.setattr("simsc.cli_refine.more_symmetric", lambda *arguments: None)
+    assert CliRunner().invoke(cli, words).stdout.count("±") == 18
 
 
 def test_forward_model_is_exact_for_gaussian_peaks():
