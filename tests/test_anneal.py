@@ -473,7 +473,7 @@ def test_trajectories_come_back_and_join(tmp_path, rng):
     assert whole.thermo["pressure_atm"][4] == parts[2].series["pressure_atm"][0]
     assert whole.phase[5] == parts[2].series_phase[2]
     (tmp_path / "0.h5").write_bytes(b"nothing")
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="is no HDF5 file"):
         read_trajectory(tmp_path / "0.h5")
 
 

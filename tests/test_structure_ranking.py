@@ -123,7 +123,8 @@ def test_the_command(tmp_path):
     assert [rank["name"] for rank in json.loads(done.stdout)["structures"]] == ["hcp", "fcc"]
     cell = ["--cell", "mine", "16", "16", "16", "60", "60", "60"]
     text = CliRunner().invoke(cli, [*words, "--candidates", "hcp", *cell, "--draws", "2"]).stdout
-    assert [line.split()[0] for line in text.splitlines()[1:]] == ["hcp", "mine"]
+    assert [line.split()[0] for line in text.splitlines()[1:3]] == ["hcp", "mine"]
+    assert "simsc refine spacing fits it" in text
     for arguments, says in (
         ([*words, "--candidates", "fcc,diamond"], "'diamond' is not known; available: fcc"),
         ([*words, "--candidates", "", "--draws", "2"], "no candidate"),
