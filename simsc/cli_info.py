@@ -12,7 +12,7 @@ import numpy as np
 from simsc.build.nanoparticle_file import FORMAT as NANOPARTICLE
 from simsc.build.nanoparticle_file import read_nanoparticle
 from simsc.classify.order_file import ORDER, OrderFile
-from simsc.cli_options import JSON, PATH, example, tell
+from simsc.cli_options import HDF5, JSON, PATH, example, tell
 from simsc.core.errors import InputError
 from simsc.core.files import (
     CORRELATION_MAP,
@@ -34,7 +34,6 @@ from simsc.md.frames import open_frames
 from simsc.md.trajectory import FORMAT as TRAJECTORY
 from simsc.study.run import study_of
 
-_HDF5 = (".h5", ".hdf5", ".hdf", ".nxs")
 _IMAGES = (".cbf", ".tif", ".tiff")
 _VOLUMES = (".npy", ".npz", ".mrc", ".vtk", ".vti")
 _UNITS = {
@@ -81,7 +80,7 @@ def _describe(file: Path) -> tuple[Facts, str | None]:
     if file.is_file() and h5py.is_hdf5(file) and file.suffix != ".h5md":
         kind = file_format(file)
         return _OWN[kind](file) if kind in _OWN else _of_hdf5(file)
-    if file.suffix.lower() in _HDF5:
+    if file.suffix.lower() in HDF5:
         raise InputError(f"{file}: is no HDF5 file, or one that is damaged or cut")
     if file.suffix.lower() in _IMAGES or not file.is_file():
         return _of_frames(read_series(file))

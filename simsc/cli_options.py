@@ -47,7 +47,7 @@ _READING = [
 FRAMES = click.option(
     "--frames", "frames_text", help="first:last:step from 0, the last included, or one number; -1 is the end."
 )
-_HDF5 = (".h5", ".hdf5", ".hdf", ".nxs")
+HDF5 = (".h5", ".hdf5", ".hdf", ".nxs")
 
 
 def _check_folder(path: Path) -> None:
@@ -58,9 +58,9 @@ def _check_folder(path: Path) -> None:
 def _place_for_hdf5(context: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
     """Refuse a place where nothing can be written before anything is computed."""
     if path is not None:
-        if path.suffix.lower() not in _HDF5:
+        if path.suffix.lower() not in HDF5:
             raise InputError(
-                f"{path}: is to be an HDF5 file, whose name ends in {_HDF5[0]}; simsc export makes others of it"
+                f"{path}: is to be an HDF5 file, whose name ends in {HDF5[0]}; simsc export makes others of it"
             )
         _check_folder(path)
     return path

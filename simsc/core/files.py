@@ -44,7 +44,7 @@ _KINDS = {
     SHELLS: "intensity on spheres",
     CORRELATION_MAP: "a correlation map",
 }
-_LONG_AGO_S = 30.0
+_LONG_AGO_S = 30.0  # since a file was last written to: who writes it is gone
 _BROKEN = (errno.EIO, errno.ENODEV, errno.ENXIO, errno.ESTALE)  # what says that a disk or its server is gone
 
 
@@ -95,7 +95,7 @@ def _remove_leftovers(path: Path) -> None:
     """Remove what processes that were killed had begun to write to a file."""
     for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
         pid = leftover.name.split(".")[-2]
-        with contextlib.suppress(FileNotFoundError):  # another process was faster
+        with contextlib.suppress(OSError):  # another process was faster, or it is not ours to remove
             # Of a file that was touched just now another machine may be the writer.
             if pid.isdecimal() and not is_alive(int(pid)) and time.time() - leftover.stat().st_mtime > _LONG_AGO_S:
                 leftover.unlink()
@@ -328,7 +328,9 @@ def read_provenance(path: Path) -> dict[str, Any]:
 def _check_kind(path: Path, file: h5py.File, wanted: str) -> None:
     found = _format(file)
     if found != wanted:
-        what = _KINDS.get(found) or (f"a {found.removeprefix('simsc ')[:-2]}" if found else "HDF5 of another program")
+        what = _KINDS.get(found) or (
+            f"simsc's {found.removeprefix('simsc ')[:-2]}" if found else "HDF5 of another program"
+        )
         advice = "; simsc import or import-volume reads others" if not found and wanted == INTENSITY else ""
         raise InputError(f"{path}: is {what}; {_KINDS[wanted]} of simsc is needed here{advice}")
 

@@ -18,7 +18,7 @@ from simsc.correlation.peaks import MOST_RESOLVED, cell_reflections
 
 _STRONGEST = 12  # peaks from which an orientation is looked for
 _LEAST_ANGLE_DEG = 15.0
-_FRINGE = 0.1
+_FRINGE = 0.1  # of the largest q⁴ I at a peak: fringes about the beam of balls of 55 NPs and more are lower
 _SUPPORT = 0.9  # part of a peak's neighbourhood that must have been measured
 _SIGMA_PER_MAD, _MEDIAN_ERROR = 1.4826, 1.2533  # of normally distributed numbers
 _BRIGHT = 0.5  # of the prominence of the most prominent peak

@@ -126,8 +126,10 @@ def row_of(case: tuple[str, int], run: Path) -> dict[str, str]:
 def write(row: dict[str, str]) -> None:
     """Add a row to the table, in the order of the cases."""
     order = {case: k for k, case in enumerate(CASES)}
-    key = lambda row: (row["protocol"] == HELD, order[row["start"], int(row["seed"])])  # noqa: E731
-    rows = sorted([*table(), row], key=key)
+    held = sorted(
+        [x for x in [*table(), row] if x["protocol"] == HELD], key=lambda x: order[x["start"], int(x["seed"])]
+    )
+    rows = [x for x in table() if x["protocol"] != HELD] + held
     with RESULT.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(row), lineterminator="\n")
         writer.writeheader()
