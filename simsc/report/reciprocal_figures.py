@@ -40,9 +40,9 @@ def reciprocal_space(volume: IntensityVolume, found: Orientation, peaks: BraggPe
         indexed = found.hkl.any(axis=1)
         ax.scatter(*flat[indexed].T, s=46, facecolors="none", edgecolors="#37c8e8", linewidths=0.9)
         ax.scatter(*flat[~indexed].T, s=16, marker="x", color="white", linewidths=0.6)
-        vertical = "qz" if abs(frame[1, 2]) > _ALONG else "qy" if abs(frame[1, 1]) > _ALONG else "up, towards qz"
+        vertical = "qz" if abs(frame[1, 2]) > _ALONG else "qy" if abs(frame[1, 1]) > _ALONG else "q up, towards qz"
         ax.set(aspect="equal", xlim=(-q_max, q_max), ylim=(-q_max, q_max))
-        ax.set(xlabel="q across the line of sight (nm⁻¹)", ylabel=f"q {vertical} (nm⁻¹)".replace("q q", "q"))
+        ax.set(xlabel="q across the line of sight (nm⁻¹)", ylabel=f"{vertical} (nm⁻¹)")
         along = np.array(view) @ FACE_CENTRED
         own = "".join(f"{i}" if i >= 0 else f"{-i}\u0305" for i in along // np.gcd.reduce(along))
         ax.set_title(f"seen along [{own}] of the cell,\n[{''.join(map(str, view))}] if it is made face-centred")
