@@ -51,12 +51,20 @@ from simsc.report.slide_figures import profile_figure
     type=click.IntRange(2, 100),
     default=40,
     show_default=True,
-    help="Springs along the way; more for more NPs a layer or less heat (2 at 600 K: 40, 8: 64).",
+    help="Springs along the way; more for more NPs a layer or less heat (2 at 600 K: 40, 8: 64). Up to as many are "
+    "added where they hardly overlap.",
 )
 @click.option(
     "--equilibrate", "equilibration_ns", type=float, default=0.1, show_default=True, help="ns of each window."
 )
 @click.option("--ns", "duration_ns", type=float, default=2.0, show_default=True, help="Sampled in each window.")
+@click.option(
+    "--repeats",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Samples of each window, with starts of their own; more of them in the same folder are added.",
+)
 @click.option("--seed", type=click.IntRange(1), default=1, show_default=True, help="Of all chance.")
 @click.option("--jobs", type=click.IntRange(1), help="Processes; the default is one a core.")
 @click.option("-o", "--output", "folder", type=PATH, required=True, help="Folder; the same command goes on there.")
@@ -105,6 +113,7 @@ def _facts(wanted: Slide, profile: SlidingProfile) -> dict[str, object]:
         "difference_kT_per_np": profile.basins / wanted.n_layer,
         "difference_kT_per_np_error": profile.basins_error / wanted.n_layer,
         "slides_per_ns": profile.rate_per_ns,
+        "repeats": wanted.repeats,
         "least_overlap": profile.least_overlap,
         "least_independent_samples": profile.least_independent,
     }

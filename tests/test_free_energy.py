@@ -5,7 +5,7 @@ import pytest
 
 from simsc.core.errors import InputError, SimscWarning
 from simsc.core.units import KCAL_PER_MOL_K
-from simsc.md.free_energy import Window, sliding_profile
+from simsc.md.free_energy import Window, gaps_between, sliding_profile
 
 T, WAY = 500.0, 36.0
 KT = KCAL_PER_MOL_K * T
@@ -97,7 +97,7 @@ def test_passage_time_is_that_of_simulated_walkers(rng):
     ("windows", "says"),
     [
         (lambda rng: drawn(rng)[:1], "at least two windows"),
-        (lambda rng: drawn(rng, n=20), "window 0: has 20 samples"),
+        (lambda rng: drawn(rng, n=20), "at -5.4 Å has 20 samples"),
         (lambda rng: drawn(rng)[:8], "not over all"),
         (lambda rng: drawn(rng, windows=5, spring=2.0), "use more windows"),
     ],
@@ -112,7 +112,52 @@ def test_few_independent_samples_are_told(rng):
     slow = [
         Window(w.target_angstrom, w.spring, np.repeat(w.offsets_angstrom, 100), w.interval_ns) for w in drawn(rng, n=15)
     ]
-    with pytest.warns(SimscWarning, match=r"independent samples, and 20 are wanted.*sample longer"):
-        found = sliding_profile(slow, T, 8, WAY, bins=8)
+    with pytest.warns(SimscWarning, match=r"independent samples, and 20 are wanted.*more repeats"):
+        found = sliding_profile(slow, T, 8, WAY)
     assert found.least_independent < 20
+    assert len(found.fraction) < 48  # so that no bin is empty
+    assert found.barrier[0] == pytest.approx(6.2, abs=4 * found.barrier[1])
     assert sliding_profile(drawn(rng), T, 8, WAY).least_independent > 1000
+
+
+def test_repeats_count_as_more_samples(rng):
+    one, two = drawn(rng, n=2000), drawn(rng, n=2000)
+    both = [
+        Window(a.target_angstrom, a.spring, np.array([a.offsets_angstrom, b.offsets_angstrom]), a.interval_ns)
+        for a, b in zip(one, two, strict=True)
+    ]
+    longer = [Window(w.target_angstrom, w.spring, w.offsets_angstrom.reshape(-1), w.interval_ns) for w in both]
+    found, expected = (sliding_profile(windows, T, 8, WAY) for windows in (both, longer))
+    assert found.barrier == pytest.approx(expected.barrier, abs=0.05)
+    assert found.basins == pytest.approx(expected.basins, abs=0.05)
+    assert found.passage_ns == pytest.approx(expected.passage_ns, rel=0.1)
+
+
+def test_repeats_that_do_not_agree_are_few_independent_samples(rng):
+    """Each remembers its own start: by itself it seems to hold thousands of them."""
+    apart = [
+        Window(w.target_angstrom, w.spring, w.offsets_angstrom.reshape(4, -1) + rng.normal(size=(4, 1)), w.interval_ns)
+        for w in drawn(rng, n=8000, windows=28)
+    ]
+    with pytest.warns(SimscWarning, match="20 are wanted"):
+        found = sliding_profile(apart, T, 8, WAY)
+    assert found.least_independent < 20
+
+
+def test_gaps_are_found_and_close_with_stiffer_springs(rng):
+    """A layer slides off a weak spring where the free energy falls steeply: nobody samples the top."""
+
+    def steep(y):
+        return truth(y, 60.0, 0.0)
+
+    weak = drawn(rng, n=500, windows=10, free_energy=steep)
+    gaps = gaps_between(weak, T)
+    assert gaps
+    for one, two in gaps:
+        assert one.offsets_angstrom.mean() < WAY / 2 < two.offsets_angstrom.mean()
+    with pytest.raises(InputError, match="use more windows"):
+        sliding_profile(weak, T, 8, WAY)
+    stiff = drawn(rng, n=500, windows=40, free_energy=steep)
+    assert gaps_between([*weak, *stiff], T) == []
+    found = sliding_profile([*weak, *stiff], T, 8, WAY)
+    assert found.barrier[0] == pytest.approx(60.0, abs=1.0)

@@ -144,9 +144,10 @@ def test_the_rate_is_that_of_interfaces_that_slide_by_themselves(monkeypatch, tm
     )  # fmt: skip
     model = coarse_grained.coarse_grained("oleate_one_site")
     cell = slide._rest(wanted, model)  # of this process: in others there is no weak model
-    for k in range(wanted.windows):
-        slide._sample_window(wanted, cell, k, tmp_path / f"{k}.csv")
-    windows = [slide._read_window(wanted, cell, k, tmp_path / f"{k}.csv") for k in range(wanted.windows)]
+    springs = slide._springs(wanted, cell, tmp_path)
+    for spring in springs:
+        slide._sample_window(wanted, cell, spring, 0, spring.file(tmp_path, 0))
+    windows = [slide._read_window(spring, tmp_path, 1) for spring in springs]
     profile = sliding_profile(windows, wanted.temperature_K, 2, slide._way(wanted, cell))
     expected = profile.rate_per_ns * 6 * DIRECT_NS
     counted = _slides_of_interfaces(wanted, model)
@@ -199,6 +200,26 @@ def test_it_goes_on_with_the_windows_that_are_missing(sampled):
     with pytest.raises(InputError, match=r"window_04.csv: cannot be read; remove it"):
         sample_slide(ALIKE, folder)
     (folder / "window_04.csv").write_bytes(kept)
+
+
+def test_windows_are_added_where_they_do_not_overlap_and_repeats_to_those_there(tmp_path, slipped):
+    few = replace(SLIP, windows=12, equilibration_ns=0.1, duration_ns=0.6)
+    profile = sample_slide(few, tmp_path)
+    files = {path.name: path.read_bytes() for path in tmp_path.glob("window_*.csv")}
+    assert 12 < len(files) <= 24
+    assert profile.least_overlap > 0.03
+    (barrier, error), (expected, expected_error) = profile.barrier, slipped[1].barrier
+    assert barrier == pytest.approx(expected, abs=4 * np.hypot(error, expected_error))
+    again = sample_slide(replace(few, repeats=2), tmp_path)
+    repeated = {path.name: path.read_bytes() for path in tmp_path.glob("window_*.csv")}
+    assert len(repeated) >= 2 * len(files)
+    assert repeated.items() >= files.items()
+    assert repeated["window_03_2.csv"] != repeated["window_03.csv"]
+    assert again.barrier[0] == pytest.approx(expected, abs=4 * np.hypot(again.barrier[1], expected_error))
+    lines = (tmp_path / "window_03_2.csv").read_text().splitlines()
+    (tmp_path / "window_03_2.csv").write_text("\n".join(lines[:-20]))
+    with pytest.raises(InputError, match=r"window_03_2.csv: has \d+ samples, not 2001 as others; remove it"):
+        sample_slide(replace(few, repeats=2), tmp_path)
 
 
 def test_temperatures_out_of_range_are_refused(tmp_path):

@@ -11,6 +11,8 @@ import logging
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +22,7 @@ from simsc.core.units import KCAL_PER_MOL_K
 _SHORTEST = 50  # samples of a window
 _FEW = 20  # independent ones
 _NEVER = 1e4  # kT
+_FEWEST_BINS = 12
 # Of neighbouring windows, off the diagonal of MBAR's overlap matrix: Klimovich, Shirts and Mobley, J. Comput. Aided
 # Mol. Des. 29, 397 (2015), DOI 10.1007/s10822-015-9840-9.
 _LEAST_OVERLAP = 0.03
@@ -32,7 +35,7 @@ class Window:
     Args:
         target_angstrom: offset at which the spring is relaxed, Å.
         spring: its constant K of the energy K/2 (y − target)², kcal/mol/Å².
-        offsets_angstrom: (n,) offsets at equal intervals, Å.
+        offsets_angstrom: (n,) offsets at equal intervals, Å; or (n_repeats, n), of samples with starts of their own.
         interval_ns: that interval, ns.
     """
 
@@ -105,7 +108,7 @@ def sliding_profile(
         temperature_K: temperature, K.
         n_layer: number of NPs of the layer.
         way_angstrom: from hollow to hollow, Å.
-        bins: of the profile, over what all windows reach.
+        bins: of the profile, over what all windows reach; fewer, not below 12, where few samples leave bins empty.
 
     Raises:
         InputError: for fewer than two windows, too few samples, windows that do not overlap, or a way that they do not
@@ -116,32 +119,19 @@ def sliding_profile(
     """
     if len(windows) < 2:
         raise InputError(f"a profile needs at least two windows, got {len(windows)}")
-    for k, window in enumerate(windows):
-        if len(window.offsets_angstrom) < _SHORTEST:
-            raise InputError(f"window {k}: has {len(window.offsets_angstrom)} samples, fewer than {_SHORTEST}")
-    logging.getLogger("pymbar").setLevel(logging.ERROR)  # which tells, at its import, how it could be faster
-    import pymbar  # its import takes a second, and only this needs it
-
-    thermal = KCAL_PER_MOL_K * temperature_K
-    kept = [_independent(window.offsets_angstrom) for window in windows]
-    offsets = np.concatenate(kept)
-    numbers = np.array([len(part) for part in kept])
+    pymbar = _pymbar()
+    windows = along_the_way(windows)
+    offsets, numbers, biases = _pooled(windows, temperature_K)
     if numbers.min() < _FEW:
+        at = windows[int(numbers.argmin())].target_angstrom / way_angstrom
         warnings.warn(
-            f"window {numbers.argmin()} holds {numbers.min()} independent samples, and {_FEW} are wanted: ligands may "
-            "remember how they were put, and errors are too small; sample longer, in another folder",
+            f"the window at {at:.2f} of the way holds {numbers.min()} independent samples, and {_FEW} are wanted: "
+            "ligands may remember how they were put, and errors are too small; sample with more repeats",
             SimscWarning,
             stacklevel=2,
         )
-    biases = np.array([w.spring / 2 * (offsets - w.target_angstrom) ** 2 for w in windows]) / thermal
-    edges = np.linspace(*_covered(offsets, windows, way_angstrom), bins + 1)
+    edges = _edges(offsets, windows, way_angstrom, bins)
     estimate = pymbar.FES(biases, numbers, verbose=False)
-    inside = (offsets > edges[0]) & (offsets < edges[-1])
-    if (counts := np.histogram(offsets[inside], edges)[0]).min() == 0:
-        gap = (edges[int(counts.argmin())] + edges[int(counts.argmin()) + 1]) / 2 / way_angstrom
-        raise InputError(
-            f"nothing was sampled at {gap:.2f} of the way: use more windows, or longer ones, in another folder"
-        )
     estimate.generate_fes(
         np.zeros(len(offsets)), offsets, fes_type="histogram", histogram_parameters={"bin_edges": edges}
     )
@@ -151,13 +141,14 @@ def sliding_profile(
         middles, reference_point="from-specified", fes_reference=middles[first], uncertainty_method="analytical"
     )
     mbar = estimate.get_mbar()
-    overlap = mbar.compute_overlap()["matrix"]
-    least = float(min(np.diag(overlap, 1).min(), np.diag(overlap, -1).min()))
+    overlaps = _overlaps(mbar)
+    least = float(overlaps.min())
     if least < _LEAST_OVERLAP:
-        k = int(np.argmin(np.minimum(np.diag(overlap, 1), np.diag(overlap, -1))))
+        k = int(overlaps.argmin())
+        one, two = (window.target_angstrom / way_angstrom for window in windows[k : k + 2])
         raise InputError(
-            f"windows {k} and {k + 1} overlap by {least:.3f} only, and {_LEAST_OVERLAP} are needed: use more windows, "
-            "in another folder"
+            f"the windows at {one:.2f} and {two:.2f} of the way overlap by {least:.3f} only, and {_LEAST_OVERLAP} are "
+            "needed: use more windows, in another folder"
         )
     far = offsets > way_angstrom / 2
     basins = mbar.compute_perturbed_free_energies(np.where([~far, far], 0.0, _NEVER))
@@ -176,16 +167,87 @@ def sliding_profile(
     )
 
 
+def along_the_way(windows: Sequence[Window]) -> list[Window]:
+    """Return windows in the order of what they sampled, which is not always that of their springs.
+
+    Raises:
+        InputError: if one has too few samples.
+    """
+    for window in windows:
+        if (n := window.offsets_angstrom.shape[-1]) < _SHORTEST:
+            raise InputError(f"the window at {window.target_angstrom:.1f} Å has {n} samples, fewer than {_SHORTEST}")
+    return sorted(windows, key=lambda window: float(window.offsets_angstrom.mean()))
+
+
+def gaps_between(windows: Sequence[Window], temperature_K: float) -> list[tuple[Window, Window]]:
+    """Return the neighbouring windows that overlap too little to be put together, or leave a bin between them empty.
+
+    Args:
+        windows: of springs along the way.
+        temperature_K: temperature, K.
+    """
+    windows = along_the_way(windows)
+    offsets, numbers, biases = _pooled(windows, temperature_K)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of what does not converge where windows lie apart, which is asked here
+        overlaps = _overlaps(_pymbar().MBAR(biases, numbers))
+    means = np.array([window.offsets_angstrom.mean() for window in windows])
+    holes = [np.diff(np.sort([*offsets[(offsets > a) & (offsets < b)], a, b])).max() for a, b in pairwise(means)]
+    far = (overlaps < _LEAST_OVERLAP) | (np.array(holes) > np.ptp(means) / _FEWEST_BINS)
+    return [pair for pair, is_far in zip(pairwise(windows), far, strict=True) if is_far]
+
+
+def _pymbar() -> Any:
+    """Return pymbar: its import takes a second, and only this needs it."""
+    logging.getLogger("pymbar").setLevel(logging.ERROR)  # which tells, at its import, how it could be faster
+    import pymbar
+
+    return pymbar
+
+
+def _pooled(windows: Sequence[Window], temperature_K: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return independent offsets (n,), their number in each window, and energies (n_windows, n) of all springs, kT."""
+    kept = [_independent(window.offsets_angstrom) for window in windows]
+    offsets = np.concatenate(kept)
+    energies = np.array([w.spring / 2 * (offsets - w.target_angstrom) ** 2 for w in windows])
+    return offsets, np.array([len(part) for part in kept]), energies / (KCAL_PER_MOL_K * temperature_K)
+
+
+def _overlaps(mbar: Any) -> np.ndarray:
+    """Return how far neighbouring windows overlap (n_windows − 1,)."""
+    overlap = mbar.compute_overlap()["matrix"]
+    return np.minimum(np.diag(overlap, 1), np.diag(overlap, -1))
+
+
+def _edges(offsets: np.ndarray, windows: Sequence[Window], way_angstrom: float, bins: int) -> np.ndarray:
+    """Return edges of bins none of which is empty."""
+    low, high = _covered(windows, way_angstrom)
+    while True:
+        edges = np.linspace(low, high, bins + 1)
+        counts = np.histogram(offsets, edges)[0]
+        if counts.min() > 0:
+            return edges
+        if bins <= _FEWEST_BINS:
+            gap = edges[int(counts.argmin()) :][:2].mean() / way_angstrom
+            raise InputError(
+                f"nothing was sampled at {gap:.2f} of the way: use more windows, or longer ones, in another folder"
+            )
+        bins = max(_FEWEST_BINS, bins * 3 // 4)
+
+
 def _independent(offsets: np.ndarray) -> np.ndarray:
     """Return every so many-th sample, so that they are independent."""
     from pymbar import timeseries
 
-    if np.ptp(offsets) == 0:
+    repeats = np.atleast_2d(offsets)
+    if np.ptp(repeats) == 0:
         raise InputError("the offset of the layer does not change")
-    return offsets[timeseries.subsample_correlated_data(offsets, g=timeseries.statistical_inefficiency(offsets))]
+    # About the mean of all repeats: what keeps them apart for longer than they last is seen so.
+    apart = timeseries.statistical_inefficiency_multiple(list(repeats))
+    return np.concatenate([part[timeseries.subsample_correlated_data(part, g=apart)] for part in repeats])
 
 
-def _covered(offsets: np.ndarray, windows: Sequence[Window], way_angstrom: float) -> tuple[float, float]:
+def _covered(windows: Sequence[Window], way_angstrom: float) -> tuple[float, float]:
     """Return the range of the profile: as far beyond both hollows as the outermost windows were sampled well."""
     low, high = (np.quantile(w.offsets_angstrom, q) for w, q in ((windows[0], 0.1), (windows[-1], 0.9)))
     if low > 0 or high < way_angstrom:
@@ -197,10 +259,10 @@ def _covered(offsets: np.ndarray, windows: Sequence[Window], way_angstrom: float
 
 def _diffusion(window: Window, way_angstrom: float) -> tuple[float, float]:
     """Return where a window was on the way, and the diffusion constant there, Å²/ns."""
-    offsets = window.offsets_angstrom
+    offsets = np.atleast_2d(window.offsets_angstrom)
     moved = offsets - offsets.mean()
-    n = len(moved)
-    power = np.abs(np.fft.rfft(moved, 2 * n)) ** 2
+    n = moved.shape[1]
+    power = (np.abs(np.fft.rfft(moved, 2 * n)) ** 2).mean(axis=0)
     correlation = np.fft.irfft(power)[:n] / np.arange(n, 0, -1)
     # Up to where noise takes over: the integral would wander from there on.
     positive = correlation > 0.05 * correlation[0]

@@ -22,17 +22,18 @@ from simsc.core.resources import resource_folder
 from simsc.core.superlattice import Superlattice
 from simsc.core.units import KCAL_PER_MOL_K, nm_from_angstrom, ns_from_steps, steps_from_ns
 from simsc.md.anneal import DATA, prepare
-from simsc.md.free_energy import SlidingProfile, Window, sliding_profile
+from simsc.md.free_energy import SlidingProfile, Window, gaps_between, sliding_profile
 from simsc.md.hardware import ONE_THREAD
 from simsc.md.session import LammpsSession
 from simsc.models.coarse_grained import CoarseGrained, coarse_grained
 from simsc.models.heads import SPHERES, Dressing
 from simsc.models.lammps_system import LammpsSystem
 
-_SETTINGS, _CELL = "slide.json", "cell.json"
+_SETTINGS, _CELL, _ADDED = "slide.json", "cell.json", "added.json"
 _BEYOND = 0.15  # of the way, beyond both hollows
 _OVERLAP = 0.6  # standard deviation of the offset by the spring alone, in distances between windows
 _TIE_KT = 30.0  # energy of the spring between the neighbours of the layer once they are half a way apart
+_STIFFER = 4.0  # springs that are added, than the weaker of the two between which they are
 _SAMPLES_A_WINDOW = 2000
 _CELL_SAMPLES = 200
 
@@ -52,10 +53,11 @@ class Slide:
         temperature_K: temperature, K.
         pressure_atm: pressure, atm.
         force_field: name of a coarse-grained parameter set.
-        windows: number of springs along the way.
+        windows: number of springs along the way, at equal distances; up to as many are added where they hardly overlap.
         equilibration_ns: before samples are taken in each window, and before the size of the cell is.
         duration_ns: of the sampling of each window, ns.
         seed: of all chance.
+        repeats: samples of each window, with starts of their own; more are added to those in a folder.
         dressing: shape, coverage and orientation of the cores.
     """
 
@@ -73,6 +75,7 @@ class Slide:
     seed: int = 1
     dressing: Dressing = SPHERES
     interfaces: Literal[1, 2] = 1
+    repeats: int = 1
 
     def __post_init__(self) -> None:
         if not 0 <= self.layer < len(self.stacking):
@@ -90,8 +93,8 @@ class Slide:
                 f"layer {self.layer} of {self.stacking} lies between {self.below} and {self.above}: only a layer "
                 "between two alike ones can slide by itself"
             )
-        if self.windows < 2:
-            raise InputError(f"at least two windows are needed, got {self.windows}")
+        if self.windows < 2 or self.repeats < 1:
+            raise InputError(f"at least two windows and one repeat are needed, got {self.windows} and {self.repeats}")
 
     @property
     def below(self) -> str:
@@ -129,6 +132,27 @@ class Slide:
         return np.linspace(-_BEYOND, 1 + _BEYOND, self.windows)
 
 
+@dataclass(frozen=True)
+class _Spring:
+    """A spring that holds what slides.
+
+    Args:
+        number: from 0.
+        target_angstrom: where on the way it is relaxed, Å.
+        constant: kcal/mol/Å².
+    """
+
+    number: int
+    target_angstrom: float
+    constant: float
+
+    def file(self, folder: Path, repeat: int) -> Path:
+        """Return the file of what is sampled with it; repeats count from 0."""
+        return folder / (
+            f"window_{self.number:02d}.csv" if repeat == 0 else f"window_{self.number:02d}_{repeat + 1}.csv"
+        )
+
+
 def sample_slide(
     slide: Slide, folder: Path, jobs: int = 1, progress: Callable[[float, str], None] = lambda done, text: None
 ) -> SlidingProfile:
@@ -139,7 +163,8 @@ def sample_slide(
 
     Args:
         slide: what to sample.
-        folder: where `cell.json` and `window_00.csv` (offset of the layer, Å, over time) … are kept.
+        folder: where `cell.json` and `window_00.csv` (offset of the layer, Å, over time) … are kept; those of other
+            repeats are `window_00_2.csv` ….
         jobs: processes.
         progress: called with the part that is done, 0 to 1, and a line of text.
 
@@ -158,30 +183,51 @@ def sample_slide(
         write_text(folder / _CELL, json.dumps({"cell_angstrom": _rest(slide, model).tolist()}) + "\n")
     cell = np.array(json.loads((folder / _CELL).read_text(encoding="utf-8"))["cell_angstrom"])
     _warn_of_distance(cell, slide, model)
-    todo = [k for k in range(slide.windows) if not _window_file(folder, k).is_file()]
-    done = slide.windows - len(todo)
-    running: dict[Future[None], int] = {}
+    while True:
+        springs = _springs(slide, cell, folder)
+        _sample_windows(slide, cell, springs, folder, jobs, progress)
+        windows = [_read_window(spring, folder, slide.repeats) for spring in springs]
+        # Where the free energy falls steeply, layers slide off their springs, and leave a gap that nobody sampled.
+        gaps = gaps_between(windows, slide.temperature_K)
+        if not gaps or len(springs) + len(gaps) > 2 * slide.windows:
+            return sliding_profile(windows, slide.temperature_K, slide.n_layer, _way(slide, cell))
+        _add_springs(folder, gaps)
+
+
+def _sample_windows(
+    slide: Slide,
+    cell: np.ndarray,
+    springs: list[_Spring],
+    folder: Path,
+    jobs: int,
+    progress: Callable[[float, str], None],
+) -> None:
+    """Sample the windows that are not there yet."""
+    all_files = [(spring, repeat, spring.file(folder, repeat)) for repeat in range(slide.repeats) for spring in springs]
+    todo = [(spring, repeat, path) for spring, repeat, path in all_files if not path.is_file()]
+    if not todo:
+        return
+    done = len(all_files) - len(todo)
+    running: dict[Future[None], str] = {}
 
     def at_work() -> str:
-        return "windows " + ", ".join(str(k) for k in lost(running, jobs))
+        return ", ".join(lost(running, jobs))
 
-    if todo:
-        with pool(min(jobs, len(todo)), at_work) as processes:
-            for k in todo:
-                running[processes.submit(_sample_window, slide, cell, k, _window_file(folder, k))] = k
-            progress(done / slide.windows, f"{done} of {slide.windows} windows")
-            for future in as_completed(list(running)):
-                future.result()
-                running.pop(future)
-                done += 1
-                progress(done / slide.windows, f"{done} of {slide.windows} windows")
-    windows = [_read_window(slide, cell, k, _window_file(folder, k)) for k in range(slide.windows)]
-    return sliding_profile(windows, slide.temperature_K, slide.n_layer, _way(slide, cell))
+    with pool(min(jobs, len(todo)), at_work) as processes:
+        for spring, repeat, path in todo:
+            running[processes.submit(_sample_window, slide, cell, spring, repeat, path)] = path.stem.replace("_", " ")
+        progress(done / len(all_files), f"{done} of {len(all_files)} windows")
+        for future in as_completed(list(running)):
+            future.result()
+            running.pop(future)
+            done += 1
+            progress(done / len(all_files), f"{done} of {len(all_files)} windows")
 
 
 def _claim(folder: Path, slide: Slide) -> None:
-    """Keep what is sampled in the folder, or check that it is the same."""
+    """Keep what is sampled in the folder, or check that it is the same, but for the number of repeats."""
     path, settings = folder / _SETTINGS, json.loads(json.dumps(asdict(slide)))
+    settings.pop("repeats")
     if not path.is_file():
         write_text(path, json.dumps(settings, indent=1) + "\n")
         return
@@ -197,8 +243,35 @@ def _claim(folder: Path, slide: Slide) -> None:
         )
 
 
-def _window_file(folder: Path, number: int) -> Path:
-    return folder / f"window_{number:02d}.csv"
+def _springs(slide: Slide, cell: np.ndarray, folder: Path) -> list[_Spring]:
+    """Return the springs of a slide, and those that were added."""
+    way, constant = _way(slide, cell), _constant(slide, cell)
+    targets = [(float(fraction * way), constant) for fraction in slide.fractions()]
+    targets += _added_springs(folder)
+    return [_Spring(number, target, constant) for number, (target, constant) in enumerate(targets)]
+
+
+def _added_springs(folder: Path) -> list[tuple[float, float]]:
+    """Return where springs were added, Å, and their constants, kcal/mol/Å²."""
+    path = folder / _ADDED
+    if not path.is_file():
+        return []
+    try:
+        return [(float(target), float(constant)) for target, constant in json.loads(path.read_text(encoding="utf-8"))]
+    except (ValueError, TypeError):
+        raise StudyError(f"{path}: cannot be read; remove the folder, or give another one") from None
+
+
+def _add_springs(folder: Path, gaps: list[tuple[Window, Window]]) -> None:
+    """Note springs to be added between windows, in the middle of what these sampled."""
+    new = [
+        (
+            float(one.offsets_angstrom.mean() + two.offsets_angstrom.mean()) / 2,
+            _STIFFER * min(one.spring, two.spring),
+        )
+        for one, two in gaps
+    ]
+    write_text(folder / _ADDED, json.dumps([*_added_springs(folder), *new]) + "\n")
 
 
 def _way(slide: Slide, cell: np.ndarray) -> float:
@@ -238,22 +311,21 @@ def _rest(slide: Slide, model: CoarseGrained) -> np.ndarray:
     return np.mean(cells, axis=0)
 
 
-def _sample_window(slide: Slide, cell: np.ndarray, number: int, path: Path) -> None:
+def _sample_window(slide: Slide, cell: np.ndarray, spring: _Spring, repeat: int, path: Path) -> None:
     """Sample one window into a file."""
     model = coarse_grained(slide.force_field)
     crystal = close_packed(slide.stacking, slide.d_nn_nm, slide.lateral, slide.radius_nm)
     assert crystal.cell is not None
-    fraction, way = slide.fractions()[number], _way(slide, cell)
     # Half a layer up, so that no layer lies on the end of the cell.
     layers = (crystal.cell.fractional(crystal.positions_nm) @ nm_from_angstrom(cell)).reshape(-1, slide.n_layer, 3)
     layers[..., 2] += nm_from_angstrom(cell[2, 2]) / len(layers) / 2
-    moved = np.array([0.0, nm_from_angstrom(fraction * way * slide.sense), 0.0])
+    moved = np.array([0.0, nm_from_angstrom(spring.target_angstrom * slide.sense), 0.0])
     layers[slide.moving.start : slide.moving.stop] += moved
     vectors = nm_from_angstrom(cell)
     if slide.interfaces == 1:
         vectors[2] += moved
     crystal = replace(crystal, positions_nm=layers.reshape(-1, 3), cell=Cell(vectors))
-    rng = np.random.default_rng([slide.seed, slide.windows, number])
+    rng = np.random.default_rng([slide.seed, slide.windows, spring.number, *([repeat] if repeat else [])])
     offsets: list[np.ndarray] = []
 
     def run(session: LammpsSession, system: LammpsSystem) -> None:
@@ -261,7 +333,7 @@ def _sample_window(slide: Slide, cell: np.ndarray, number: int, path: Path) -> N
         numbers = [(slide.layer + k) % len(centres) for k in (0, -1, 1)]
         ranges = [f"{k * slide.n_layer + 1}:{(k + 1) * slide.n_layer}" for k in numbers]
         moving, below, above = centres[numbers]
-        session.set(moving=ranges[0], below=ranges[1], spring=f"{_spring(slide, way):.10g}")
+        session.set(moving=ranges[0], below=ranges[1], spring=f"{spring.constant:.10g}")
         # Where it is now is where its spring is relaxed, whichever images LAMMPS counts from.
         if slide.interfaces == 1:
             target = float(moving[1] - below[1])
@@ -271,7 +343,7 @@ def _sample_window(slide: Slide, cell: np.ndarray, number: int, path: Path) -> N
         else:
             target, apart = float(moving[1] - (below[1] + above[1]) / 2), above - below
             session.set(above=ranges[2], target=f"{target:.10g}", coupling="z")
-            session.set(tie=f"{_tie(slide, way):.10g}", apart_x=f"{apart[0]:.10g}", apart_y=f"{apart[1]:.10g}")
+            session.set(tie=f"{_tie(slide, cell):.10g}", apart_x=f"{apart[0]:.10g}", apart_y=f"{apart[1]:.10g}")
             session.script("slide.lmp")
         session.script("npt.lmp")
         steps = steps_from_ns(slide.equilibration_ns, system.timestep_fs)
@@ -282,7 +354,7 @@ def _sample_window(slide: Slide, cell: np.ndarray, number: int, path: Path) -> N
         steps = every * _SAMPLES_A_WINDOW
         session.run(steps, session.step, session.step + steps, first=True)
         recorded = np.loadtxt("offsets.txt", ndmin=2)[:, 1]
-        offsets.append((recorded - target) * slide.sense + fraction * way)
+        offsets.append((recorded - target) * slide.sense + spring.target_angstrom)
 
     _with_session(slide, model, crystal, rng, run)
     interval_ns = ns_from_steps(_every(slide, model.timestep_fs), model.timestep_fs)
@@ -290,25 +362,30 @@ def _sample_window(slide: Slide, cell: np.ndarray, number: int, path: Path) -> N
     write_text(path, "\n".join(["time_ns,offset_angstrom", *lines, ""]))
 
 
-def _read_window(slide: Slide, cell: np.ndarray, number: int, path: Path) -> Window:
-    try:
-        table = np.loadtxt(path, delimiter=",", skiprows=1, ndmin=2)
-        interval_ns = float(table[1, 0] - table[0, 0])
-    except (OSError, ValueError, IndexError):
-        raise InputError(f"{path}: cannot be read; remove it, and the window is sampled again") from None
-    way = _way(slide, cell)
-    return Window(float(slide.fractions()[number] * way), _spring(slide, way), table[:, 1], interval_ns)
+def _read_window(spring: _Spring, folder: Path, repeats: int) -> Window:
+    offsets = []
+    for repeat in range(repeats):
+        path = spring.file(folder, repeat)
+        try:
+            table = np.loadtxt(path, delimiter=",", skiprows=1, ndmin=2)
+            interval_ns = float(table[1, 0] - table[0, 0])
+        except (OSError, ValueError, IndexError):
+            raise InputError(f"{path}: cannot be read; remove it, and the window is sampled again") from None
+        offsets.append(table[:, 1])
+        if len(table) != len(offsets[0]):
+            raise InputError(f"{path}: has {len(table)} samples, not {len(offsets[0])} as others; remove it")
+    return Window(spring.target_angstrom, spring.constant, np.array(offsets), interval_ns)
 
 
-def _spring(slide: Slide, way_angstrom: float) -> float:
+def _constant(slide: Slide, cell: np.ndarray) -> float:
     """Return the constant of the springs, kcal/mol/Å²."""
-    apart = float(np.diff(slide.fractions())[0]) * way_angstrom
-    return KCAL_PER_MOL_K * slide.temperature_K / (_OVERLAP * apart) ** 2
+    spacing = float(np.diff(slide.fractions())[0]) * _way(slide, cell)
+    return KCAL_PER_MOL_K * slide.temperature_K / (_OVERLAP * spacing) ** 2
 
 
-def _tie(slide: Slide, way_angstrom: float) -> float:
+def _tie(slide: Slide, cell: np.ndarray) -> float:
     """Return the constant of the spring between the neighbours, kcal/mol/Å²: hardly felt, but not overcome either."""
-    return 2 * _TIE_KT * KCAL_PER_MOL_K * slide.temperature_K / (way_angstrom / 2) ** 2
+    return 2 * _TIE_KT * KCAL_PER_MOL_K * slide.temperature_K / (_way(slide, cell) / 2) ** 2
 
 
 def _every(slide: Slide, timestep_fs: float) -> int:

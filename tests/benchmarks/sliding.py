@@ -6,7 +6,7 @@ Layers of hcp (ABABAB) slide at 1 atm, core radius 2 nm, in the paper's cell of 
 (to ABCACA, the cell leans), or one alone (to ABCBAB); with sites at 600 K in a cell of 8 NPs a layer too. The stackings
 of 12 layers are sampled with the one-site model alone, from hcp. What is in the table is not done again: delete its row
 to have it measured anew. Windows in the folder are not sampled again. All of it takes three hours of one core, without
-Martini, whose slides take two hours each by the time of the first window, and are not in the table yet.
+Martini, whose slides take two hours each.
 
 At 300 K windows of super-ligands hold too few independent samples to be believed, even in 1 ns: their number is there.
 """
