@@ -120,7 +120,7 @@ def sliding_profile(
     if len(windows) < 2:
         raise InputError(f"a profile needs at least two windows, got {len(windows)}")
     pymbar = _pymbar()
-    windows = along_the_way(windows)
+    windows = _along_the_way(windows)
     offsets, numbers, biases = _pooled(windows, temperature_K)
     if numbers.min() < _FEW:
         at = windows[int(numbers.argmin())].target_angstrom / way_angstrom
@@ -167,7 +167,7 @@ def sliding_profile(
     )
 
 
-def along_the_way(windows: Sequence[Window]) -> list[Window]:
+def _along_the_way(windows: Sequence[Window]) -> list[Window]:
     """Return windows in the order of what they sampled, which is not always that of their springs.
 
     Raises:
@@ -185,15 +185,21 @@ def gaps_between(windows: Sequence[Window], temperature_K: float) -> list[tuple[
     Args:
         windows: of springs along the way.
         temperature_K: temperature, K.
+
+    Returns:
+        pairs, in the order of what was sampled along the way.
+
+    Raises:
+        InputError: if a window has too few samples, or its offset does not change.
     """
-    windows = along_the_way(windows)
+    windows = _along_the_way(windows)
     offsets, numbers, biases = _pooled(windows, temperature_K)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of what does not converge where windows lie apart, which is asked here
         overlaps = _overlaps(_pymbar().MBAR(biases, numbers))
     means = np.array([window.offsets_angstrom.mean() for window in windows])
     holes = [np.diff(np.sort([*offsets[(offsets > a) & (offsets < b)], a, b])).max() for a, b in pairwise(means)]
-    far = (overlaps < _LEAST_OVERLAP) | (np.array(holes) > np.ptp(means) / _FEWEST_BINS)
+    far = ~(overlaps >= _LEAST_OVERLAP) | (np.array(holes) > np.ptp(means) / _FEWEST_BINS)
     return [pair for pair, is_far in zip(pairwise(windows), far, strict=True) if is_far]
 
 
