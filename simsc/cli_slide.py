@@ -57,6 +57,13 @@ from simsc.report.slide_figures import profile_figure
 @click.option(
     "--equilibrate", "equilibration_ns", type=float, default=0.1, show_default=True, help="ns of each window."
 )
+@click.option(
+    "--start-temperature",
+    "start_K",
+    type=float,
+    help="K: the first half of each equilibration is at this heat, and the second cools from it; for ligands that are "
+    "slow at the temperature of the slide.",
+)
 @click.option("--ns", "duration_ns", type=float, default=2.0, show_default=True, help="Sampled in each window.")
 @click.option(
     "--repeats",
@@ -105,6 +112,7 @@ def _facts(wanted: Slide, profile: SlidingProfile) -> dict[str, object]:
         "interfaces": wanted.interfaces,
         "force_field": wanted.force_field,
         "temperature_K": wanted.temperature_K,
+        "start_temperature_K": wanted.start_K,
         "nps_a_layer": wanted.n_layer,
         "barrier_kT": barrier,
         "barrier_kT_error": error,

@@ -56,6 +56,8 @@ def test_stackings_and_layers():
         replace(SLIP, layer=0)
     with pytest.raises(InputError, match="1 or 2 interfaces, got 3"):
         replace(SLIP, interfaces=3)
+    with pytest.raises(InputError, match="a start at 600 K: must be hotter than the slide, 600 K"):
+        replace(SLIP, start_K=600.0)
     with pytest.raises(InputError, match="between A and C: only a layer"):
         replace(ALIKE, stacking="ABCABC", layer=1)
     with pytest.raises(InputError, match="layers of BABAC are 0 to 4"):
@@ -222,9 +224,41 @@ def test_windows_are_added_where_they_do_not_overlap_and_repeats_to_those_there(
         sample_slide(replace(few, repeats=2), tmp_path)
 
 
+def test_a_hot_start_cools_to_the_temperature_of_the_slide():
+    wanted = replace(SLIP, lateral=(4, 4), temperature_K=450.0, start_K=600.0, equilibration_ns=4.0)
+    model = coarse_grained.coarse_grained("oleate_one_site")
+    stages = []
+
+    class Watched(slide.LammpsSession):
+        """Keeps the mean temperature of each fifth of each run."""
+
+        def run(self, steps, start, stop, first):
+            temperatures = []
+            for k in range(100):
+                super().run(steps // 100, start, stop, first=first and k == 0)
+                temperatures.append(self.thermo()["temperature_K"])
+            stages.append([float(fifth.mean()) for fifth in np.array_split(temperatures, 5)])
+
+    def run(session, system):
+        session.__class__ = Watched
+        session.set(coupling="aniso")
+        slide._equilibrate(wanted, session, system)
+        session.run(10000, session.step, session.step + 10000, first=False)
+
+    crystal = close_packed(wanted.stacking, wanted.d_nn_nm, wanted.lateral, 2.0)
+    slide._with_session(wanted, model, crystal, np.random.default_rng(3), run)
+    hot, cooling, _, after = stages  # one run of no steps: sets up the last temperature
+    # 480 degrees of freedom and twenty samples: ± 6 to 9 K.
+    assert hot == pytest.approx([600.0] * 5, abs=35)
+    assert cooling == pytest.approx([585.0, 555.0, 525.0, 495.0, 465.0], abs=35)
+    assert after == pytest.approx([450.0] * 5, abs=30)
+
+
 def test_temperatures_out_of_range_are_refused(tmp_path):
     with pytest.raises(InputError, match="800 K: oleate_one_site holds from 450 to 600 K"):
         sample_slide(replace(ALIKE, temperature_K=800.0), tmp_path)
+    with pytest.raises(InputError, match="700 K: oleate_one_site holds from 450 to 600 K"):
+        sample_slide(replace(ALIKE, start_K=700.0), tmp_path)
 
 
 def test_the_command_tells_what_was_found(sampled):

@@ -58,6 +58,8 @@ class Slide:
         duration_ns: of the sampling of each window, ns.
         seed: of all chance.
         repeats: samples of each window, with starts of their own; more are added to those in a folder.
+        start_K: temperature of the first half of each equilibration, K; the second half cools from it. Ligands that are
+            too slow at the temperature of the slide find their places in this heat. None (default): no such start.
         dressing: shape, coverage and orientation of the cores.
     """
 
@@ -76,6 +78,7 @@ class Slide:
     dressing: Dressing = SPHERES
     interfaces: Literal[1, 2] = 1
     repeats: int = 1
+    start_K: float | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.layer < len(self.stacking):
@@ -95,6 +98,8 @@ class Slide:
             )
         if self.windows < 2 or self.repeats < 1:
             raise InputError(f"at least two windows and one repeat are needed, got {self.windows} and {self.repeats}")
+        if self.start_K is not None and self.start_K <= self.temperature_K:
+            raise InputError(f"a start at {self.start_K:g} K: must be hotter than the slide, {self.temperature_K:g} K")
 
     @property
     def below(self) -> str:
@@ -175,7 +180,8 @@ def sample_slide(
         ResourceError: if a process is killed.
     """
     model = coarse_grained(slide.force_field)
-    model.check(slide.radius_nm, slide.temperature_K, slide.dressing)
+    for temperature_K in {slide.temperature_K, slide.start_K or slide.temperature_K}:
+        model.check(slide.radius_nm, temperature_K, slide.dressing)
     folder.mkdir(parents=True, exist_ok=True)
     _claim(folder, slide)
     if not (folder / _CELL).is_file():
@@ -299,9 +305,7 @@ def _rest(slide: Slide, model: CoarseGrained) -> np.ndarray:
 
     def run(session: LammpsSession, system: LammpsSystem) -> None:
         session.set(coupling="aniso")
-        session.script("npt.lmp")
-        steps = steps_from_ns(slide.equilibration_ns, system.timestep_fs)
-        session.run(steps, 0, steps, first=True)
+        _equilibrate(slide, session, system)
         chunk = max(1, steps_from_ns(slide.duration_ns, system.timestep_fs) // _CELL_SAMPLES)
         for _ in range(_CELL_SAMPLES):
             session.run(chunk, session.step, session.step + chunk, first=False)
@@ -309,6 +313,19 @@ def _rest(slide: Slide, model: CoarseGrained) -> np.ndarray:
 
     _with_session(slide, model, crystal, rng, run)
     return np.mean(cells, axis=0)
+
+
+def _equilibrate(slide: Slide, session: LammpsSession, system: LammpsSystem) -> None:
+    """Equilibrate in the ensemble that is set, and stay in it."""
+    steps = steps_from_ns(slide.equilibration_ns, system.timestep_fs)
+    ramps = [(slide.temperature_K, slide.temperature_K, steps)]
+    if slide.start_K is not None:
+        hot, cooling = steps // 2, steps - steps // 2
+        ramps = [(slide.start_K, slide.start_K, hot), (slide.start_K, slide.temperature_K, cooling), (*ramps[0][:2], 0)]
+    for first_K, last_K, steps in ramps:
+        session.set(t_start=f"{first_K:.10g}", t_stop=f"{last_K:.10g}")
+        session.script("npt.lmp")
+        session.run(steps, session.step, session.step + steps, first=True)
 
 
 def _sample_window(slide: Slide, cell: np.ndarray, spring: _Spring, repeat: int, path: Path) -> None:
@@ -345,9 +362,7 @@ def _sample_window(slide: Slide, cell: np.ndarray, spring: _Spring, repeat: int,
             session.set(above=ranges[2], target=f"{target:.10g}", coupling="z")
             session.set(tie=f"{_tie(slide, cell):.10g}", apart_x=f"{apart[0]:.10g}", apart_y=f"{apart[1]:.10g}")
             session.script("slide.lmp")
-        session.script("npt.lmp")
-        steps = steps_from_ns(slide.equilibration_ns, system.timestep_fs)
-        session.run(steps, 0, steps, first=True)
+        _equilibrate(slide, session, system)
         every = _every(slide, system.timestep_fs)
         session.set(every=every, offsets="offsets.txt")
         session.script("record.lmp")
@@ -410,9 +425,9 @@ def _with_session(
         for script in resource_folder("lammps_inputs/slide").glob("*.lmp"):
             write_text(folder / script.name, script.read_text(encoding="utf-8"))
         with LammpsSession(folder, MPI.COMM_SELF, ONE_THREAD, system.packages) as session:
-            temperature = f"{slide.temperature_K:.10g}"
             session.set(**system.variables, **chance, data=DATA, thermostat=model.thermostat, step=0)
-            session.set(t_first=temperature, t_start=temperature, t_stop=temperature)
+            temperature = f"{slide.temperature_K:.10g}"
+            session.set(t_first=f"{slide.start_K or slide.temperature_K:.10g}", t_start=temperature, t_stop=temperature)
             session.set(pressure=f"{slide.pressure_atm:.10g}", coupling="aniso")
             session.script("system.lmp")
             session.script("push_off.lmp")

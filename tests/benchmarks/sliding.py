@@ -8,7 +8,8 @@ of 12 layers are sampled with the one-site model alone, from hcp. What is in the
 to have it measured anew. Windows in the folder are not sampled again. All of it takes three hours of one core, without
 Martini, whose slides take two hours each.
 
-At 300 K windows of super-ligands hold too few independent samples to be believed, even in 1 ns: their number is there.
+At 300 K ligands hardly rearrange within 1 ns. So each window of super-ligands begins at 600 K and is cooled, twice
+with a start of its own.
 """
 
 import argparse
@@ -25,16 +26,17 @@ from simsc.md.slide_moves import sample_stackings
 
 RESULT = Path(__file__).with_suffix(".csv")
 SUPER, MARTINI, SITE = "oleate_super_ligand", "oleate_martini", "oleate_one_site"
-# Model, temperature, interfaces, repeats, windows, ns to equilibrate and to sample in each.
+# Model, temperature, interfaces, lateral cells, windows, ns to equilibrate and to sample in each, repeats of all that,
+# and the temperature from which windows are cooled.
 SLIDES = [
-    (SITE, 600.0, 1, (1, 1), 40, 1.0, 8.0),
-    (SITE, 600.0, 2, (1, 1), 40, 1.0, 8.0),
-    (SITE, 450.0, 1, (1, 1), 48, 1.0, 8.0),
-    (SITE, 600.0, 1, (2, 2), 64, 1.0, 8.0),
-    (SUPER, 600.0, 1, (1, 1), 32, 0.2, 1.5),
-    (SUPER, 300.0, 1, (1, 1), 40, 0.1, 1.0),
-    (MARTINI, 600.0, 1, (1, 1), 24, 0.05, 0.25),
-    (MARTINI, 300.0, 1, (1, 1), 24, 0.05, 0.25),
+    (SITE, 600.0, 1, (1, 1), 40, 1.0, 8.0, 1, None),
+    (SITE, 600.0, 2, (1, 1), 40, 1.0, 8.0, 1, None),
+    (SITE, 450.0, 1, (1, 1), 48, 1.0, 8.0, 1, None),
+    (SITE, 600.0, 1, (2, 2), 64, 1.0, 8.0, 1, None),
+    (SUPER, 600.0, 1, (1, 1), 32, 0.2, 1.5, 1, None),
+    (SUPER, 300.0, 1, (1, 1), 20, 0.3, 0.6, 2, 600.0),
+    (MARTINI, 600.0, 1, (1, 1), 24, 0.05, 0.25, 1, None),
+    (MARTINI, 300.0, 1, (1, 1), 24, 0.05, 0.25, 1, None),
 ]
 STACKINGS = [(600.0, (1, 1)), (600.0, (2, 2)), (600.0, (3, 2)), (450.0, (2, 2))]
 DISTANCES_NM = {300.0: 6.21, 450.0: 6.4, 600.0: 6.62}  # at the begin; near those of each model (validity.csv)
@@ -81,6 +83,8 @@ def slide_row(
     windows: int,
     equilibration_ns: float,
     ns: float,
+    repeats: int,
+    start_K: float | None,
     folder: Path,
     jobs: int,
 ) -> dict[str, object]:
@@ -89,6 +93,7 @@ def slide_row(
     slide = Slide(
         "ABABAB", 2, lateral, d_nn_nm, 2.0, temperature, force_field=model, windows=windows,
         equilibration_ns=equilibration_ns, duration_ns=ns, interfaces=interfaces,
+        repeats=repeats, start_K=start_K,
     )  # fmt: skip
     name = f"{model}_{temperature:g}_{interfaces}_{lateral[0]}x{lateral[1]}"
     profile = sample_slide(slide, folder / name, jobs, lambda done, text: print(f"{name}: {text}", flush=True))
