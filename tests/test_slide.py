@@ -254,6 +254,24 @@ def test_a_hot_start_cools_to_the_temperature_of_the_slide():
     assert after == pytest.approx([450.0] * 5, abs=30)
 
 
+def test_ligands_begin_hot():
+    """Of ligands the ensemble has more parts, each of which has to end with its ramp."""
+    wanted = Slide("ABAB", 1, (1, 1), 6.3, 2.0, 300.0, equilibration_ns=0.01, start_K=600.0)
+    model = coarse_grained.coarse_grained(wanted.force_field)
+    temperatures = []
+
+    def run(session, system):
+        session.set(coupling="aniso")
+        slide._equilibrate(wanted, session, system)
+        for _ in range(10):
+            session.run(20, session.step, session.step + 20, first=False)
+            temperatures.append(session.thermo()["temperature_K"])
+
+    crystal = close_packed(wanted.stacking, wanted.d_nn_nm, wanted.lateral, wanted.radius_nm)
+    slide._with_session(wanted, model, crystal, np.random.default_rng(3), run)
+    assert 280 < np.mean(temperatures) < 400  # friction is weak: it lags behind 5 ps of cooling
+
+
 def test_temperatures_out_of_range_are_refused(tmp_path):
     with pytest.raises(InputError, match="800 K: oleate_one_site holds from 450 to 600 K"):
         sample_slide(replace(ALIKE, temperature_K=800.0), tmp_path)

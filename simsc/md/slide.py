@@ -322,7 +322,9 @@ def _equilibrate(slide: Slide, session: LammpsSession, system: LammpsSystem) -> 
     if slide.start_K is not None:
         hot, cooling = steps // 2, steps - steps // 2
         ramps = [(slide.start_K, slide.start_K, hot), (slide.start_K, slide.temperature_K, cooling), (*ramps[0][:2], 0)]
-    for first_K, last_K, steps in ramps:
+    for number, (first_K, last_K, steps) in enumerate(ramps):
+        if number:
+            session.script("phase_end.lmp")
         session.set(t_start=f"{first_K:.10g}", t_stop=f"{last_K:.10g}")
         session.script("npt.lmp")
         session.run(steps, session.step, session.step + steps, first=True)
