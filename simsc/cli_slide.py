@@ -124,6 +124,7 @@ def _facts(wanted: Slide, profile: SlidingProfile) -> dict[str, object]:
         "repeats": wanted.repeats,
         "least_overlap": profile.least_overlap,
         "least_independent_samples": profile.least_independent,
+        "consistency": profile.consistency,
     }
 
 

@@ -41,6 +41,7 @@ def test_a_known_profile_comes_back_within_its_errors(rng):
     assert np.sqrt((pulls**2).mean()) < 2
     assert profile.barrier[0] == pytest.approx(truth(np.linspace(0, WAY, 1001)).max(), abs=0.2)
     assert profile.least_overlap > 0.1
+    assert profile.consistency == pytest.approx(1.0, abs=0.05)
 
 
 def test_basins_are_weighed_whole(rng):
@@ -118,6 +119,37 @@ def test_few_independent_samples_are_told(rng):
     assert len(found.fraction) < 48  # so that no bin is empty
     assert found.barrier[0] == pytest.approx(6.2, abs=4 * found.barrier[1])
     assert sliding_profile(drawn(rng), T, 8, WAY).least_independent > 1000
+
+
+def stuck(rng, part, n=400):
+    """Draw windows that sampled a part of their standard deviations, about a place that each found by chance."""
+    windows = drawn(rng, n)
+    narrowed = []
+    for window in windows:
+        y = window.offsets_angstrom
+        place = y.mean() + np.sqrt(1 - part**2) * y.std() * rng.normal()
+        narrowed.append(Window(window.target_angstrom, window.spring, place + part * (y - y.mean()), 0.001))
+    return narrowed
+
+
+def test_windows_that_stay_where_they_began_are_refused(rng):
+    with pytest.raises(InputError, match="% of the variance that they imply together: the layer stays where each"):
+        sliding_profile(stuck(rng, 0.4), T, 8, WAY)
+    with pytest.raises(InputError, match="stays where each"):
+        gaps_between(stuck(rng, 0.4), T)
+    with pytest.warns(SimscWarning, match="they are not quite in equilibrium"):
+        found = sliding_profile(stuck(np.random.default_rng(3), 0.7), T, 8, WAY)
+    assert 0.5 < found.consistency < 0.7
+
+
+def test_repeats_from_places_found_by_chance_add_up_to_equilibrium(rng):
+    """What each repeat of a window lacks the others have."""
+    repeats = [stuck(rng, 0.4) for _ in range(30)]
+    windows = [
+        Window(same[0].target_angstrom, same[0].spring, np.array([one.offsets_angstrom for one in same]), 0.001)
+        for same in zip(*repeats, strict=True)
+    ]
+    assert sliding_profile(windows, T, 8, WAY).consistency == pytest.approx(1.0, abs=0.1)
 
 
 def test_repeats_count_as_more_samples(rng):

@@ -21,6 +21,8 @@ from simsc.core.units import KCAL_PER_MOL_K
 
 _SHORTEST = 50  # samples of a window
 _FEW = 20  # independent ones
+# Variance of the offset in a window over that which all windows imply under its spring, in the mean: 1 in equilibrium.
+_FROZEN, _EQUILIBRATED = 0.4, 0.7
 _NEVER = 1e4  # kT
 _FEWEST_BINS = 12
 # Of neighbouring windows, off the diagonal of MBAR's overlap matrix: Klimovich, Shirts and Mobley, J. Comput. Aided
@@ -61,6 +63,8 @@ class SlidingProfile:
         diffusion: (n_windows, 2) fraction of the way, and diffusion constant there, Å²/ns.
         least_overlap: smallest overlap of two neighbouring windows, 0 to 1.
         least_independent: smallest number of independent samples of a window.
+        consistency: variance of the offset in a window over that which all windows imply there, mean of the windows: 1
+            in equilibrium, less where windows stay where they began.
     """
 
     temperature_K: float
@@ -74,6 +78,7 @@ class SlidingProfile:
     diffusion: np.ndarray
     least_overlap: float
     least_independent: int
+    consistency: float
 
     @property
     def barrier(self) -> tuple[float, float]:
@@ -111,11 +116,11 @@ def sliding_profile(
         bins: of the profile, over what all windows reach; fewer, not below 12, where few samples leave bins empty.
 
     Raises:
-        InputError: for fewer than two windows, too few samples, windows that do not overlap, or a way that they do not
-            cover.
+        InputError: for fewer than two windows, too few samples, windows that do not overlap, a way that they do not
+            cover, or windows that stay where they began.
 
     Warns:
-        SimscWarning: if a window holds few independent samples.
+        SimscWarning: if a window holds few independent samples, or windows sampled less than they imply together.
     """
     if len(windows) < 2:
         raise InputError(f"a profile needs at least two windows, got {len(windows)}")
@@ -127,6 +132,14 @@ def sliding_profile(
         warnings.warn(
             f"the window at {at:.2f} of the way holds {numbers.min()} independent samples, and {_FEW} are wanted: "
             "ligands may remember how they were put, and errors are too small; sample with more repeats",
+            SimscWarning,
+            stacklevel=2,
+        )
+    consistency = _consistency(windows, offsets, pymbar.MBAR(biases, numbers))
+    if consistency < _EQUILIBRATED:
+        warnings.warn(
+            f"windows sampled {consistency:.0%} of the variance that they imply together: they are not quite in "
+            "equilibrium, and errors are too small; sample with more repeats",
             SimscWarning,
             stacklevel=2,
         )
@@ -164,6 +177,7 @@ def sliding_profile(
         diffusion=np.array([_diffusion(window, way_angstrom) for window in windows]),
         least_overlap=least,
         least_independent=int(numbers.min()),
+        consistency=consistency,
     )
 
 
@@ -190,13 +204,15 @@ def gaps_between(windows: Sequence[Window], temperature_K: float) -> list[tuple[
         pairs, in the order of what was sampled along the way.
 
     Raises:
-        InputError: if a window has too few samples, or its offset does not change.
+        InputError: if a window has too few samples, its offset does not change, or windows stay where they began.
     """
     windows = _along_the_way(windows)
     offsets, numbers, biases = _pooled(windows, temperature_K)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of what does not converge where windows lie apart, which is asked here
-        overlaps = _overlaps(_pymbar().MBAR(biases, numbers))
+        mbar = _pymbar().MBAR(biases, numbers)
+        overlaps = _overlaps(mbar)
+        _consistency(windows, offsets, mbar)  # more windows would be as frozen
     means = np.array([window.offsets_angstrom.mean() for window in windows])
     holes = [np.diff(np.sort([*offsets[(offsets > a) & (offsets < b)], a, b])).max() for a, b in pairwise(means)]
     far = ~(overlaps >= _LEAST_OVERLAP) | (np.array(holes) > np.ptp(means) / _FEWEST_BINS)
@@ -223,6 +239,27 @@ def _overlaps(mbar: Any) -> np.ndarray:
     """Return how far neighbouring windows overlap (n_windows − 1,)."""
     overlap = mbar.compute_overlap()["matrix"]
     return np.minimum(np.diag(overlap, 1), np.diag(overlap, -1))
+
+
+def _consistency(windows: Sequence[Window], offsets: np.ndarray, mbar: Any) -> float:
+    """Return the variance of the offset in a window over that which all windows imply under its spring, in the mean.
+
+    Where ligands hold a layer, windows lie apart, each narrower than its spring and the slopes between windows allow:
+    what is computed of them is wrong by more than its error. Histograms of windows against those that all imply: Zhu
+    and Hummer, J. Comput. Chem. 33, 453 (2012), DOI 10.1002/jcc.21989.
+
+    Raises:
+        InputError: if they sampled little of it.
+    """
+    weights = mbar.weights()  # (n, n_windows)
+    implied = offsets**2 @ weights - (offsets @ weights) ** 2
+    consistency = float(np.mean([window.offsets_angstrom.var() for window in windows] / implied))
+    if consistency < _FROZEN:
+        raise InputError(
+            f"windows sampled {consistency:.0%} of the variance that they imply together: the layer stays where each "
+            "of them began. Begin them hotter (--start-temperature), or sample them longer or more often"
+        )
+    return consistency
 
 
 def _edges(offsets: np.ndarray, windows: Sequence[Window], way_angstrom: float, bins: int) -> np.ndarray:
