@@ -100,7 +100,7 @@ def test_passage_time_is_that_of_simulated_walkers(rng):
         (lambda rng: drawn(rng)[:1], "at least two windows"),
         (lambda rng: drawn(rng, n=20), "at -5.4 Å has 20 samples"),
         (lambda rng: drawn(rng)[:8], "not over all"),
-        (lambda rng: drawn(rng, windows=5, spring=2.0), "use more windows"),
+        (lambda rng: drawn(rng, windows=5, spring=2.0), "use more repeats"),
     ],
 )
 def test_what_cannot_be_put_together_is_said(windows, says, rng):
@@ -182,14 +182,14 @@ def test_gaps_are_found_and_close_with_stiffer_springs(rng):
     def steep(y):
         return truth(y, 60.0, 0.0)
 
-    weak = drawn(rng, n=500, windows=10, free_energy=steep)
+    weak = drawn(rng, n=250, windows=10, free_energy=steep)
     gaps = gaps_between(weak, T)
     assert gaps
     for one, two in gaps:
         assert one.offsets_angstrom.mean() < WAY / 2 < two.offsets_angstrom.mean()
-    with pytest.raises(InputError, match="use more windows"):
+    with pytest.raises(InputError, match="use more repeats"):
         sliding_profile(weak, T, 8, WAY)
-    stiff = drawn(rng, n=500, windows=40, free_energy=steep)
+    stiff = drawn(rng, n=250, windows=32, free_energy=steep)
     assert gaps_between([*weak, *stiff], T) == []
     found = sliding_profile([*weak, *stiff], T, 8, WAY)
     assert found.barrier[0] == pytest.approx(60.0, abs=1.0)

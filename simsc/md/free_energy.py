@@ -135,7 +135,9 @@ def sliding_profile(
             SimscWarning,
             stacklevel=2,
         )
-    consistency = _consistency(windows, offsets, pymbar.MBAR(biases, numbers))
+    estimate = pymbar.FES(biases, numbers, verbose=False)
+    mbar = estimate.get_mbar()
+    consistency = _consistency(windows, offsets, mbar)
     if consistency < _EQUILIBRATED:
         warnings.warn(
             f"windows sampled {consistency:.0%} of the variance that they imply together: they are not quite in "
@@ -144,7 +146,6 @@ def sliding_profile(
             stacklevel=2,
         )
     edges = _edges(offsets, windows, way_angstrom, bins)
-    estimate = pymbar.FES(biases, numbers, verbose=False)
     estimate.generate_fes(
         np.zeros(len(offsets)), offsets, fes_type="histogram", histogram_parameters={"bin_edges": edges}
     )
@@ -153,7 +154,6 @@ def sliding_profile(
     found = estimate.get_fes(
         middles, reference_point="from-specified", fes_reference=middles[first], uncertainty_method="analytical"
     )
-    mbar = estimate.get_mbar()
     overlaps = _overlaps(mbar)
     least = float(overlaps.min())
     if least < _LEAST_OVERLAP:
@@ -161,7 +161,7 @@ def sliding_profile(
         one, two = (window.target_angstrom / way_angstrom for window in windows[k : k + 2])
         raise InputError(
             f"the windows at {one:.2f} and {two:.2f} of the way overlap by {least:.3f} only, and {_LEAST_OVERLAP} are "
-            "needed: use more windows, in another folder"
+            "needed: use more repeats, or more windows in another folder"
         )
     far = offsets > way_angstrom / 2
     basins = mbar.compute_perturbed_free_energies(np.where([~far, far], 0.0, _NEVER))
@@ -273,7 +273,8 @@ def _edges(offsets: np.ndarray, windows: Sequence[Window], way_angstrom: float, 
         if bins <= _FEWEST_BINS:
             gap = edges[int(counts.argmin()) :][:2].mean() / way_angstrom
             raise InputError(
-                f"nothing was sampled at {gap:.2f} of the way: use more windows, or longer ones, in another folder"
+                f"nothing was sampled at {gap:.2f} of the way: use more repeats, or more windows or longer ones in "
+                "another folder"
             )
         bins = max(_FEWEST_BINS, bins * 3 // 4)
 

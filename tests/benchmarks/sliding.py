@@ -8,7 +8,7 @@ of 12 layers are sampled with the one-site model alone, from hcp. What is in the
 to have it measured anew. Windows in the folder are not sampled again. All of it takes three hours of one core, without
 Martini, whose slides take two hours each.
 
-At 300 K ligands hardly rearrange within 1 ns. So each window of super-ligands begins at 600 K and is cooled, four times
+At 300 K ligands hardly rearrange within 1 ns. So each window begins at 600 K and is cooled, of super-ligands four times
 from starts of their own.
 """
 
@@ -36,7 +36,7 @@ SLIDES = [
     (SUPER, 600.0, 1, (1, 1), 32, 0.2, 1.5, 1, None),
     (SUPER, 300.0, 1, (1, 1), 20, 0.3, 0.6, 4, 600.0),
     (MARTINI, 600.0, 1, (1, 1), 24, 0.05, 0.25, 1, None),
-    (MARTINI, 300.0, 1, (1, 1), 24, 0.05, 0.25, 1, None),
+    (MARTINI, 300.0, 1, (1, 1), 20, 0.1, 0.15, 1, 600.0),
 ]
 STACKINGS = [(600.0, (1, 1)), (600.0, (2, 2)), (600.0, (3, 2)), (450.0, (2, 2))]
 DISTANCES_NM = {300.0: 6.21, 450.0: 6.4, 600.0: 6.62}  # at the begin; near those of each model (validity.csv)
