@@ -11,6 +11,8 @@ TEST_STAMP := $(VENV)/.installed-test
 DOCS_STAMP := $(VENV)/.installed-docs
 LOCK_ARGUMENTS := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 PYTEST_ARGUMENTS ?= -n auto --dist loadgroup
+# Tests run one to a core: matrices multiplied by threads on all of them would take three to ten times as long.
+PYTEST := OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest
 
 .PHONY: demo test docs lock clean
 
@@ -22,8 +24,8 @@ test: $(TEST_STAMP)
 	$(BIN)/ruff format --no-cache --check .
 	$(BIN)/mypy
 	$(BIN)/codespell README.md CHANGELOG.md docs simsc tests notebooks forcefields lammps_inputs references
-	$(BIN)/python -m pytest $(PYTEST_ARGUMENTS) -m "not slow and not alone"
-	$(BIN)/python -m pytest -m "alone and not slow"
+	$(PYTEST) $(PYTEST_ARGUMENTS) -m "not slow and not alone"
+	$(PYTEST) -m "alone and not slow"
 
 docs: $(DOCS_STAMP)
 	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html

@@ -48,7 +48,8 @@ def pool(
 ) -> Iterator[ProcessPoolExecutor]:
     """Give a pool of processes; at the end of the block, what has not begun is given up, after an error all of it.
 
-    Ctrl-C reaches the process that calls this, not those of the pool.
+    Ctrl-C reaches the process that calls this, not those of the pool. Each multiplies matrices with one thread: threads
+    of all processes on all cores would wait for one another.
 
     Args:
         jobs: processes.
@@ -93,6 +94,10 @@ def _begin(parent: int, begin: Callable[..., None] | None, arguments: tuple[Any,
     # Ctrl-C reaches all processes of a terminal; the one that began these ends them.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    import scipy.linalg  # noqa: F401 - only the BLAS of libraries that are there can be limited, and SciPy has its own
+    import threadpoolctl
+
+    threadpoolctl.threadpool_limits(1, user_api="blas")
     if begin is not None:
         begin(*arguments)
 
