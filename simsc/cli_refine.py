@@ -15,7 +15,7 @@ from simsc.core.cell import Cell
 from simsc.core.correlation_map import CorrelationMap
 from simsc.core.errors import InputError
 from simsc.core.files import read_map
-from simsc.core.processes import available_cores
+from simsc.core.processes import available_cores, one_blas_thread
 from simsc.correlation.mask import mask_of_file
 from simsc.refine.cell import METHODS, CellFit, more_symmetric, refine_cell
 from simsc.refine.spacing import STRUCTURES, Structure, refine_spacing
@@ -48,6 +48,7 @@ _NAMES = ("a", "b", "c", "α", "β", "γ")
 @click.group(epilog=example("simsc refine cell map.h5 --radius 7.4 --radius-std 0.8"))
 def refine() -> None:
     """Refine parameters of a structure, with their uncertainties, or rank structures."""
+    one_blas_thread()
 
 
 refine.add_command(stacking)

@@ -1,7 +1,9 @@
 """Pools of processes."""
 
 import threadpoolctl
+from click.testing import CliRunner
 
+from simsc.cli import cli
 from simsc.core.processes import pool
 
 
@@ -13,3 +15,10 @@ def test_each_process_multiplies_matrices_with_one_thread(monkeypatch):
     threads = [library["num_threads"] for library in libraries if library["user_api"] == "blas"]
     assert len(threads) >= 2  # NumPy's and SciPy's
     assert set(threads) == {1}
+
+
+def test_fits_multiply_matrices_with_one_thread(tmp_path):
+    with threadpoolctl.threadpool_limits(2, user_api="blas"):
+        CliRunner().invoke(cli, ["refine", "cell", str(tmp_path / "none.h5")])
+        threads = {info["num_threads"] for info in threadpoolctl.threadpool_info() if info["user_api"] == "blas"}
+    assert threads == {1}

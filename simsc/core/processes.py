@@ -22,6 +22,18 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def one_blas_thread() -> None:
+    """Multiply matrices with one thread from now on.
+
+    On the small ones of a fit more threads gain nothing, and where other work shares the cores they wait for one
+    another: it then takes three to ten times as long.
+    """
+    import scipy.linalg  # noqa: F401 - only the BLAS of libraries that are there can be limited, and SciPy has its own
+    import threadpoolctl
+
+    threadpoolctl.threadpool_limits(1, user_api="blas")
+
+
 def is_alive(pid: int) -> bool:
     """Tell whether this machine has a process of this number."""
     try:
@@ -94,10 +106,7 @@ def _begin(parent: int, begin: Callable[..., None] | None, arguments: tuple[Any,
     # Ctrl-C reaches all processes of a terminal; the one that began these ends them.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-    import scipy.linalg  # noqa: F401 - only the BLAS of libraries that are there can be limited, and SciPy has its own
-    import threadpoolctl
-
-    threadpoolctl.threadpool_limits(1, user_api="blas")
+    one_blas_thread()
     if begin is not None:
         begin(*arguments)
 
