@@ -59,7 +59,8 @@ class Slide:
         seed: of all chance.
         repeats: samples of each window, with starts of their own; more are added to those in a folder.
         start_K: temperature of the first half of each equilibration, K; the second half cools from it. Ligands that are
-            too slow at the temperature of the slide find their places in this heat. None (default): no such start.
+            too slow at the temperature of the slide find their places in this heat. Along the layers the cell keeps the
+            size that it has when cold. None (default): no such start.
         dressing: shape, coverage and orientation of the cores.
     """
 

@@ -19,7 +19,7 @@ import warnings
 from pathlib import Path
 from typing import Literal
 
-from simsc.core.errors import SimscWarning
+from simsc.core.errors import InputError, SimscWarning
 from simsc.forcefield.one_site import load_one_site
 from simsc.md.slide import Slide, sample_slide
 from simsc.md.slide_moves import sample_stackings
@@ -145,7 +145,12 @@ def main() -> None:
         if arguments.only in (None, model) and not is_known(
             WHAT[interfaces], model, temperature, 2 * math.prod(lateral)
         ):
-            add(slide_row(model, temperature, interfaces, lateral, *times, arguments.folder, arguments.jobs))
+            try:
+                add(slide_row(model, temperature, interfaces, lateral, *times, arguments.folder, arguments.jobs))
+            except InputError as refusal:
+                what = f"{WHAT[interfaces]}; refused: {refusal}"
+                cell = {"temperature_K": f"{temperature:g}", "nps_a_layer": 2 * math.prod(lateral)}
+                add({"what": what, "model": model, **cell})
 
 
 if __name__ == "__main__":
