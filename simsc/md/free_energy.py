@@ -257,7 +257,8 @@ def _consistency(windows: Sequence[Window], offsets: np.ndarray, mbar: Any) -> f
     if consistency < _FROZEN:
         raise InputError(
             f"windows sampled {consistency:.0%} of the variance that they imply together: the layer stays where each "
-            "of them began. Begin them hotter (--start-temperature), or sample them longer or more often"
+            "of them began. Sample more repeats (--repeats), or, in another folder, from hotter starts "
+            "(--start-temperature) or longer"
         )
     return consistency
 

@@ -175,7 +175,7 @@ def sample_slide(
         progress: called with the part that is done, 0 to 1, and a line of text.
 
     Raises:
-        InputError: if the model does not hold for the NPs or the temperature.
+        InputError: if the model does not hold for the NPs or the temperature, or windows do not make a profile.
         StudyError: if the folder holds another slide.
         SimulationError: if LAMMPS stops.
         ResourceError: if a process is killed.
