@@ -125,7 +125,8 @@ def reciprocal() -> Figure:
 def profile(barrier: float) -> SlidingProfile:
     x = np.linspace(-0.2, 1.2, 60)
     energy = barrier * np.sin(np.pi * x) ** 2
-    return SlidingProfile(600.0, 8, 36.0, x, energy, 0.02 * barrier + 0 * x, 0.1, 0.2, np.array([[0.0, 1.0]]), 0.5, 40)
+    errors, diffusion = 0.02 * barrier + 0 * x, np.array([[0.0, 1.0]])
+    return SlidingProfile(600.0, 8, 36.0, x, energy, errors, 0.1, 0.2, diffusion, 0.5, 40, 1.0)
 
 
 def nanoparticle() -> Figure:
