@@ -5,7 +5,7 @@
 Layers of hcp (ABABAB) slide at 1 atm, core radius 2 nm, in the paper's cell of 2 NPs a layer: all above an interface
 (to ABCACA, the cell leans), or one alone (to ABCBAB); with sites at 600 K in a cell of 8 NPs a layer too. The stackings
 of 12 layers are sampled with the one-site model alone, from hcp. What is in the table is not done again: delete its row
-to have it measured anew. Windows in the folder are not sampled again. All of it takes three hours of one core, without
+to have it measured anew. Windows in the folder are not sampled again. All of it takes four hours of one core, without
 Martini, whose slides take two hours each.
 
 At 300 K ligands hardly rearrange within 1 ns. So each window begins at 600 K and is cooled, of super-ligands four times
