@@ -23,7 +23,7 @@ test: $(TEST_STAMP)
 	$(BIN)/ruff check --no-cache .
 	$(BIN)/ruff format --no-cache --check .
 	$(BIN)/mypy
-	$(BIN)/codespell README.md CHANGELOG.md docs simsc tests notebooks forcefields lammps_inputs references
+	$(BIN)/codespell README.md CHANGELOG.md docs simsc tests notebooks forcefields lammps_inputs
 	$(PYTEST) $(PYTEST_ARGUMENTS) -m "not slow and not alone"
 	$(PYTEST) -m "alone and not slow"
 

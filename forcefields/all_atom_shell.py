@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from mpi4py import MPI
 
-from simsc.build.nanoparticle_file import read_nanoparticle
+from simsc.builders.nanoparticle_file import read_nanoparticle
 from simsc.core.units import steps_from_ns
 from simsc.forcefield.magnetite import load_magnetite
 from simsc.md.anneal import DATA, prepare

@@ -24,7 +24,7 @@ import numpy as np
 from mpi4py import MPI
 from scipy.spatial.transform import Rotation
 
-from simsc.build.close_packed import close_packed
+from simsc.builders.close_packed import close_packed
 from simsc.core.cell import Cell
 from simsc.core.superlattice import Superlattice
 from simsc.core.units import KCAL_PER_MOL_K, angstrom_from_nm, nm_from_angstrom, steps_from_ns

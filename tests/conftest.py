@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from simsc.build.close_packed import close_packed
+from simsc.builders.close_packed import close_packed
 from simsc.core.cell import Cell
 from simsc.core.superlattice import Superlattice
 from simsc.forcefield.chains import load_chains

@@ -10,8 +10,8 @@ from pathlib import Path
 import click
 import pytest
 
-from simsc.cli import COMMANDS as COMMAND_NAMES
-from simsc.cli import cli
+from simsc.cli.main import COMMANDS as COMMAND_NAMES
+from simsc.cli.main import cli
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"

@@ -23,7 +23,7 @@ def wheel(tmp_path_factory) -> Path:
 
 def test_the_wheel_holds_the_data(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
-    for folder in ("lammps_inputs", "forcefields", "references"):
+    for folder in ("lammps_inputs", "forcefields"):
         for path in (ROOT / folder).rglob("*"):
             if path.is_file() and "__pycache__" not in path.parts:
                 assert f"simsc/{path.relative_to(ROOT)}" in names
@@ -40,9 +40,7 @@ def test_the_wheel_runs_in_any_folder(wheel, tmp_path, short_study):
         return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
 
     checks = {check["name"]: check["finding"] for check in json.loads(simsc("doctor", "--json").stdout)["checks"]}
-    assert checks["data"] == ", ".join(
-        f"{site}/simsc/{name}" for name in ("lammps_inputs", "forcefields", "references")
-    )
+    assert checks["data"] == ", ".join(f"{site}/simsc/{name}" for name in ("lammps_inputs", "forcefields"))
     done = simsc("run", str(short_study()), "--threads", "1")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "study_run" / "report.html").stat().st_size > 10_000

@@ -29,7 +29,7 @@ import numpy as np
 from scipy.interpolate import BSpline
 from scipy.optimize import nnls
 
-from simsc.build.close_packed import close_packed
+from simsc.builders.close_packed import close_packed
 from simsc.core.cell import Cell
 from simsc.core.units import KCAL_PER_MOL_K, angstrom_from_nm, nm_from_angstrom
 from simsc.forcefield.chains import load_chains

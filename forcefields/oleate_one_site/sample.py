@@ -17,12 +17,12 @@ from pathlib import Path
 import numpy as np
 from mpi4py import MPI
 
-from simsc.build.close_packed import close_packed
+from simsc.builders.close_packed import close_packed
 from simsc.core.cell import Cell
-from simsc.core.files import write_error
 from simsc.core.superlattice import Superlattice
 from simsc.core.units import angstrom_from_nm, steps_from_ns
 from simsc.forcefield.chains import load_chains
+from simsc.io.whole_files import write_error
 from simsc.md.anneal import prepare
 from simsc.md.hardware import ONE_THREAD
 from simsc.md.session import LammpsSession

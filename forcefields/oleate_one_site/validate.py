@@ -18,7 +18,7 @@ import numpy as np
 from mpi4py import MPI
 from sample import AT_PRESSURE, DISTANCES_NM, RADIUS_NM
 
-from simsc.build.close_packed import close_packed
+from simsc.builders.close_packed import close_packed
 from simsc.classify.labels import METHODS
 from simsc.core.cell import Cell
 from simsc.core.superlattice import Superlattice

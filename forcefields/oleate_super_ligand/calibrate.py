@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from mpi4py import MPI
 
-from simsc.build.close_packed import close_packed
+from simsc.builders.close_packed import close_packed
 from simsc.core.units import steps_from_ns
 from simsc.forcefield.chains import ChainParameters, read_chains
 from simsc.md.anneal import anneal, prepare

@@ -121,7 +121,7 @@ def unstrained(superlattice: Superlattice) -> Superlattice:
         InputError: as in `environments`.
 
     Example:
-        >>> from simsc.build.close_packed import close_packed
+        >>> from simsc.builders.close_packed import close_packed
         >>> cubic = close_packed("ABC", 6.2, (3, 2))
         >>> stretch = np.diag([1.08, 1.0, 1 / 1.08])
         >>> strained = Superlattice(cubic.positions_nm @ stretch, cell=Cell(cubic.cell.vectors_nm @ stretch))

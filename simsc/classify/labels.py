@@ -62,7 +62,7 @@ def label_paper(superlattice: Superlattice, d_nn_nm: float | None = None) -> Lab
         InputError: as in `simsc.classify.steinhardt.bond_order`.
 
     Example:
-        >>> from simsc.build.close_packed import close_packed
+        >>> from simsc.builders.close_packed import close_packed
         >>> label_paper(close_packed("ABCABCABABAB", 6.2)).counts
         {'fcc': 12, 'hcp': 12, 'surface': 0}
     """
@@ -77,9 +77,9 @@ def label_paper(superlattice: Superlattice, d_nn_nm: float | None = None) -> Lab
 def label_thermal(superlattice: Superlattice, d_nn_nm: float | None = None) -> Labels:
     """Label each NP by the most probable class, given the order of its surroundings and how much all NPs vibrate.
 
-    A network that was trained on crystals with known classes, strains and thermal motion (`references/order`) turns
-    the invariants of `simsc.classify.environment` into probabilities. They hold where fcc and hcp are equally frequent
-    beforehand.
+    A network that was trained on crystals with known classes, strains and thermal motion (`simsc/classify/training`)
+    turns the invariants of `simsc.classify.environment` into probabilities. They hold where fcc and hcp are equally
+    frequent beforehand.
 
     Args:
         superlattice: NPs, periodic or in free space.
@@ -89,7 +89,7 @@ def label_thermal(superlattice: Superlattice, d_nn_nm: float | None = None) -> L
         InputError: for fewer than 13 NPs in free space, or NPs at the same place.
 
     Example:
-        >>> from simsc.build.close_packed import close_packed
+        >>> from simsc.builders.close_packed import close_packed
         >>> counts = label_thermal(close_packed("ABCABCABABAB", 6.2)).counts
         >>> counts["fcc"], counts["hcp"]
         (12, 12)
@@ -115,7 +115,7 @@ def label_layers(superlattice: Superlattice, d_nn_nm: float | None = None) -> La
         InputError: as in `simsc.classify.steinhardt.bond_order`.
 
     Example:
-        >>> from simsc.build.close_packed import close_packed
+        >>> from simsc.builders.close_packed import close_packed
         >>> label_layers(close_packed("ABCABCABABAB", 6.2)).counts
         {'fcc': 12, 'hcp': 12, 'surface': 0, 'other': 0}
     """

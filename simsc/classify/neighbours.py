@@ -96,7 +96,7 @@ def nearest_neighbours(superlattice: Superlattice, k: int = 12) -> Neighbours:
         ThinCellError: if a cell would have to be replicated beyond memory.
 
     Example:
-        >>> from simsc.build.close_packed import close_packed
+        >>> from simsc.builders.close_packed import close_packed
         >>> bool(np.allclose(nearest_neighbours(close_packed("ABCABCABABAB", 6.2)).distances_nm, 6.2))
         True
     """
@@ -140,7 +140,7 @@ def neighbours_within(superlattice: Superlattice, cutoff_nm: float) -> Neighbour
         ThinCellError: if a cell would have to be replicated beyond memory.
 
     Example:
-        >>> from simsc.build.close_packed import close_packed
+        >>> from simsc.builders.close_packed import close_packed
         >>> neighbours_within(close_packed("AB", 6.2), 7.0).counts.tolist()
         [12, 12, 12, 12]
     """
@@ -216,7 +216,7 @@ def voronoi_neighbours(superlattice: Superlattice, k: int | None = None) -> Neig
         ThinCellError: if a cell would have to be replicated beyond memory.
 
     Example:
-        >>> from simsc.build.close_packed import close_packed
+        >>> from simsc.builders.close_packed import close_packed
         >>> bonds = voronoi_neighbours(close_packed("ABC", 6.2), k=12)
         >>> print(bonds.counts[0], f"{bonds.weights[0]:.4f}")
         12 0.0833

@@ -2,11 +2,11 @@
 
 import functools
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from simsc.classify.environment import Shells
-from simsc.core.resources import resource_folder
 
 _CHUNK = 50_000  # NPs at a time, so that memory stays bounded
 
@@ -46,8 +46,8 @@ class Network:
 
 @functools.cache
 def load_network() -> Network:
-    """Return the network that comes with simsc; see `references/order/README.md` for how it was made."""
-    with np.load(resource_folder("references") / "order" / "network.npz", allow_pickle=False) as file:
+    """Return the network that comes with simsc; see `simsc/classify/training/README.md` for how it was made."""
+    with np.load(Path(__file__).parent / "training" / "network.npz", allow_pickle=False) as file:
         layers = range(sum(name.startswith("weight") for name in file.files))
         return Network(
             tuple(str(name) for name in file["classes"]),

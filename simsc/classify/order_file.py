@@ -10,9 +10,9 @@ import h5py
 import numpy as np
 
 from simsc.classify.over_time import TimedOrder, change_frames, fractions, healing_time_ns, transitions
-from simsc.classify.slides import StackingHistory, stacking_history
 from simsc.core.errors import InputError
-from simsc.core.files import open_hdf5, streamed_hdf5, whole_file, write_text
+from simsc.io.hdf5 import open_hdf5, streamed_hdf5
+from simsc.io.whole_files import whole_file, write_text
 
 ORDER = "simsc order 2"
 _NEGLIGIBLE = 5e-4  # of an NP that changes class
@@ -42,7 +42,7 @@ def write_order(
         n_frames: how many there are.
         states: numbers of frames that stand in the summary by a name; NPs are counted that go over from the class in
             the first of them to that in the last.
-        origin: see `simsc.core.files.provenance`.
+        origin: see `simsc.io.provenance.provenance`.
         seed: of the uncertainty of the healing time.
         on_frame: called after each frame with the number of those that are done.
 
@@ -137,27 +137,6 @@ class OrderFile:
             found = {"label": self._classes[labels], "probability": probabilities[np.arange(self.n), labels]}
             found["layer"] = file["layers"][number]
             return found | {name: file[name][number] for name in ("q4", "q6", "w4", "w6")}
-
-
-def read_history(folder: Path) -> StackingHistory:
-    """Read the stacking over time of a periodic crystal from a folder that `write_order` wrote.
-
-    Raises:
-        InputError: if files are missing or damaged, or the crystal is finite.
-    """
-    try:
-        with open(folder / "counts.csv", newline="", encoding="utf-8") as table:
-            rows = [(row["sequence"], row["phase"]) for row in csv.DictReader(table)]
-        with h5py.File(folder / "order.h5", "r") as file:
-            layers, time_ns = file["layers"], file["time_ns"][:]
-            if len(rows) != len(layers):
-                raise InputError(f"counts.csv has {len(rows)} frames, order.h5 {len(layers)}")
-            if not layers.attrs.get("periodic", True):
-                raise InputError("this is a finite crystal; slides are followed in periodic ones")
-            sequences, phases = ([row[k] for row in rows] for k in (0, 1))
-            return stacking_history(sequences, layers, time_ns, phases)
-    except (OSError, KeyError, ValueError, TypeError, csv.Error, RuntimeError, InputError) as error:
-        raise InputError(f"{folder}: no stacking over time: {' '.join(str(error).split())}") from None
 
 
 def _lay_out(file: h5py.File, n_frames: int, n: int, classes: tuple[str, ...]) -> None:

@@ -10,12 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simsc.build.close_packed import LAYER_SPACING
 from simsc.classify.neighbours import nearest_neighbours, told_or_estimated_d_nn_nm
-from simsc.classify.sequence import layer_kinds, lettered
 from simsc.core.cell import Cell
 from simsc.core.directions import fibonacci_sphere
 from simsc.core.errors import InputError
+from simsc.core.stacking import LAYER_SPACING, layer_kinds, lettered
 from simsc.core.superlattice import Superlattice
 from simsc.scattering.rods import LayerFrame
 
@@ -81,7 +80,7 @@ def stacking_sequence(superlattice: Superlattice, d_nn_nm: float | None = None) 
         InputError: for fewer than 13 NPs in free space, or a distance that neighbours do not have.
 
     Example:
-        >>> from simsc.build.close_packed import close_packed
+        >>> from simsc.builders.close_packed import close_packed
         >>> stacking_sequence(close_packed("ABCABCABABAB", 6.2)).sequence
         'ABCABCABABAB'
     """

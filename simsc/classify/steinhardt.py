@@ -69,7 +69,7 @@ def steinhardt(
         InputError: for a degree out of range.
 
     Example:
-        >>> from simsc.build.close_packed import close_packed
+        >>> from simsc.builders.close_packed import close_packed
         >>> print(steinhardt(nearest_neighbours(close_packed("ABC", 6.2)), [4, 6])[0].round(6))
         [0.190941 0.574524]
     """
@@ -96,7 +96,7 @@ def bond_order(superlattice: Superlattice, d_nn_nm: float | None = None) -> Bond
             have.
 
     Example:
-        >>> from simsc.build.close_packed import close_packed
+        >>> from simsc.builders.close_packed import close_packed
         >>> order = bond_order(close_packed("ABC", 6.2))
         >>> print(f"{order.q4[0]:.3f} {order.q6[0]:.3f}")
         0.191 0.575

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from simsc.core.errors import InputError
-from simsc.core.files import is_shells, read_intensity, read_shells
 from simsc.core.intensity import IntensityVolume, ShellIntensity, shell_grid
+from simsc.io.hdf5 import is_shells
+from simsc.io.native import read_intensity, read_shells
 
 Mask = Callable[[np.ndarray], np.ndarray]  # momentum transfers (n, 3), nm⁻¹ → (n,) bool, whether measured
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simsc.build.close_packed import LAYER_SPACING
 from simsc.core.cell import Cell
 from simsc.core.errors import InputError
+from simsc.core.stacking import LAYER_SPACING
 
 _ONE_NP = np.zeros((1, 3))
 MOST_RESOLVED = 500  # reflections of a cell with one NP: superlattices show tens

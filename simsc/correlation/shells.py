@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from simsc.core.errors import InputError, SamplingError
-from simsc.core.files import read_shells
 from simsc.core.intensity import IntensityVolume, ShellIntensity, band_limit, shell_grid
 from simsc.core.superlattice import Superlattice
+from simsc.io.native import read_shells
 from simsc.scattering.amplitude import SPHERE, Form, extent_nm, intensity_on_shells
 from simsc.scattering.atoms import Atoms
 

@@ -12,9 +12,9 @@ from scipy.spatial.transform import Rotation
 from simsc.core.cell import Cell
 from simsc.core.detector import Detector
 from simsc.core.errors import InputError
-from simsc.core.files import read_shells
 from simsc.core.intensity import IntensityVolume
 from simsc.correlation.peaks import MOST_RESOLVED, cell_reflections
+from simsc.io.native import read_shells
 
 _STRONGEST = 12  # peaks from which an orientation is looked for
 _LEAST_ANGLE_DEG = 15.0

@@ -20,13 +20,13 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from simsc.core.errors import InputError, SimscWarning
-from simsc.core.files import open_hdf5
-from simsc.core.probe import damage_told
 from simsc.core.units import wavelength_nm
 from simsc.experiment.angles import angles_of_frames
 from simsc.experiment.bitshuffle import check_frame
 from simsc.experiment.frames import FrameSeries
 from simsc.experiment.hdf5_links import LinkedFiles, LinkedGroup, check_written
+from simsc.io.hdf5 import open_hdf5
+from simsc.io.probe import damage_told
 
 _LENGTHS_M = {
     "m": 1.0,

@@ -15,7 +15,7 @@ from typing import Any
 import h5py
 
 from simsc.core.errors import InputError
-from simsc.core.files import open_hdf5
+from simsc.io.hdf5 import open_hdf5
 
 _DEEPEST = 16  # links after one another
 

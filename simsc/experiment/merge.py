@@ -27,12 +27,13 @@ from scipy.sparse import csr_matrix
 
 from simsc.core.detector import Detector
 from simsc.core.errors import InputError, ResourceError, StoppedEarly
-from simsc.core.files import new_hdf5, open_hdf5, write_error
 from simsc.core.intensity import IntensityVolume, ShellIntensity
-from simsc.core.probe import check_readable
 from simsc.core.processes import lost, pool
 from simsc.experiment.frames import FrameSeries
 from simsc.experiment.targets import ShellTarget, Target, VoxelTarget
+from simsc.io.hdf5 import new_hdf5, open_hdf5
+from simsc.io.probe import check_readable
+from simsc.io.whole_files import write_error
 
 _EFFICIENCY, _FLUX = 1 << 20, 1 << 16  # units of the fixed-point numbers
 _LARGE, _SAFE = 1 << 20, 32  # so many frames of counts below that are added up in 32 bits, over a segment

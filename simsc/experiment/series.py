@@ -8,10 +8,10 @@ import h5py
 import numpy as np
 
 from simsc.core.errors import InputError
-from simsc.core.probe import check_readable
 from simsc.experiment.frames import FrameReader, FrameSeries
 from simsc.experiment.hdf5_frames import read_hdf5_series
 from simsc.experiment.image_frames import image_files, read_image_series
+from simsc.io.probe import check_readable
 
 ORIENTATIONS = [
     transposed + columns + "-" + rows

@@ -9,8 +9,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, model_validator
 
 from simsc.core.errors import InputError
-from simsc.core.resources import resource_folder
 from simsc.forcefield.parameter_file import read_parameters
+from simsc.io.resources import resource_folder
 
 Index = Annotated[int, Field(ge=0)]
 

@@ -7,7 +7,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, NonNegativeFloat, PositiveFloat, ValidationError
 
 from simsc.core.errors import InputError
-from simsc.core.resources import resource_folder
+from simsc.io.resources import resource_folder
 
 CHARGE_QUANTUM_E = 0.025  # all charges of the core and of a whole ligand are multiples: neutrality is exact in integers
 QUANTA_PER_OXIDATION = 21  # Fe3+ − Fe2+, 0.525 e

@@ -6,7 +6,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from simsc.core.errors import InputError
-from simsc.core.resources import resource_folder
+from simsc.io.resources import resource_folder
 
 _Parameters = TypeVar("_Parameters", bound=BaseModel)
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from simsc.core.errors import InputError, ResourceError
-from simsc.core.files import write_text
 from simsc.hpc.site import Site
+from simsc.io.whole_files import write_text
 from simsc.md.hardware import ONE_THREAD, Hardware
 from simsc.study.run import JOBS, STUDY_FILE, claimed
 from simsc.study.schema import Study

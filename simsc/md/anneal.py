@@ -22,11 +22,13 @@ import numpy as np
 from simsc.classify.neighbours import mean_nearest_distance_nm
 from simsc.core.cell import Cell
 from simsc.core.errors import ResourceError, SimscWarning, SimulationError, StoppedEarly
-from simsc.core.files import open_hdf5, provenance, write_text
 from simsc.core.nested import flat
-from simsc.core.resources import resource_folder
 from simsc.core.superlattice import Superlattice
 from simsc.core.units import angstrom_from_nm, nm_from_angstrom
+from simsc.io.hdf5 import open_hdf5
+from simsc.io.provenance import provenance
+from simsc.io.resources import resource_folder
+from simsc.io.whole_files import write_text
 from simsc.md.checkpoint import (
     Checkpoint,
     check_physics,

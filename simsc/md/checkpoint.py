@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from simsc.core.errors import ResourceError, SimscWarning, StudyError
-from simsc.core.files import write_text
+from simsc.io.whole_files import write_text
 
 FORMAT = "simsc checkpoint 2"
 _GENERATIONS = 2

@@ -7,8 +7,8 @@ import numpy as np
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
-from simsc.build.functionalize import Nanoparticle
-from simsc.build.restack import cubic_fcc, primitive_fcc
+from simsc.builders.functionalize import Nanoparticle
+from simsc.builders.restack import cubic_fcc, primitive_fcc
 from simsc.core.errors import InputError
 from simsc.core.superlattice import Superlattice
 from simsc.core.units import angstrom_from_nm, nm_from_angstrom

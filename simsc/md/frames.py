@@ -10,9 +10,10 @@ import numpy as np
 
 from simsc.core.cell import Cell
 from simsc.core.errors import InputError
-from simsc.core.files import SUPERLATTICE, open_hdf5, read_superlattice
-from simsc.core.structure_files import Reading, StructureFile
 from simsc.core.superlattice import Frame, Superlattice
+from simsc.io.hdf5 import SUPERLATTICE, open_hdf5
+from simsc.io.native import read_superlattice
+from simsc.io.structure_files import Reading, StructureFile
 from simsc.md.anneal import TRAJECTORY
 from simsc.md.checkpoint import last_checkpoint
 from simsc.md.trajectory import FORMAT

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from simsc.core.errors import ResourceError, SimscError
-from simsc.core.files import write_error
+from simsc.io.whole_files import write_error
 from simsc.md.shared_memory import remove_stale_segments
 
 # How many tasks each launcher says it has started.

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from simsc.build.census import binding_modes, closest_contact_angstrom
-from simsc.build.functionalize import Nanoparticle
+from simsc.builders.census import binding_modes, closest_contact_angstrom
+from simsc.builders.functionalize import Nanoparticle
 from simsc.core.cell import Cell
 from simsc.core.errors import SimulationError
 from simsc.core.superlattice import Superlattice
@@ -38,7 +38,7 @@ def relax(
     Every rank of the communicator has to call it.
 
     Args:
-        nanoparticle: from `simsc.build.functionalize`.
+        nanoparticle: from `simsc.builders.functionalize`.
         parameters: force field of the core.
         folder: empty folder for LAMMPS's files.
         seed: of the random velocities, 1 … 2³¹ − 1.

@@ -16,8 +16,8 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from simsc.core.errors import ResourceError, SimscError, SimulationError
-from simsc.core.files import write_error
 from simsc.core.units import FS_PER_NS
+from simsc.io.whole_files import write_error
 from simsc.md.hardware import PACKAGES, Hardware
 from simsc.md.parallel import abort, on_first
 

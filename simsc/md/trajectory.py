@@ -12,8 +12,9 @@ from scipy.spatial.transform import Rotation
 
 from simsc.core.cell import Cell
 from simsc.core.errors import InputError
-from simsc.core.files import new_hdf5, open_hdf5, whole_file
 from simsc.core.superlattice import Superlattice
+from simsc.io.hdf5 import new_hdf5, open_hdf5
+from simsc.io.whole_files import whole_file
 
 COLUMNS = {
     "time_ns": "ns",
@@ -123,7 +124,7 @@ def joined(parts: Sequence[Trajectory]) -> Trajectory:
 
 
 def write_trajectory(path: Path, trajectory: Trajectory, origin: dict[str, Any]) -> None:
-    """Write a trajectory, whole or not at all; `origin` (see `simsc.core.files.provenance`) goes with it.
+    """Write a trajectory, whole or not at all; `origin` (see `simsc.io.provenance.provenance`) goes with it.
 
     Raises:
         InputError: if the folder cannot be written.

@@ -9,14 +9,14 @@ from typing import Any, Literal, TextIO
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from simsc.build.functionalize import Nanoparticle
+from simsc.builders.functionalize import Nanoparticle
 from simsc.core.cell import Cell
 from simsc.core.errors import InputError
-from simsc.core.lammps_data import box_lines
 from simsc.core.superlattice import Superlattice
 from simsc.core.units import angstrom_from_nm, nm_from_angstrom
 from simsc.forcefield.ligand import Ligand
 from simsc.forcefield.magnetite import MagnetiteParameters
+from simsc.io.lammps_data import box_lines
 from simsc.models.lammps_system import LammpsSystem
 
 SCRIPTS = "lammps_inputs/all_atom"

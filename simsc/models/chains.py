@@ -6,11 +6,11 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from simsc.core.errors import InputError
-from simsc.core.lammps_data import box_lines
 from simsc.core.superlattice import Superlattice
 from simsc.core.units import angstrom_from_nm, nm_from_angstrom
 from simsc.forcefield.chains import HEAD as HEAD_NAME
 from simsc.forcefield.chains import ChainParameters
+from simsc.io.lammps_data import box_lines
 from simsc.models.heads import ALIGNED, SPHERES, Dressing, heads
 from simsc.models.lammps_system import LammpsSystem
 

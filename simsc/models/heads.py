@@ -23,8 +23,8 @@ class Dressing:
         shape: sphere (default), or a polyhedron of the same volume.
         coverage_per_nm2: ligands per nm² of the core's surface; None (default) for that of the parameter set.
         aligned: whether all cores lie like the cubic axes of an fcc superlattice whose layers ABC are stacked along z,
-            with rows of NPs along x, as `simsc.build.close_packed` builds it: ⟨111⟩ of the cores along z, ⟨110⟩ along
-            x. Default: each is turned at random.
+            with rows of NPs along x, as `simsc.builders.close_packed` builds it: ⟨111⟩ of the cores along z, ⟨110⟩
+            along x. Default: each is turned at random.
     """
 
     shape: Shape = "sphere"

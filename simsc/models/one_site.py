@@ -8,10 +8,10 @@ from scipy.interpolate import CubicSpline
 
 from simsc.core.cell import Cell
 from simsc.core.errors import InputError
-from simsc.core.lammps_data import box_lines
 from simsc.core.superlattice import Superlattice
 from simsc.core.units import angstrom_from_nm
 from simsc.forcefield.one_site import OneSiteParameters
+from simsc.io.lammps_data import box_lines
 from simsc.models.heads import SPHERES, Dressing
 from simsc.models.lammps_system import LammpsSystem
 

@@ -7,11 +7,11 @@ from typing import Literal
 
 import numpy as np
 
-from simsc.build.close_packed import LAYER_SPACING
 from simsc.core.cell import Cell
 from simsc.core.centring import FACE_CENTRED
 from simsc.core.correlation_map import CorrelationMap
 from simsc.core.errors import InputError
+from simsc.core.stacking import LAYER_SPACING
 from simsc.correlation.peaks import MOST_RESOLVED, cell_reflections
 from simsc.refine.fit import MISPLACED, fit
 from simsc.refine.lattice import in_basis, nearest_basis, reduced_basis

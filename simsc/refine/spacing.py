@@ -7,9 +7,9 @@ from typing import Literal
 
 import numpy as np
 
-from simsc.build.close_packed import LAYER_SPACING
 from simsc.core.correlation_map import CorrelationMap
 from simsc.core.errors import InputError, SimscWarning
+from simsc.core.stacking import LAYER_SPACING
 from simsc.correlation.peaks import cell_reflections, expected_peaks, rod_arcs, structure_cell
 from simsc.refine.fit import fit
 from simsc.refine.mean import best_mean

@@ -18,10 +18,15 @@ import numpy as np
 from scipy.optimize import lsq_linear, minimize
 from scipy.spatial.transform import Rotation
 
-from simsc.build.close_packed import random_stacking
-from simsc.build.defects import with_displacements
-from simsc.build.finite_crystal import with_normal_radii
-from simsc.build.supraparticle import ball, decahedral, icosahedral, layers_of_ball
+from simsc.builders.close_packed import random_stacking
+from simsc.builders.defects import with_displacements
+from simsc.builders.finite_crystal import with_normal_radii
+from simsc.builders.supraparticle import (
+    ball,
+    decahedral,
+    icosahedral,
+    layers_of_ball,
+)
 from simsc.core.cell import Cell
 from simsc.core.correlation_map import CorrelationMap
 from simsc.core.errors import InputError

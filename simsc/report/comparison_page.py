@@ -4,17 +4,19 @@ from pathlib import Path
 
 import numpy as np
 
-from simsc.classify.sequence import same_stacking
 from simsc.core.errors import InputError, SimscError
-from simsc.core.files import write_text
+from simsc.core.stacking import same_stacking
 from simsc.correlation.compare import compare_maps
-from simsc.report import figures, interactive, scattering_figures
+from simsc.io.whole_files import write_text
+from simsc.plot import annealing as figures
+from simsc.plot import scattering as scattering_figures
+from simsc.report import interactive
 from simsc.report.document import document
 from simsc.report.embed import drawing_style, figure_html, png, sequence_html, svg, text
 from simsc.report.page import COARSE
-from simsc.report.results import STATES, Results, read_results
 from simsc.report.study_table import differences
 from simsc.report.system_view import Shown, counts_text, system_html, viewer_data
+from simsc.study.results import STATES, Results, read_results
 
 NAMES = ("A", "B")
 

@@ -15,7 +15,7 @@ import matplotlib
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from simsc.classify.sequence import layer_kinds
+from simsc.core.stacking import layer_kinds
 
 _REFERENCE = re.compile(r"url\(#([^)]+)\)")
 

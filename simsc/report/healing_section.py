@@ -1,11 +1,17 @@
 """What a report says about healing: what slid and when, and the number of hcp-like layers against chance."""
 
-from simsc.classify.healing import NULLS
-from simsc.classify.slides import hopping_rates, stacking_history
-from simsc.report import healing_figures, healing_text
+from simsc.plot import healing as healing_figures
+from simsc.report import healing_text
 from simsc.report.embed import figure_html, sequence_html, svg, text
-from simsc.report.results import Results
-from simsc.study.healing import RunHealing, SetHealing, healing_of, set_healing
+from simsc.sliding.chance import NULLS
+from simsc.sliding.healing import (
+    RunHealing,
+    SetHealing,
+    healing_of,
+    set_healing,
+)
+from simsc.sliding.slips import hopping_rates, stacking_history
+from simsc.study.results import Results
 
 
 def healing_section(results: Results) -> str:

@@ -1,9 +1,9 @@
 """What the stacking of runs came to, in words that cannot be taken for more than they say."""
 
-from simsc.classify.healing import EnergyFit, Null
-from simsc.classify.slide_energy import SlideEnergy
-from simsc.classify.slides import CONFIRM, Slide, Slides
-from simsc.study.healing import RunHealing, SetHealing
+from simsc.sliding.chance import EnergyFit, Null
+from simsc.sliding.energies import SlideEnergy
+from simsc.sliding.healing import RunHealing, SetHealing
+from simsc.sliding.slips import CONFIRM, Slide, Slides
 
 NULL_NAMES: dict[Null, str] = {
     "free": "any interface slides by itself",

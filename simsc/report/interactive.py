@@ -10,7 +10,7 @@ import numpy as np
 from simsc.core.correlation_map import CorrelationMap
 from simsc.core.intensity import IntensityVolume
 from simsc.correlation.peaks import expected_peaks
-from simsc.report.scattering_figures import CLEAR_OF_SELF_DEG, spacing_nm
+from simsc.plot.scattering import CLEAR_OF_SELF_DEG, spacing_nm
 
 _MOST_POINTS = 90  # along each axis of what is drawn
 _FORWARD = 0.5  # of q1: what lies within is left out, the forward peak outshines all reflections

@@ -9,22 +9,31 @@ from typing import Any
 
 import numpy as np
 
-from simsc.classify.sequence import same_stacking
 from simsc.core.correlation_map import CorrelationMap
-from simsc.core.files import write_text
+from simsc.core.stacking import same_stacking
 from simsc.correlation.peaks import expected_peaks
-from simsc.report import (
-    figures,
-    interactive,
-    nanoparticle_figures,
-    scattering_figures,
+from simsc.io.whole_files import write_text
+from simsc.plot import (
+    annealing as figures,
 )
+from simsc.plot import (
+    nanoparticle as nanoparticle_figures,
+)
+from simsc.plot import (
+    scattering as scattering_figures,
+)
+from simsc.report import interactive
 from simsc.report.document import PAPER, document
 from simsc.report.embed import drawing_style, figure_html, png, sequence_html, svg, text
 from simsc.report.healing_section import healing_section
-from simsc.report.results import STATES, Results, State, read_results
 from simsc.report.study_table import study_table
 from simsc.report.system_view import Shown, counts_text, system_html, viewer_data
+from simsc.study.results import (
+    STATES,
+    Results,
+    State,
+    read_results,
+)
 
 _BETWEEN_111_DEG = float(np.degrees(np.arccos(1 / 3)))
 _NEAR_ZERO = 0.03  # of q: so near to a zero of the form factor a reflection cannot be seen

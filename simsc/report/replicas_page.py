@@ -7,17 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from simsc.classify.healing import NULLS
-from simsc.classify.sequence import same_stacking
-from simsc.core.files import write_text
+from simsc.core.stacking import same_stacking
+from simsc.io.whole_files import write_text
+from simsc.plot.healing import hcp_against_chance
 from simsc.report.document import document
 from simsc.report.embed import drawing_style, svg
-from simsc.report.healing_figures import hcp_against_chance
 from simsc.report.healing_section import chance_table
 from simsc.report.healing_text import NULL_NAMES, energy, verdict
 from simsc.report.page import COARSE
 from simsc.report.status_text import duration
-from simsc.study.healing import set_healing
+from simsc.sliding.chance import NULLS
+from simsc.sliding.healing import set_healing
 from simsc.study.replicas import Outcome, outcomes, replica_folder
 from simsc.study.run import REPORT, STUDY_FILE
 from simsc.study.schema import read_study

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from simsc.core.cell import Cell
-from simsc.report import figures
+from simsc.plot.style import COLOURS
 from simsc.report.embed import text
-from simsc.report.results import Results, State
+from simsc.study.results import Results, State
 
 _MEANING = {
     "fcc": "fcc-like",
@@ -104,7 +104,7 @@ def viewer_data(shown: Mapping[str, Shown]) -> dict[str, Any]:
                 "spacing": round(float(trajectory.thermo["d_nn_nm"][state.frame]), 4),
             }
         )
-    return {"colours": figures.COLOURS, "states": states}
+    return {"colours": COLOURS, "states": states}
 
 
 def _wrapped(cell: Cell, positions_nm: np.ndarray, layers: Sequence[int]) -> np.ndarray:

@@ -18,10 +18,10 @@ import hdf5plugin
 import numpy as np
 
 from simsc.core.errors import InputError
-from simsc.core.files import new_hdf5, open_hdf5, streamed_hdf5
 from simsc.core.processes import lost, pool
 from simsc.core.superlattice import Superlattice
 from simsc.core.units import photon_energy_kev
+from simsc.io.hdf5 import new_hdf5, open_hdf5, streamed_hdf5
 from simsc.scattering.amplitude import SPHERE, Form
 from simsc.scattering.beamline import Beamline, VirtualScan
 

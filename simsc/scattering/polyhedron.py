@@ -19,7 +19,7 @@ class Polyhedron:
     """A homogeneous convex polyhedron of unit contrast, about its centre of mass.
 
     Its size comes from the core radius of its NP, which is that of the sphere of the same volume (as in
-    `simsc.build.nanoparticle.carve`); it is turned by the orientation of the NP.
+    `simsc.builders.nanoparticle.carve`); it is turned by the orientation of the NP.
 
     Args:
         vertices: (V, 3) corners in the frame of the body, in any unit of length.
@@ -124,7 +124,7 @@ def cuboctahedron() -> Polyhedron:
 
 
 def truncated_cuboctahedron() -> Polyhedron:
-    """Return the truncated cuboctahedron that `simsc.build.nanoparticle` carves, of {100}, {111} and {110} facets."""
+    """Return the truncated cuboctahedron that `simsc.builders.nanoparticle` carves: {100}, {111} and {110} facets."""
     return _of_facets({(1, 0, 0): 1.0, (1, 1, 1): 1.0, (1, 1, 0): 1.03})
 
 

@@ -8,17 +8,24 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from simsc.build.census import take_census
-from simsc.build.functionalize import Nanoparticle, functionalize
-from simsc.build.nanoparticle import Core, carve, magnetite, read_crystal
-from simsc.build.nanoparticle_file import read_nanoparticle, write_nanoparticle, write_xyz
-from simsc.build.restack import fcc_orientation
-from simsc.build.surface import hydroxylate
+from simsc.builders.census import take_census
+from simsc.builders.functionalize import Nanoparticle, functionalize
+from simsc.builders.nanoparticle import (
+    Core,
+    carve,
+    magnetite,
+    read_crystal,
+)
+from simsc.builders.nanoparticle_file import read_nanoparticle, write_nanoparticle, write_xyz
+from simsc.builders.restack import fcc_orientation
+from simsc.builders.surface import hydroxylate
 from simsc.classify.neighbours import mean_nearest_distance_nm
-from simsc.core.files import provenance, read_superlattice, write_superlattice, write_text
 from simsc.core.superlattice import Superlattice
 from simsc.forcefield.ligand import Ligand, load_ligand, read_ligand
 from simsc.forcefield.magnetite import MagnetiteParameters, load_magnetite
+from simsc.io.native import read_superlattice, write_superlattice
+from simsc.io.provenance import provenance
+from simsc.io.whole_files import write_text
 from simsc.md.anneal import DATA, FINAL, AnnealProgress, prepare
 from simsc.md.equilibrate import compression, loose_fcc
 from simsc.models.all_atom import dress_all_atom, read_positions, taken_apart, what_is_what

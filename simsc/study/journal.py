@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from simsc.core.errors import ResourceError, SimscError, SimscWarning, StoppedEarly
-from simsc.core.files import write_text
+from simsc.io.whole_files import write_text
 
 PROGRESS = "progress.json"
 DONE_IN = "done in"  # begins the text of a finished stage

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from simsc.core.errors import InputError, SimulationError, StoppedEarly, StudyError
-from simsc.core.files import write_text
-from simsc.study.healing import RunHealing, run_healing
+from simsc.io.whole_files import write_text
+from simsc.sliding.healing import RunHealing, run_healing
 from simsc.study.run import STUDY_FILE, claimed, study_of
 from simsc.study.schema import Study, Variant
 from simsc.study.stages import STATES

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from simsc.core.errors import InputError, ResourceError, SimscError, SimscWarning, StoppedEarly, StudyError
-from simsc.core.files import provenance, write_error, write_text
 from simsc.core.processes import available_memory_gb
+from simsc.io.provenance import provenance
+from simsc.io.whole_files import write_error, write_text
 from simsc.md.hardware import Hardware
 from simsc.study.context import Context, Stage
 from simsc.study.journal import DONE_IN, PROGRESS, journal

@@ -24,11 +24,11 @@ from pydantic import (
     model_validator,
 )
 
-from simsc.build.close_packed import check_stacking
-from simsc.build.nanoparticle import MAGNETITE_LATTICE_ANGSTROM, centre_fractions, miller_indices
+from simsc.builders.nanoparticle import MAGNETITE_LATTICE_ANGSTROM, centre_fractions, miller_indices
 from simsc.core.correlation_map import MOST_Q2
 from simsc.core.errors import InputError, StudyError
 from simsc.core.nested import flat, replaced
+from simsc.core.stacking import check_stacking
 from simsc.correlation.peaks import layer_momentum_transfer
 from simsc.forcefield.ligand import load_ligand, read_ligand
 from simsc.md.equilibrate import COMPRESSION

@@ -6,24 +6,24 @@ from pathlib import Path
 
 import numpy as np
 
-from simsc.build.close_packed import close_packed
-from simsc.build.finite_crystal import finite_crystal
+from simsc.builders.close_packed import close_packed
+from simsc.builders.finite_crystal import finite_crystal
 from simsc.classify.order_file import write_order
 from simsc.classify.over_time import averages, processes, timed_order
 from simsc.core.errors import SimscWarning
-from simsc.core.files import (
-    provenance,
-    read_superlattice,
-    write_intensity,
-    write_map,
-    write_superlattice,
-    write_text,
-)
 from simsc.core.intensity import IntensityVolume
 from simsc.core.superlattice import Frame, Superlattice
 from simsc.correlation.engine import correlate
 from simsc.correlation.peaks import layer_momentum_transfer
 from simsc.correlation.shells import first_bright_peak, shells_of_crystal
+from simsc.io.native import (
+    read_superlattice,
+    write_intensity,
+    write_map,
+    write_superlattice,
+)
+from simsc.io.provenance import provenance
+from simsc.io.whole_files import write_text
 from simsc.md.anneal import DATA, SNAPSHOTS, TRAJECTORY, AnnealProgress, plain_lammps_arguments, prepare
 from simsc.md.trajectory import Trajectory, read_trajectory
 from simsc.models.coarse_grained import CoarseGrained, coarse_grained

@@ -20,9 +20,9 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from simsc.build.nanoparticle_file import read_nanoparticle
-from simsc.core.files import read_superlattice
+from simsc.builders.nanoparticle_file import read_nanoparticle
 from simsc.forcefield.magnetite import load_magnetite
+from simsc.io.native import read_superlattice
 from simsc.md.anneal import DATA, prepare
 from simsc.models.all_atom import HYDROGEN_MASS, dress_all_atom
 

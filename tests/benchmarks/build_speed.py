@@ -22,13 +22,13 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from simsc.build.census import closest_contact_angstrom
-from simsc.build.close_packed import close_packed
-from simsc.build.functionalize import Nanoparticle, functionalize
-from simsc.build.nanoparticle import Core, carve, magnetite
-from simsc.build.nanoparticle_file import write_xyz
-from simsc.build.restack import fcc_orientation, primitive_fcc
-from simsc.build.surface import hydroxylate
+from simsc.builders.census import closest_contact_angstrom
+from simsc.builders.close_packed import close_packed
+from simsc.builders.functionalize import Nanoparticle, functionalize
+from simsc.builders.nanoparticle import Core, carve, magnetite
+from simsc.builders.nanoparticle_file import write_xyz
+from simsc.builders.restack import fcc_orientation, primitive_fcc
+from simsc.builders.surface import hydroxylate
 from simsc.forcefield.ligand import Ligand, load_ligand
 from simsc.forcefield.magnetite import load_magnetite
 from simsc.models.all_atom import dress_all_atom

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from simsc.build.close_packed import close_packed
+from simsc.builders.close_packed import close_packed
 from simsc.core.intensity import ShellIntensity, shell_grid
 from simsc.core.superlattice import Superlattice
 from simsc.correlation.engine import correlate

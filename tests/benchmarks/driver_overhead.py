@@ -29,12 +29,12 @@ from typing import Any
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from simsc.build.close_packed import close_packed
-from simsc.build.nanoparticle_file import read_nanoparticle
+from simsc.builders.close_packed import close_packed
+from simsc.builders.nanoparticle_file import read_nanoparticle
 from simsc.classify.neighbours import mean_nearest_distance_nm
-from simsc.core.files import read_superlattice
 from simsc.forcefield.chains import load_chains
 from simsc.forcefield.magnetite import load_magnetite
+from simsc.io.native import read_superlattice
 from simsc.md import anneal as annealing
 from simsc.md.anneal import anneal, plain_lammps_arguments, prepare
 from simsc.md.parallel import world

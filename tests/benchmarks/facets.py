@@ -19,8 +19,8 @@ import numpy as np
 
 from simsc.core.errors import SimscWarning
 from simsc.core.units import nm_from_angstrom
-from simsc.md.slide import Slide, sample_slide
 from simsc.models.heads import Dressing
+from simsc.sliding.umbrella import Slide, sample_slide
 
 RESULT = Path(__file__).with_suffix(".csv")
 SPHERE, FACETED = "sphere", "truncated_cuboctahedron"

@@ -26,10 +26,15 @@ from time import monotonic
 import numpy as np
 import tomli_w
 
-from simsc.classify.slides import Slide, Slides, StackingHistory, stacking_steps
-from simsc.report.healing_figures import hcp_against_chance
+from simsc.plot.healing import hcp_against_chance
 from simsc.report.healing_text import NULL_NAMES, energy, energy_from_slides, verdict
-from simsc.study.healing import RunHealing, run_healing, set_healing
+from simsc.sliding.healing import RunHealing, run_healing, set_healing
+from simsc.sliding.slips import (
+    Slide,
+    Slides,
+    StackingHistory,
+    stacking_steps,
+)
 from simsc.study.replicas import replica_folder
 from simsc.study.schema import preset_text
 

@@ -19,8 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
-from simsc.build.finite_crystal import with_normal_radii
-from simsc.build.pillar import pillar
+from simsc.builders.finite_crystal import with_normal_radii
+from simsc.builders.pillar import pillar
 from simsc.core.cell import Cell
 from simsc.core.detector import eiger_x_4m
 from simsc.experiment.frames import FrameSeries

@@ -21,11 +21,11 @@ from scipy.spatial.transform import Rotation
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from ovito_labels import Label, ovito_methods
 
-from simsc.build.close_packed import close_packed
+from simsc.builders.close_packed import close_packed
 from simsc.classify.labels import label_paper, label_thermal
-from simsc.classify.sequence import canonical, layer_kinds, lettered
 from simsc.classify.stacking import stacking_sequence
 from simsc.core.cell import Cell
+from simsc.core.stacking import canonical, layer_kinds, lettered
 from simsc.core.superlattice import Superlattice
 
 SEED = 990017

@@ -20,9 +20,9 @@ from typing import Any
 
 import numpy as np
 
-from simsc.build.close_packed import close_packed
+from simsc.builders.close_packed import close_packed
 from simsc.classify.labels import METHODS
-from simsc.classify.sequence import lettered
+from simsc.core.stacking import lettered
 from simsc.core.superlattice import Superlattice
 
 RESULT = Path(__file__).with_suffix(".csv")

@@ -17,8 +17,8 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 from table_1 import RADIUS_NM, RADIUS_STD_NM, TABLE_1, Scan, first_spheres
 
-from simsc.build.finite_crystal import with_normal_radii
-from simsc.build.pillar import pillar
+from simsc.builders.finite_crystal import with_normal_radii
+from simsc.builders.pillar import pillar
 from simsc.core.cell import Cell
 from simsc.refine.cell import CellFit, refine_cell
 

@@ -17,17 +17,17 @@ from pathlib import Path
 
 import numpy as np
 
-from simsc.build.finite_crystal import with_normal_radii
-from simsc.build.pillar import pillar
+from simsc.builders.finite_crystal import with_normal_radii
+from simsc.builders.pillar import pillar
 from simsc.core.cell import Cell
 from simsc.core.detector import eiger_x_4m, eiger_x_4m_gaps
-from simsc.core.files import write_shells
 from simsc.correlation.engine import correlate
 from simsc.correlation.shells import shells_of_file
 from simsc.experiment.frames import FrameReader
 from simsc.experiment.merge import Scan, merge
 from simsc.experiment.series import read_series
 from simsc.experiment.targets import ShellTarget
+from simsc.io.native import write_shells
 from simsc.refine.cell import refine_cell
 from simsc.refine.lattice import nearest_basis
 from simsc.scattering.beamline import Background, Beamline

@@ -23,8 +23,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.ticker import NullFormatter
 
-from simsc.build.finite_crystal import with_normal_radii
-from simsc.build.supraparticle import ball
+from simsc.builders.finite_crystal import with_normal_radii
+from simsc.builders.supraparticle import ball
 from simsc.core.intensity import band_limit
 from simsc.correlation.engine import correlate
 from simsc.correlation.peaks import layer_momentum_transfer

@@ -21,8 +21,8 @@ from typing import Literal
 
 from simsc.core.errors import InputError, SimscWarning
 from simsc.forcefield.one_site import load_one_site
-from simsc.md.slide import Slide, sample_slide
-from simsc.md.slide_moves import sample_stackings
+from simsc.sliding.monte_carlo import sample_stackings
+from simsc.sliding.umbrella import Slide, sample_slide
 
 RESULT = Path(__file__).with_suffix(".csv")
 SUPER, MARTINI, SITE = "oleate_super_ligand", "oleate_martini", "oleate_one_site"

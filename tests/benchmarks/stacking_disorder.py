@@ -17,12 +17,12 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from simsc.build.finite_crystal import with_normal_radii
-from simsc.build.supraparticle import ball, layers_of_ball
-from simsc.classify.sequence import layer_kinds, lettered
+from simsc.builders.finite_crystal import with_normal_radii
+from simsc.builders.supraparticle import ball, layers_of_ball
 from simsc.classify.stacking import layer_frame
 from simsc.core.correlation_map import CorrelationMap
 from simsc.core.intensity import ShellIntensity
+from simsc.core.stacking import layer_kinds, lettered
 from simsc.core.superlattice import Superlattice
 from simsc.correlation.engine import correlate
 from simsc.correlation.peaks import layer_momentum_transfer

@@ -19,11 +19,10 @@ from scipy.spatial.transform import Rotation
 from stacking_disorder import ALPHA, D_NN, RADIUS, SPREAD
 from structure_ranking import measured
 
-from simsc.build.close_packed import LAYER_SPACING
-from simsc.build.finite_crystal import with_normal_radii
-from simsc.build.supraparticle import ball, layers_of_ball
-from simsc.classify.sequence import lettered
+from simsc.builders.finite_crystal import with_normal_radii
+from simsc.builders.supraparticle import ball, layers_of_ball
 from simsc.core.errors import InputError
+from simsc.core.stacking import LAYER_SPACING, lettered
 from simsc.core.superlattice import Superlattice
 from simsc.correlation.engine import correlate
 from simsc.correlation.mask import masked

@@ -18,12 +18,12 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from simsc.build.defects import with_displacements
-from simsc.build.finite_crystal import with_normal_radii
-from simsc.classify.sequence import layer_kinds
+from simsc.builders.defects import with_displacements
+from simsc.builders.finite_crystal import with_normal_radii
 from simsc.classify.stacking import stacking_sequence
 from simsc.core.cell import Cell
 from simsc.core.intensity import ShellIntensity, shell_grid
+from simsc.core.stacking import layer_kinds
 from simsc.core.superlattice import Superlattice
 from simsc.correlation.engine import correlate
 from simsc.correlation.peaks import layer_momentum_transfer

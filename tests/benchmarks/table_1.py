@@ -23,15 +23,16 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from simsc.build.finite_crystal import with_normal_radii
-from simsc.build.pillar import pillar
+from simsc.builders.finite_crystal import with_normal_radii
+from simsc.builders.pillar import pillar
 from simsc.core.cell import Cell
 from simsc.core.correlation_map import CorrelationMap
-from simsc.core.files import provenance, read_map, write_map
 from simsc.core.intensity import ShellIntensity, band_limit, shell_grid
 from simsc.core.superlattice import Superlattice
 from simsc.correlation.engine import correlate_several
 from simsc.correlation.peaks import cell_reflections
+from simsc.io.native import read_map, write_map
+from simsc.io.provenance import provenance
 from simsc.refine.cell import CellFit, refine_cell
 from simsc.refine.lattice import nearest_basis
 from simsc.scattering.amplitude import intensity_on_shells

@@ -21,11 +21,11 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial import KDTree
 
-from simsc.build.close_packed import random_stacking
-from simsc.build.contacts import relax_contacts
-from simsc.build.defects import with_displacements
-from simsc.build.finite_crystal import with_normal_radii
-from simsc.build.supraparticle import ball, icosahedral, layers_of_ball
+from simsc.builders.close_packed import random_stacking
+from simsc.builders.contacts import relax_contacts
+from simsc.builders.defects import with_displacements
+from simsc.builders.finite_crystal import with_normal_radii
+from simsc.builders.supraparticle import ball, icosahedral, layers_of_ball
 from simsc.core.correlation_map import CorrelationMap
 from simsc.core.superlattice import Superlattice
 from simsc.correlation.engine import correlate

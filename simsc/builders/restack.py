@@ -1,0 +1,42 @@
+"""Orientations of nanoparticles in close-packed superlattices, and other stackings of the same nanoparticles."""
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from simsc.core.cell import Cell
+from simsc.core.stacking import check_stacking
+from simsc.core.superlattice import Superlattice
+
+# Rows: the cubic directions that point along x, y and z of `close_packed("ABC…")`: [1 -1 0], [1 1 -2] and [1 1 1].
+_CUBIC = np.array([[1, -1, 0], [1, 1, -2], [1, 1, 1]]) / np.sqrt([[2], [6], [3]])
+
+
+def fcc_orientation(stacking: str) -> Rotation:
+    """Return the rotation that lays cubic axes along those of the fcc crystal that a stacking is made of.
+
+    Truncated cuboctahedra whose axes are so aligned face their neighbours in an fcc crystal with {110} facets. In a
+    stacking with faults the axes follow the more frequent of the two twins, ABC or ACB.
+
+    Args:
+        stacking: as for `simsc.builders.close_packed.close_packed`.
+
+    Raises:
+        InputError: for a stacking that is not close-packed.
+    """
+    check_stacking(stacking)
+    numbers = np.array(["ABC".index(letter) for letter in stacking])
+    steps = (np.roll(numbers, -1) - numbers) % 3
+    forward = np.count_nonzero(steps == 1) >= len(steps) / 2
+    return Rotation.from_matrix(_CUBIC if forward else np.diag([-1.0, -1.0, 1.0]) @ _CUBIC)
+
+
+def primitive_fcc(d_nn_nm: float) -> Superlattice:
+    """Return one NP in the primitive cell of fcc, cubic axes along x, y and z; d_nn in nm."""
+    return Superlattice(np.zeros((1, 3)), cell=Cell(np.array([[1, 1, 0], [0, 1, 1], [1, 0, 1]]) * d_nn_nm / np.sqrt(2)))
+
+
+def cubic_fcc(d_nn_nm: float) -> Superlattice:
+    """Return four NPs in the cubic cell of fcc; d_nn in nm."""
+    edge = np.sqrt(2) * d_nn_nm
+    sites = np.array([[0, 0, 0], [0.5, 0.5, 0], [0.5, 0, 0.5], [0, 0.5, 0.5]])
+    return Superlattice(sites * edge, cell=Cell(np.eye(3) * edge))

@@ -1,0 +1,333 @@
+"""The command `simsc compare`: two correlation maps, of any origin, under their common mask."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from simsc.builders.finite_crystal import with_normal_radii
+from simsc.classify.stacking import layer_frame
+from simsc.cli.console import StageProgress
+from simsc.cli.first_peak import (
+    peak_of_crystal,
+    peak_of_spheres,
+    peak_of_volume,
+    q2_around,
+)
+from simsc.cli.options import (
+    JSON,
+    LENGTH_UNIT,
+    PATH,
+    RADIUS,
+    RADIUS_STD,
+    SEED,
+    axis_inv_nm,
+    example,
+    place_for_picture,
+    tell,
+)
+from simsc.core.correlation_map import CorrelationMap
+from simsc.core.errors import InputError
+from simsc.core.intensity import IntensityVolume
+from simsc.core.processes import available_cores
+from simsc.core.superlattice import Superlattice
+from simsc.correlation.compare import MapComparison, compare_maps
+from simsc.correlation.engine import correlate
+from simsc.correlation.shells import shells_of_crystal, shells_of_file, shells_of_volume
+from simsc.io.hdf5 import is_intensity, is_map, is_shells
+from simsc.io.native import (
+    read_intensity,
+    read_map,
+    read_shells,
+    read_superlattice,
+)
+from simsc.scattering.rods import RodProfile, layers_of_volume, rod_profile, rod_profile_of_volume
+
+_N_DELTA, _ROD_POINTS, _LARGEST_L = 721, 161, 3.2
+_OTHER_COVERAGE = 0.05
+
+
+_Source = IntensityVolume | Superlattice | Path  # what a map is computed from; a path is that of spheres
+
+
+@dataclass(frozen=True)
+class _Radii:
+    """Core radii that structures get, and how they are read."""
+
+    radius_nm: float | None
+    radius_std_nm: float
+    seed: int
+    length_unit: str | None
+
+
+@click.command(
+    epilog=example(
+        "simsc compare before.h5 after.h5 --names before after --relative -o compare.png",
+        "simsc compare measured_map.h5 simulated_map.h5 --scaled --lines 0.475,0.775 -o compare.svg",
+        "simsc compare measured.h5 ball.xyz --q1 0.481 --radius 7.4 --d-nn 16 -o compare.png",
+    )
+)
+@click.argument("a", metavar="A", type=PATH)
+@click.argument("b", metavar="B", type=PATH)
+@click.option("--lines", metavar="Q2,Q2,…", help="Where to draw and tell lines, nm⁻¹; default: q1, and 220 of fcc.")
+@click.option("--names", nargs=2, metavar="A B", help="What to call them; default: the names of the files.")
+@click.option("--coverage", type=click.FloatRange(0, 1), default=0.3, show_default=True, help="Least, of both maps.")
+@click.option("--q1-tolerance", type=float, default=0.01, show_default=True, help="Of unequal q1, nm⁻¹.")
+@click.option("--scaled", is_flag=True, help="Draw B divided by the scale factor.")
+@click.option("--relative", is_flag=True, help="Compare at equal q2 / q1: expansion of the lattice does not show.")
+@click.option(
+    "--q1",
+    "q1_inv_nm",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Of maps to be computed from intensities or structures, nm⁻¹; default: that of the other, if it is a map, or "
+    "the first bright peak of A.",
+)
+@click.option("--q2", help="Of them, first:last:step, nm⁻¹; default: that of the other map, or 0.83 to 1.88 times q1.")
+@click.option("--d-nn", "d_nn_nm", type=float, help="Of them, nm: draws their Bragg rods 10l too.")
+@RADIUS
+@RADIUS_STD
+@SEED
+@LENGTH_UNIT
+@click.option("-o", "--output", type=PATH, callback=place_for_picture, help="Figure to write: .png, .svg or .pdf.")
+@JSON
+def compare(
+    a: Path,
+    b: Path,
+    lines: str | None,
+    names: tuple[str, str] | None,
+    coverage: float,
+    q1_tolerance: float,
+    scaled: bool,
+    relative: bool,
+    q1_inv_nm: float | None,
+    q2: str | None,
+    d_nn_nm: float | None,
+    radius_nm: float | None,
+    radius_std_nm: float,
+    seed: int,
+    length_unit: str | None,
+    output: Path | None,
+    as_json: bool,
+) -> None:
+    """Compare the correlation maps A and B, simulated or measured, where both were measured.
+
+    A and B may also be intensities or structures, of which maps are computed first (--q1, --q2, --radius).
+    """
+    q2_inv_nm = None if q2 is None else axis_inv_nm("--q2", q2)
+    if is_map(a) != is_map(b):
+        known = read_map(a if is_map(a) else b)
+        q1_inv_nm = known.q1_inv_nm if q1_inv_nm is None else q1_inv_nm  # of the one is that of the other
+        q2_inv_nm = known.q2_inv_nm if q2_inv_nm is None else q2_inv_nm
+    if d_nn_nm is not None and any(is_map(file) or is_shells(file) for file in (a, b)):
+        raise InputError("--d-nn draws rods of intensity volumes and structures; maps and spheres do not hold them")
+    wanted = _lines(lines)
+    radii = _Radii(radius_nm, radius_std_nm, seed, length_unit)
+    sources = [_source(file, radii) for file in (a, b)]
+    if all(source is None for source in sources) and (q1_inv_nm or radius_nm or d_nn_nm):
+        raise InputError("A and B are maps already; --q1, --radius and --d-nn are for intensities and structures")
+    if q1_inv_nm is None and sources[0] is not None:
+        q1_inv_nm = _first_peak(a, sources[0])
+        click.echo(f"simsc: note: q1 is {q1_inv_nm:.4f} nm⁻¹, the first bright peak of {a}", err=True)
+    if q2_inv_nm is None and q1_inv_nm is not None:
+        q2_inv_nm = _q2(q1_inv_nm, sources)
+    maps = [_map(file, source, q1_inv_nm, q2_inv_nm) for file, source in zip((a, b), sources, strict=True)]
+    if relative:
+        own = maps[1].q1_inv_nm
+        maps[1] = maps[1].at_q1(maps[0].q1_inv_nm)
+        click.echo(
+            f"simsc: note: q1 of {b} is {own:.4f} nm⁻¹; its q2 are told and drawn times {maps[0].q1_inv_nm / own:.4f}, "
+            "so that q1 are equal",
+            err=True,
+        )
+    result = compare_maps(maps[0], maps[1], coverage, q1_tolerance_inv_nm=q1_tolerance)
+    called = names or _names(a, b)
+    rods = None if d_nn_nm is None else _rods(sources, d_nn_nm)
+    if output is not None or wanted or not as_json:
+        # Matplotlib takes a second to load.
+        from simsc.plot.comparison import comparison_figure, lines_of
+        from simsc.plot.style import write_figure
+
+        rows = lines_of(result, wanted)
+        if output is not None:
+            write_figure(output, comparison_figure(result, called, wanted, scaled, rods))
+    else:
+        rows = []
+    if as_json:
+        tell(as_json, _as_dict(result, called, rows))
+    else:
+        _print(result, called, rows, coverage)
+        if output is not None:
+            click.echo(f"{output}")
+    if result.coverage_difference > _OTHER_COVERAGE:
+        click.echo(
+            f"simsc: note: the coverages differ by up to {result.coverage_difference:.2f}, which changes the maps; "
+            "compare data with a simulation of which the same was left out",
+            err=True,
+        )
+    if maps[0].bin_deg != maps[1].bin_deg:
+        click.echo(
+            f"simsc: note: one map is averaged over bins of {maps[0].bin_deg:g}°, the other of {maps[1].bin_deg:g}°",
+            err=True,
+        )
+
+
+def _lines(text: str | None) -> list[float]:
+    if text is None:
+        return []
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise InputError(f"--lines {text!r}: needs numbers with commas between, nm⁻¹, such as 0.475,0.775") from None
+
+
+def _names(a: Path, b: Path) -> tuple[str, str]:
+    return (a.stem, b.stem) if a.stem != b.stem else (str(a), str(b))
+
+
+def _source(file: Path, radii: _Radii) -> _Source | None:
+    """Return what a map is to be computed from; None for a map."""
+    if is_map(file):
+        return None
+    if is_intensity(file):
+        return read_intensity(file)
+    if is_shells(file):
+        return file
+    superlattice = read_superlattice(file, radii.length_unit).in_free_space()
+    if radii.radius_nm is not None:
+        rng = np.random.default_rng(radii.seed)
+        return with_normal_radii(superlattice, radii.radius_nm, radii.radius_std_nm, rng)
+    if superlattice.radii_nm is None:
+        raise InputError(f"{file}: has no core radii; give --radius (nm)")
+    return superlattice
+
+
+def _first_peak(file: Path, source: _Source) -> float:
+    """Return where the first sphere of two maps lies if neither tells, nm⁻¹."""
+    if isinstance(source, IntensityVolume):
+        return peak_of_volume(file, source)
+    return peak_of_crystal(file, source)[0] if isinstance(source, Superlattice) else peak_of_spheres(file)
+
+
+def _q2(q1_inv_nm: float, sources: list[_Source | None]) -> np.ndarray:
+    """Return where second spheres lie if nobody tells, nm⁻¹: where both were measured."""
+    for source in sources:
+        if isinstance(source, Path):
+            with read_shells(source) as (q, _):
+                return q
+    volumes = [source for source in sources if isinstance(source, IntensityVolume)]
+    return q2_around(q1_inv_nm, min((volume.q_max_inv_nm for volume in volumes), default=np.inf))
+
+
+def _map(file: Path, source: _Source | None, q1_inv_nm: float | None, q2: np.ndarray | None) -> CorrelationMap:
+    if source is None:
+        return read_map(file)
+    assert q1_inv_nm is not None
+    assert q2 is not None
+    if isinstance(source, IntensityVolume):
+        first, second = shells_of_volume(source, q1_inv_nm, q2)
+    elif isinstance(source, Superlattice):
+        first, second = shells_of_crystal([source], q1_inv_nm, q2, threads=available_cores())
+    else:
+        first, second = shells_of_file(source, q1_inv_nm, q2)
+    with StageProgress() as progress:
+        done = 0
+
+        def on_shell() -> None:
+            nonlocal done
+            done += 1
+            progress(file.name, done / len(q2), f"q2 {done} of {len(q2)}" if done < len(q2) else "")
+
+        return correlate(first, second, np.linspace(0, 180, _N_DELTA), available_cores(), on_shell)
+
+
+def _rods(sources: list[_Source | None], d_nn_nm: float) -> tuple[RodProfile, RodProfile] | None:
+    heights = np.linspace(0, _LARGEST_L, _ROD_POINTS)
+    profiles = []
+    for source in sources:
+        if isinstance(source, IntensityVolume):
+            layers = layers_of_volume(source, d_nn_nm)
+            profiles.append(rod_profile_of_volume(source, layers, heights))
+        elif isinstance(source, Superlattice):
+            found = layer_frame(source, d_nn_nm)
+            if found is None:
+                raise InputError("no close-packed layers of one axis were found in a structure; leave --d-nn out")
+            profiles.append(rod_profile([source], found, heights))
+    return profiles[0], profiles[1]
+
+
+def _print(result: MapComparison, names: tuple[str, str], rows: list[int], coverage: float) -> None:
+    q2 = result.first.q2_inv_nm
+    n, of = int(result.used.sum()), result.used.size
+    q1 = " and ".join(f"{one.q1_inv_nm:.4f}" for one in (result.first, result.second))
+    moved = ", interpolated" if result.interpolated else ""
+    click.echo(f"q1 {q1} nm⁻¹, q2 {q2[0]:.4g} … {q2[-1]:.4g} nm⁻¹{moved}")
+    click.echo(f"{n} of {of} points have a coverage of {coverage:g} in both, 15° clear of 0° and 180°")
+    click.echo(f"correlation coefficient     {_plus_minus(result.pearson, result.pearson_error)}")
+    if result.pearson_noiseless is not None:
+        click.echo(
+            f"  were there no noise       {_plus_minus(result.pearson_noiseless, result.pearson_noiseless_error)}"
+        )
+    for row in rows:
+        own = _plus_minus(float(result.row_pearson[row]), float(result.row_pearson_error[row]))
+        click.echo(f"  at q2 = {q2[row]:.4f} nm⁻¹     {own}")
+    click.echo(f"{'scale factor B / A':<27} {_plus_minus(result.scale, result.scale_error)}")
+    if result.reduced_chi_squared is not None:
+        click.echo(
+            f"reduced χ²                  {_plus_minus(result.reduced_chi_squared, result.reduced_chi_squared_error)}"
+        )
+    where, angle, value = _largest(result)
+    click.echo(
+        f"largest difference          {value:+.4g} at q2 = {where:.4f} nm⁻¹, Δ = {angle:.1f}° ({names[1]} − {names[0]})"
+    )
+
+
+def _plus_minus(value: float, error: float | None) -> str:
+    if not np.isfinite(value):
+        return "too little was measured"
+    if error is None or not np.isfinite(error):
+        return f"{value:.4g} (too few independent blocks for an uncertainty)"
+    if max(abs(value), error) >= 1000:
+        return f"{value:.3g} ± {error:.2g}"
+    digits = int(np.clip(1 - np.floor(np.log10(error)), 0, 6)) if error > 0 else 4
+    return f"{value:.{digits}f} ± {error:.{digits}f}"
+
+
+def _largest(result: MapComparison) -> tuple[float, float, float]:
+    difference = np.where(result.used, result.difference(), 0.0)
+    row, column = np.unravel_index(np.abs(difference).argmax(), difference.shape)
+    return float(result.first.q2_inv_nm[row]), float(result.first.delta_deg[column]), float(difference[row, column])
+
+
+def _as_dict(result: MapComparison, names: tuple[str, str], rows: list[int]) -> dict[str, Any]:
+    q2, angle, value = _largest(result)
+    return {
+        "names": list(names),
+        "q1_inv_nm": [result.first.q1_inv_nm, result.second.q1_inv_nm],
+        "q2_inv_nm": result.first.q2_inv_nm.tolist(),
+        "points": int(result.used.sum()),
+        "blocks": result.n_blocks,
+        "block": {"rows": result.block[0], "delta_deg": result.block[1]},
+        "interpolated": result.interpolated,
+        "pearson": _number(result.pearson),
+        "pearson_error": _number(result.pearson_error),
+        "pearson_noiseless": _number(result.pearson_noiseless),
+        "pearson_noiseless_error": _number(result.pearson_noiseless_error),
+        "scale": _number(result.scale),
+        "scale_error": _number(result.scale_error),
+        "reduced_chi_squared": _number(result.reduced_chi_squared),
+        "reduced_chi_squared_error": _number(result.reduced_chi_squared_error),
+        "row_pearson": [_number(r) for r in result.row_pearson],
+        "row_pearson_error": [_number(r) for r in result.row_pearson_error],
+        "lines": [
+            {"q2_inv_nm": float(result.first.q2_inv_nm[row]), "pearson": _number(result.row_pearson[row])}
+            for row in rows
+        ],
+        "largest_difference": {"q2_inv_nm": q2, "delta_deg": angle, "value": value},
+        "coverage_difference": result.coverage_difference,
+    }
+
+
+def _number(value: float | None) -> float | None:
+    return None if value is None or not np.isfinite(value) else float(value)

@@ -1,0 +1,266 @@
+"""The command `simsc info`: what a file or folder is, and what made it."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import h5py
+import numpy as np
+
+from simsc.builders.nanoparticle_file import FORMAT as NANOPARTICLE
+from simsc.builders.nanoparticle_file import read_nanoparticle
+from simsc.classify.order_file import ORDER, OrderFile
+from simsc.cli.options import (
+    HDF5,
+    JSON,
+    PATH,
+    example,
+    tell,
+)
+from simsc.core.errors import InputError
+from simsc.core.superlattice import Superlattice
+from simsc.core.units import photon_energy_kev
+from simsc.experiment.frames import FrameSeries
+from simsc.experiment.series import read_series
+from simsc.io.hdf5 import (
+    CORRELATION_MAP,
+    INTENSITY,
+    SHELLS,
+    SUPERLATTICE,
+    file_format,
+    open_hdf5,
+    read_provenance,
+)
+from simsc.io.native import read_intensity, read_map, read_superlattice
+from simsc.md.frames import open_frames
+from simsc.md.trajectory import FORMAT as TRAJECTORY
+from simsc.study.run import study_of
+
+_IMAGES = (".cbf", ".tif", ".tiff")
+_VOLUMES = (".npy", ".npz", ".mrc", ".vtk", ".vti")
+_UNITS = {
+    " inv nm": " (nm⁻¹)",
+    " nm and degrees": " (nm, degrees)",
+    " degrees": " (degrees)",
+    " kev": " (keV)",
+    " nm": " (nm)",
+    " um": " (µm)",
+    " ns": " (ns)",
+    " m": " (m)",
+    " s": " (s)",
+}
+Facts = dict[str, Any]
+
+
+@click.command(
+    epilog=example("simsc info intensity.h5", "simsc info scan/scan_master.h5", "simsc info study_run --json")
+)
+@click.argument("file", metavar="FILE_OR_RUN", type=PATH)
+@JSON
+def info(file: Path, as_json: bool) -> None:
+    """Tell what a file or folder is: a structure, an intensity, a map, detector frames, a run …, and what made it.
+
+    Of files of other programs it tells what simsc reads in them, and what options would have to tell.
+    """
+    facts, advice = _describe(file)
+    made = _made(file)
+    shown = [f"{file}: {facts['kind']}"]
+    shown += [f"  {_in_words(name)}: {_value(value)}" for name, value in facts.items() if name != "kind"]
+    shown += [f"  {_in_words(name)}: {_value(made[name])}" for name in ("simsc", "created", "command") if name in made]
+    shown += [] if advice is None else [f"  next: {advice}"]
+    tell(as_json, {"file": file, **facts, "provenance": made, "next": advice}, *shown)
+
+
+def _describe(file: Path) -> tuple[Facts, str | None]:
+    """Return what a file holds, and which command takes it."""
+    if not file.exists() and not set("*?[") & set(file.name):
+        raise InputError(f"{file}: no such file")
+    if file.is_dir():
+        return _of_folder(file)
+    if file.suffix == ".toml":
+        return {"kind": "a study, or settings"}, f"simsc run {file}"
+    if file.is_file() and h5py.is_hdf5(file) and file.suffix != ".h5md":
+        kind = file_format(file)
+        return _OWN[kind](file) if kind in _OWN else _of_hdf5(file)
+    if file.suffix.lower() in HDF5:
+        raise InputError(f"{file}: is no HDF5 file, or one that is damaged or cut")
+    if file.suffix.lower() in _IMAGES or not file.is_file():
+        return _of_frames(read_series(file))
+    if file.suffix.lower() in _VOLUMES:
+        return {"kind": "a volume of another program"}, f"simsc import-volume {file} --help"
+    return _of_structure(file)
+
+
+def _of_folder(file: Path) -> tuple[Facts, str | None]:
+    if (file / "study.toml").is_file():
+        study = study_of(file)
+        kind = "a run of a study" if study.replicas is None else "replicas of a study"
+        return {"kind": kind, "title": study.title}, f"simsc status {file}"
+    if (file / "order.h5").is_file():
+        return _of_order(file / "order.h5")
+    if any(path.suffix.lower() in _IMAGES for path in file.iterdir()):
+        return _of_frames(read_series(file))
+    masters = sorted(file.glob("*_master.h5"))
+    if masters:
+        raise InputError(f"{file}: is a folder; of its scans take the master file, such as {masters[0]}")
+    raise InputError(f"{file}: is a folder with neither a study, nor an order, nor detector frames in it")
+
+
+def _of_superlattice(file: Path) -> tuple[Facts, str]:
+    return {"kind": "a superlattice", **_structure(read_superlattice(file))}, f"simsc export {file} -o picture.png"
+
+
+def _structure(superlattice: Superlattice) -> Facts:
+    facts: Facts = {"n_nps": superlattice.n}
+    if superlattice.radii_nm is not None:
+        facts["core_radius_nm"] = float(superlattice.radii_nm.mean())
+        facts["core_radius_std_nm"] = float(superlattice.radii_nm.std())
+    else:
+        facts["core_radius_nm"] = None
+    if superlattice.cell is not None:
+        facts["cell_nm_and_degrees"] = superlattice.cell.parameters
+        facts["periodic"] = "".join("abc"[k] for k in range(3) if superlattice.cell.periodic[k]) or "none"
+    else:
+        facts["extent_nm"] = np.ptp(superlattice.positions_nm, axis=0)
+    facts["orientations"] = superlattice.orientations is not None
+    return facts
+
+
+def _of_intensity(file: Path) -> tuple[Facts, str]:
+    volume = read_intensity(file)
+    steps = [float(axis[1] - axis[0]) for axis in volume.q_axes_inv_nm]
+    measured = 1.0 if volume.measured is None else float(volume.measured.mean())
+    return {
+        "kind": "an intensity volume",
+        "voxels": list(volume.intensity.shape),
+        "q_from_inv_nm": [float(axis[0]) for axis in volume.q_axes_inv_nm],
+        "q_to_inv_nm": [float(axis[-1]) for axis in volume.q_axes_inv_nm],
+        "step_inv_nm": steps,
+        "measured_part": measured,
+        "variance": volume.variance is not None,
+    }, f"simsc correlate {file} -o map.h5"
+
+
+def _of_shells(file: Path) -> tuple[Facts, str]:
+    with open_hdf5(file) as handle:
+        q, (_, rings, points) = handle["q"][:], handle["intensity"].shape
+        facts: Facts = {"kind": "intensity on spheres", "spheres": len(q)}
+        facts |= {"q_from_inv_nm": float(q[0]), "q_to_inv_nm": float(q[-1]), "rings": rings, "points_a_ring": points}
+        facts["variance"] = "variance" in handle
+    return facts, f"simsc correlate {file} -o map.h5"
+
+
+def _of_map(file: Path) -> tuple[Facts, str]:
+    found = read_map(file)
+    return {
+        "kind": "a correlation map",
+        "q1_inv_nm": found.q1_inv_nm,
+        "q2_from_inv_nm": float(found.q2_inv_nm[0]),
+        "q2_to_inv_nm": float(found.q2_inv_nm[-1]),
+        "values": list(found.ccf.shape),
+        "bin_degrees": found.bin_deg,
+        "coverage": [float(found.coverage.min()), float(found.coverage.max())],
+        "variance": found.variance is not None,
+    }, f"simsc refine cell {file}, or simsc export {file} -o map.png"
+
+
+def _of_trajectory(file: Path) -> tuple[Facts, str]:
+    frames = open_frames(file)
+    last = next(frames.frames([len(frames) - 1]))
+    facts = {"kind": "a trajectory", "frames": len(frames), "last_frame_ns": last.time_ns, "last_phase": last.phase}
+    return facts | _structure(last.superlattice), f"simsc classify {file} -o order"
+
+
+def _of_order(file: Path) -> tuple[Facts, str]:
+    order = OrderFile(file.parent)
+    return {"kind": "the order of NPs", "frames": len(order), "n_nps": order.n}, f"simsc healing {file.parent}"
+
+
+def _of_nanoparticle(file: Path) -> tuple[Facts, None]:
+    nanoparticle = read_nanoparticle(file)
+    return {
+        "kind": "a nanoparticle with all its atoms",
+        "core_atoms": len(nanoparticle.core_kinds),
+        "ligands": len(nanoparticle.ligand_positions_angstrom),
+        "core_diameter_nm": nanoparticle.diameter_nm,
+    }, None
+
+
+def _of_hdf5(file: Path) -> tuple[Facts, str]:
+    """Describe HDF5 of another program: detector frames, or what may be a volume."""
+    try:
+        return _of_frames(read_series(file))
+    except InputError as error:
+        with open_hdf5(file) as handle:
+            volumes: list[str] = []
+            handle.visititems(
+                lambda name, item: volumes.append(name) if isinstance(item, h5py.Dataset) and item.ndim == 3 else None
+            )
+        if not volumes:
+            raise InputError(f"{error} (and no dataset in it has three dimensions, as a volume would)") from None
+        shown = ", ".join(volumes[:3]) + (" …" if len(volumes) > 3 else "")
+        facts = {"kind": "HDF5 of another program, no detector frames", "three_dimensional": shown}
+        return facts, f"simsc import-volume {file} --help"
+
+
+def _of_frames(series: FrameSeries) -> tuple[Facts, str]:
+    """Describe detector frames; None is what import has to be told."""
+    angles, wavelength, pixel = series.angles_deg, series.wavelength_nm, series.pixel_m
+    return {
+        "kind": "detector frames",
+        "frames": series.n,
+        "pixels": list(series.shape),
+        "bad_pixels": None if series.bad is None else int(series.bad.sum()),
+        "angles_degrees": None if angles is None else [float(angles.min()), float(angles.max())],
+        "energy_kev": None if wavelength is None else photon_energy_kev(wavelength),
+        "distance_m": series.distance_m,
+        "pixel_um": None if pixel is None else [1e6 * x for x in pixel],
+        "beam_centre_row_column": series.beam_centre_px,
+        "exposure_s": None if series.exposure_s is None else float(np.mean(series.exposure_s)),
+    }, f"simsc import {series.name} -o intensity.h5"
+
+
+def _of_structure(file: Path) -> tuple[Facts, str]:
+    frames = open_frames(file)
+    last = next(frames.frames([len(frames) - 1]))
+    facts: Facts = {"kind": "a structure of another program", "frames": len(frames)}
+    return facts | _structure(last.superlattice), f"simsc classify {file}"
+
+
+_OWN: dict[str, Callable[[Path], tuple[Facts, str | None]]] = {
+    SUPERLATTICE: _of_superlattice,
+    INTENSITY: _of_intensity,
+    SHELLS: _of_shells,
+    CORRELATION_MAP: _of_map,
+    TRAJECTORY: _of_trajectory,
+    ORDER: _of_order,
+    NANOPARTICLE: _of_nanoparticle,
+}
+
+
+def _made(file: Path) -> Facts:
+    """Return what made a file of simsc; nothing for others."""
+    return read_provenance(file) if file.is_file() and h5py.is_hdf5(file) else {}
+
+
+def _in_words(name: str) -> str:
+    """Return a name with its unit as people write them."""
+    words = name.replace("n_nps", "NPs").replace("_", " ")
+    for unit, shown in _UNITS.items():
+        if words.endswith(unit):
+            return words.removesuffix(unit) + shown
+    return words
+
+
+def _value(value: Any) -> str:
+    if value is None:
+        return "not told"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, list | tuple | np.ndarray):
+        return ", ".join(_value(x) for x in (value.tolist() if isinstance(value, np.ndarray) else value))
+    return json.dumps(value) if isinstance(value, dict) else str(value)

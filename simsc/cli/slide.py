@@ -1,0 +1,159 @@
+"""`simsc slide`: free energy of a layer that slides from one hollow to the next."""
+
+import json
+from pathlib import Path
+from typing import get_args
+
+import click
+
+from simsc.cli.console import StageProgress
+from simsc.cli.options import (
+    JSON,
+    PATH,
+    example,
+    lateral_option,
+    tell,
+)
+from simsc.core.processes import available_cores
+from simsc.io.whole_files import csv_text, write_text
+from simsc.models.coarse_grained import DEFAULT, coarse_grained_names
+from simsc.models.heads import Dressing, Shape
+from simsc.plot.sliding import profile_figure
+from simsc.plot.style import write_figure
+from simsc.sliding.free_energy import SlidingProfile
+from simsc.sliding.umbrella import Slide, sample_slide
+
+
+@click.command(
+    epilog=example(
+        "simsc slide ABABAB --layer 2 --lateral 2 2 --d-nn 6.6 --radius 2 --temperature 600 -o slide_600",
+        "simsc slide ABABAB --layer 2 --lateral 2 2 --d-nn 6.6 --radius 2 --temperature 600 \\\n"
+        "    --force-field oleate_one_site --ns 20 -o slide_one_site",
+    )
+)
+@click.argument("stacking")
+@click.option("--layer", type=int, required=True, help="Number, from 0, of the layer that slides.")
+@click.option(
+    "--interfaces",
+    type=click.IntRange(1, 2),
+    default=1,
+    show_default=True,
+    help="1: all layers above slide with it, over one interface, and the cell leans; 2: it slides alone, between two "
+    "alike.",
+)
+@lateral_option((2, 2))
+@click.option("--d-nn", "d_nn_nm", type=float, required=True, help="Nearest-neighbour distance at the begin, nm.")
+@click.option("--radius", "radius_nm", type=float, required=True, help="Core radius, nm.")
+@click.option("--temperature", "temperature_K", type=float, required=True, help="K.")
+@click.option("--pressure", "pressure_atm", type=float, default=1.0, show_default=True, help="atm.")
+@click.option(
+    "--force-field", type=click.Choice(coarse_grained_names()), default=DEFAULT, show_default=True, help="The model."
+)
+@click.option("--shape", type=click.Choice(get_args(Shape)), default="sphere", show_default=True, help="Of the cores.")
+@click.option("--coverage", "coverage_per_nm2", type=float, help="Ligands per nm² of core; the default is the model's.")
+@click.option("--aligned", is_flag=True, help="Cores lie alike, ⟨111⟩ across the layers; else each at random.")
+@click.option(
+    "--windows",
+    type=click.IntRange(2, 100),
+    default=40,
+    show_default=True,
+    help="Springs along the way; more for more NPs a layer or less heat (2 at 600 K: 40, 8: 64). Up to as many are "
+    "added where they hardly overlap.",
+)
+@click.option(
+    "--equilibrate", "equilibration_ns", type=float, default=0.1, show_default=True, help="ns of each window."
+)
+@click.option(
+    "--start-temperature",
+    "start_K",
+    type=float,
+    help="K: the first half of each equilibration is at this heat, and the second cools from it; for ligands that are "
+    "slow at the temperature of the slide.",
+)
+@click.option("--ns", "duration_ns", type=float, default=2.0, show_default=True, help="Sampled in each window.")
+@click.option(
+    "--repeats",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Samples of each window, with starts of their own; more of them in the same folder are added.",
+)
+@click.option("--seed", type=click.IntRange(1), default=1, show_default=True, help="Of all chance.")
+@click.option("--jobs", type=click.IntRange(1), help="Processes; the default is one a core.")
+@click.option("-o", "--output", "folder", type=PATH, required=True, help="Folder; the same command goes on there.")
+@JSON
+def slide(
+    folder: Path,
+    jobs: int | None,
+    as_json: bool,
+    shape: Shape,
+    coverage_per_nm2: float | None,
+    aligned: bool,
+    **settings: object,
+) -> None:
+    """Compute the free energy along the way of a layer of STACKING to its other hollow.
+
+    All layers above it move along, as layers do in a run whose cell may lean, or it moves alone. From umbrella windows
+    between the hollows follow the barrier, the difference of the two stackings, and how often this happens by itself.
+    """
+    wanted = Slide(dressing=Dressing(shape, coverage_per_nm2, aligned), **settings)  # type: ignore[arg-type]
+    with StageProgress() as progress:
+        profile = sample_slide(
+            wanted, folder, jobs or available_cores(), lambda done, text: progress("windows", done, text)
+        )
+        progress("windows", 1.0, "")
+    write_text(folder / "profile.csv", _table(profile))
+    name = f"{wanted.stacking} to {wanted.stacking_after}, {wanted.temperature_K:g} K"
+    write_figure(folder / "profile.svg", profile_figure([profile], [name]))
+    facts = _facts(wanted, profile)
+    write_text(folder / "profile.json", json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
+    tell(as_json, facts, _text(wanted, profile, folder))
+
+
+def _facts(wanted: Slide, profile: SlidingProfile) -> dict[str, object]:
+    barrier, error = profile.barrier
+    return {
+        "stacking": wanted.stacking,
+        "stacking_after": wanted.stacking_after,
+        "interfaces": wanted.interfaces,
+        "force_field": wanted.force_field,
+        "temperature_K": wanted.temperature_K,
+        "start_temperature_K": wanted.start_K,
+        "nps_a_layer": wanted.n_layer,
+        "barrier_kT": barrier,
+        "barrier_kT_error": error,
+        "difference_kT": profile.basins,
+        "difference_kT_error": profile.basins_error,
+        "difference_kT_per_np": profile.basins / wanted.n_layer,
+        "difference_kT_per_np_error": profile.basins_error / wanted.n_layer,
+        "slides_per_ns": profile.rate_per_ns,
+        "repeats": wanted.repeats,
+        "least_overlap": profile.least_overlap,
+        "least_independent_samples": profile.least_independent,
+        "consistency": profile.consistency,
+    }
+
+
+def _text(wanted: Slide, profile: SlidingProfile, folder: Path) -> str:
+    barrier, error = profile.barrier
+    per = wanted.n_layer
+    place = "interface" if wanted.interfaces == 1 else "layer between two alike"
+    return "\n".join(
+        [
+            f"{wanted.stacking} to {wanted.stacking_after} at {wanted.temperature_K:g} K, {per} NPs a layer",
+            f"barrier          {barrier:8.2f} ± {error:.2f} kT, {barrier / per:.3f} ± {error / per:.3f} kT an NP",
+            f"after − before   {profile.basins:8.2f} ± {profile.basins_error:.2f} kT, "
+            f"{profile.basins / per:.4f} ± {profile.basins_error / per:.4f} kT an NP of a layer",
+            f"slides           {profile.rate_per_ns:.3g} a ns of each {place}, "
+            f"{160 * profile.rate_per_ns:.3g} in 160 ns",
+            f"written: {folder}/profile.csv, profile.svg, profile.json",
+        ]
+    )
+
+
+def _table(profile: SlidingProfile) -> str:
+    rows = zip(profile.fraction, profile.free_energy, profile.errors, strict=True)
+    return csv_text(
+        ["fraction_of_way", "free_energy_kT", "error_kT"],
+        ([f"{x:.5f}", f"{value:.4f}", f"{error:.4f}"] for x, value, error in rows),
+    )

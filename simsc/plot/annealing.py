@@ -1,0 +1,210 @@
+"""Figures of the annealing: bond order, stacking, thermodynamics. Each function returns a Matplotlib figure."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from simsc.classify.order import Order
+from simsc.classify.steinhardt import IDEAL
+from simsc.core.stacking import layer_kinds
+from simsc.md.trajectory import Trajectory
+from simsc.plot.style import COLOURS, LINES, MARKERS, NEUTRAL, TIME_LABEL, plain
+from simsc.study.schema import PhaseSection
+
+_HEAT, _COOL, _HOLD = "#c9503a", "#2f7fbf", "#8a8f98"
+
+
+def order_scatter(order: Order, frames: Sequence[int], titles: Sequence[str]) -> Figure:
+    """Draw (q₄, q₆) of every NP in some frames, like Fig. 5d of the paper; crosses mark the perfect lattices."""
+    figure = Figure(figsize=(3.5 * len(frames), 3.6), layout="constrained")
+    panels = figure.subplots(1, len(frames), sharex=True, sharey=True, squeeze=False)[0]
+    for ax, frame, title in zip(panels, frames, titles, strict=True):
+        counts = order.counts(frame)
+        for name in order.classes:
+            chosen = order.labels[frame] == name
+            if name in IDEAL or chosen.any():
+                ax.scatter(
+                    order.q4[frame, chosen],
+                    order.q6[frame, chosen],
+                    s=34,
+                    marker=MARKERS[name],
+                    facecolor=COLOURS[name],
+                    edgecolor="white",
+                    linewidth=0.6,
+                    alpha=0.85,
+                    label=f"{name}: {counts[name]}",
+                )
+        for name, (q4, q6) in IDEAL.items():
+            ax.plot(q4, q6, "+", color="black", markersize=11, markeredgewidth=1.4, zorder=4)
+            ax.annotate(
+                f"ideal {name}", (q4, q6), (0, 9), textcoords="offset points", ha="center", fontsize=8, zorder=5
+            )
+        ax.set_title(plain(title))
+        ax.set_xlabel("q₄ (dimensionless)")
+        ax.legend(loc="lower right", framealpha=0.9)
+        ax.grid(alpha=0.25)
+    panels[0].set_xlim(0, max(0.26, 1.05 * float(order.q4[list(frames)].max())))
+    low, high = float(order.q6[list(frames)].min()), float(order.q6[list(frames)].max())
+    panels[0].set_ylim(min(0.40, low - 0.02), max(0.62, high + 0.02))
+    panels[0].set_ylabel("q₆ (dimensionless)")
+    return figure
+
+
+def stacking_diagram(sequences: Sequence[str], titles: Sequence[str]) -> Figure:
+    """Draw periodic sequences as stacks of layers from the first at the bottom, shifted sideways as A, B and C are.
+
+    A layer is blue (fcc-like) where its neighbours differ and red, with a dot, (hcp-like) where they are alike.
+    """
+    n = max([len(sequence) for sequence in sequences] + [1])
+    figure = Figure(figsize=(2.5 * len(sequences), 0.8 + 0.29 * n), layout="constrained")
+    panels = figure.subplots(1, len(sequences), sharey=True, squeeze=False)[0]
+    for ax, sequence, title in zip(panels, sequences, titles, strict=True):
+        for k, (letter, kind) in enumerate(zip(sequence, layer_kinds(sequence), strict=True)):
+            left = 0.42 * "ABC".index(letter)
+            colour = COLOURS["hcp" if kind == "h" else "fcc"]
+            ax.add_patch(Rectangle((left, k + 0.58), 2.0, 0.84, facecolor=colour, edgecolor="white", linewidth=1))
+            ax.text(left + 1.0, k + 0.98, letter, ha="center", va="center", color="white", weight="bold", fontsize=9)
+            if kind == "h":
+                ax.plot(left + 1.78, k + 1.0, "o", color="white", markersize=3)
+        if not sequence:
+            ax.text(1.4, (n + 1) / 2, "could not be read", ha="center", va="center", color=NEUTRAL)
+        ax.set(xlim=(-0.1, 2.94), ylim=(0.4, n + 0.6), xticks=[], yticks=range(1, n + 1))
+        ax.set_title(plain(title))
+        for side in ("top", "right", "bottom"):
+            ax.spines[side].set_visible(False)
+    panels[0].set_ylabel("layer number")
+    return figure
+
+
+def count_timeline(order: Order) -> Figure:
+    """Draw the number of NPs of each class over time; grey ticks mark frames whose sequence could not be read."""
+    figure = Figure(figsize=(7.2, 2.9), layout="constrained")
+    ax = figure.subplots()
+    for name in order.classes:
+        values = (order.labels == name).sum(axis=1)
+        # Equal numbers must not hide each other: large hollow fcc markers around small hcp ones.
+        hollow = name == "fcc"
+        ax.plot(
+            order.time_ns,
+            values,
+            marker=MARKERS[name],
+            markersize=6 if hollow else 2.6,
+            markerfacecolor="none" if hollow else None,
+            linewidth=0.9,
+            color=COLOURS[name],
+            label=name,
+        )
+    unread = np.array([not sequence for sequence in order.sequences])
+    if unread.any():
+        ax.plot(
+            order.time_ns[unread], np.zeros(unread.sum()), "|", color="black", markersize=9, label="sequence not read"
+        )
+    ax.set(xlabel=TIME_LABEL, ylabel="number of NPs", ylim=(-0.8, order.labels.shape[1] + 0.8))
+    _shade_phases(ax, order.time_ns, order.phases)
+    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+    return figure
+
+
+def fcc_over_time(orders: Mapping[str, Order]) -> Figure:
+    """Draw the part of fcc-like NPs over time, of several runs by name."""
+    figure = Figure(figsize=(7.2, 2.9), layout="constrained")
+    ax = figure.subplots()
+    for k, (name, order) in enumerate(orders.items()):
+        colour, style = LINES[k % len(LINES)]
+        part = (order.labels == "fcc").mean(axis=1)
+        ax.plot(order.time_ns, part, style, color=colour, linewidth=1.3, label=plain(name))
+    ax.set(xlabel=TIME_LABEL, ylabel="part of NPs that are fcc-like", ylim=(-0.03, 1.03))
+    ax.grid(alpha=0.25)
+    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+    return figure
+
+
+def spacings_against_temperature(trajectories: Mapping[str, Trajectory]) -> Figure:
+    """Draw the nearest-neighbour distance against temperature, of several runs by name."""
+    figure = Figure(figsize=(5.6, 3.7), layout="constrained")
+    ax = figure.subplots()
+    for k, (name, trajectory) in enumerate(trajectories.items()):
+        colour, _ = LINES[k % len(LINES)]
+        marker = "ov^s"[k % 4]
+        ax.plot(
+            trajectory.thermo["temperature_K"], trajectory.thermo["d_nn_nm"], marker, color=colour, markersize=5,
+            markeredgecolor="white", markeredgewidth=0.4, label=plain(name),
+        )  # fmt: skip
+    ax.set(xlabel="temperature (K)", ylabel="nearest-neighbour distance (nm)")
+    ax.grid(alpha=0.25)
+    ax.legend(frameon=False)
+    return figure
+
+
+def thermo_series(trajectory: Trajectory) -> Figure:
+    """Draw temperature, potential energy, volume and pressure over time, phases shaded."""
+    figure = Figure(figsize=(9.0, 7.4), layout="constrained")
+    panels = figure.subplots(4, 1, sharex=True)
+    thermo, time = trajectory.thermo, trajectory.thermo["time_ns"]
+    panels[0].plot(time, thermo["temperature_K"], color=NEUTRAL, linewidth=1.3, label="measured")
+    panels[0].plot(time, thermo["target_K"], "--", color=_HEAT, linewidth=1.3, label="target")
+    panels[0].legend(loc="upper left", ncols=2, frameon=False)
+    panels[0].set_ylabel("temperature (K)")
+    panels[0].margins(y=0.22)
+    for ax, name, label in zip(
+        panels[1:],
+        ("potential_kcal_per_mol", "volume_nm3", "pressure_atm"),
+        ("potential energy\n(kcal/mol)", "volume (nm³)", "pressure (atm)"),
+        strict=True,
+    ):
+        ax.plot(time, thermo[name], color=NEUTRAL, linewidth=1.3)
+        ax.set_ylabel(label)
+    panels[3].set_xlabel(TIME_LABEL)
+    names = [trajectory.phase_names[k] for k in trajectory.phase]
+    for k, ax in enumerate(panels):
+        _shade_phases(ax, time, names, named=k == 0)
+    figure.align_ylabels(list(panels))
+    return figure
+
+
+def spacing_against_temperature(trajectory: Trajectory, phases: Sequence[PhaseSection]) -> Figure:
+    """Draw the nearest-neighbour distance against temperature, heating apart from cooling."""
+    figure = Figure(figsize=(5.6, 3.7), layout="constrained")
+    ax = figure.subplots()
+    sign = {phase.name: np.sign(phase.stop_K - phase.start_K) for phase in phases}
+    signs = np.array([sign.get(trajectory.phase_names[k], 0) for k in trajectory.phase])
+    for value, label, colour, marker in (
+        (1, "heating", _HEAT, "^"),
+        (-1, "cooling", _COOL, "v"),
+        (0, "constant temperature", _HOLD, "o"),
+    ):
+        chosen = signs == value
+        if chosen.any():
+            x, y = trajectory.thermo["temperature_K"][chosen], trajectory.thermo["d_nn_nm"][chosen]
+            ax.plot(x, y, marker, color=colour, markersize=5, markeredgecolor="white", markeredgewidth=0.4, label=label)
+    ax.set(xlabel="temperature (K)", ylabel="nearest-neighbour distance (nm)")
+    ax.grid(alpha=0.25)
+    ax.legend(frameon=False)
+    return figure
+
+
+def _shade_phases(ax: Axes, time_ns: np.ndarray, names: Sequence[str], named: bool = True) -> None:
+    """Shade every other phase and write the phases' names above the axes."""
+    starts = [k for k in range(len(names)) if k == 0 or names[k] != names[k - 1]]
+    edges = [0.0, *(float(time_ns[k - 1]) for k in starts[1:]), float(time_ns[-1])]
+    for number, k in enumerate(starts):
+        # Names of short phases go one line up, so that they do not run into their neighbours.
+        narrow = (edges[number + 1] - edges[number]) * 70 < (edges[-1] - edges[0]) * len(names[k])
+        if number % 2 == 0:
+            ax.axvspan(edges[number], edges[number + 1], color="#eef1f6", zorder=0, linewidth=0)
+        if named:
+            ax.annotate(
+                plain(names[k] if len(names[k]) <= 14 else names[k][:13] + "…"),
+                ((edges[number] + edges[number + 1]) / 2, 1.0),
+                (0, 14 if narrow else 3),
+                xycoords=("data", "axes fraction"),
+                textcoords="offset points",
+                ha="center",
+                va="bottom",
+                fontsize=8,
+                color=NEUTRAL,
+            )
+    ax.set_xlim(edges[0], edges[-1])

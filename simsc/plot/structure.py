@@ -1,0 +1,99 @@
+"""Pictures of superlattices."""
+
+import numpy as np
+from matplotlib.collections import EllipseCollection
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from scipy.spatial import cKDTree
+
+from simsc.core.superlattice import Superlattice
+from simsc.plot.style import COLOURS, NEUTRAL, plain
+
+_VIEWS = ((0, 1, 2, 1), (0, 2, 1, -1), (1, 2, 0, 1))  # across, up, towards the eye and with which sign
+_ROOM = 0.42  # of the distance of neighbours: a radius for NPs without one, that shows what lies behind
+_ON_FACE = 1e-6  # of an edge: what lies on the lower face stays there
+_DARK = 0.45  # of the colour of the nearest NP, for the farthest
+
+
+def structure_views(name: str, superlattice: Superlattice, labels: np.ndarray | None = None) -> Figure:
+    """Draw NPs seen along z, y and x: those behind are darker. Lines are edges of the cell; NPs are moved into it.
+
+    Args:
+        name: for the title.
+        superlattice: the NPs; their core radii are drawn, or without them discs that leave gaps.
+        labels: (n,) class of each NP, which colours it; else all are of one colour.
+    """
+    positions = _in_cell(superlattice)
+    radii = superlattice.radii_nm
+    if radii is None:
+        radii = np.full(len(positions), _ROOM * _spacing_nm(superlattice))
+    corners = positions if superlattice.cell is None else np.vstack([positions, _corners(superlattice)])
+    low, high = corners.min(axis=0) - radii.max(), corners.max(axis=0) + radii.max()
+    extents = high - low
+    figure = Figure(figsize=(11.0, 4.6), layout="constrained")
+    panels = figure.subplots(1, 3, width_ratios=[extents[across] for across, *_ in _VIEWS])
+    names = np.full(len(positions), "") if labels is None else np.array([str(label) for label in labels])
+    colours = np.array([to_rgb(COLOURS.get(label, COLOURS["fcc"] if labels is None else NEUTRAL)) for label in names])
+    for ax, (across, up, towards, sign) in zip(panels, _VIEWS, strict=True):
+        depth = sign * positions[:, towards]
+        order = np.argsort(depth, kind="stable")
+        near = (depth - depth.min()) / max(float(np.ptp(depth)), 1e-9)
+        shade = (_DARK + (1 - _DARK) * near)[order, None]
+        ax.add_collection(
+            EllipseCollection(
+                *(2 * radii[order],) * 2, np.zeros(len(order)), units="xy", offsets=positions[order][:, [across, up]],
+                offset_transform=ax.transData, facecolors=colours[order] * shade, edgecolors=(0, 0, 0, 0.5),
+                linewidths=0.4, rasterized=True,
+            )
+        )  # fmt: skip
+        if superlattice.cell is not None:
+            for start, end in _edges(superlattice):
+                ax.plot(*zip(start[[across, up]], end[[across, up]], strict=True), color=NEUTRAL, linewidth=0.8)
+        axes = "xyz"
+        ax.set(aspect="equal", xlim=(low[across], high[across]), ylim=(low[up], high[up]))
+        ax.set(xlabel=f"{axes[across]} (nm)", ylabel=f"{axes[up]} (nm)", title=f"along {axes[towards]}")
+    figure.suptitle(plain(f"{name}: {superlattice.n} NPs"))
+    if labels is not None:
+        shown = [
+            Line2D(
+                [],
+                [],
+                linestyle="",
+                marker="o",
+                color=COLOURS.get(x, NEUTRAL),
+                label=plain(f"{x}: {(names == x).sum()}"),
+            )
+            for x in [*(x for x in COLOURS if x in names), *sorted(set(names) - set(COLOURS))]
+        ]
+        figure.legend(handles=shown, loc="outside lower center", ncols=len(shown), frameon=False)
+    return figure
+
+
+def _in_cell(superlattice: Superlattice) -> np.ndarray:
+    """Return positions (n, 3), nm, by whole vectors of the cell nearest to where they were, between its faces."""
+    if superlattice.cell is None:
+        return superlattice.positions_nm
+    fractional = superlattice.cell.fractional(superlattice.positions_nm)
+    image = np.floor(fractional + _ON_FACE) * superlattice.cell.periodic
+    return np.asarray(superlattice.positions_nm - image @ superlattice.cell.vectors_nm)
+
+
+def _spacing_nm(superlattice: Superlattice) -> float:
+    """Return the median distance of nearest neighbours among the NPs as they lie, nm."""
+    if superlattice.n == 1:
+        return 1.0 if superlattice.cell is None else float(min(superlattice.cell.parameters[:3]))
+    distances, _ = cKDTree(superlattice.positions_nm).query(superlattice.positions_nm, k=2)
+    return float(np.median(distances[:, 1]))
+
+
+def _corners(superlattice: Superlattice) -> np.ndarray:
+    assert superlattice.cell is not None
+    fractions = np.stack(np.meshgrid([0, 1], [0, 1], [0, 1], indexing="ij"), axis=-1).reshape(-1, 3)
+    return np.asarray(fractions @ superlattice.cell.vectors_nm)
+
+
+def _edges(superlattice: Superlattice) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return the ends of the 12 edges of the cell: two corners whose numbers differ in one bit."""
+    corners = _corners(superlattice)
+    return [(corners[i], corners[i | bit]) for i in range(8) for bit in (1, 2, 4) if not i & bit]
