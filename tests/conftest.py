@@ -21,12 +21,15 @@ from simsc.study.schema import preset_text
 
 PAPER = "ABCABCABABAB"
 MPIEXEC = Path(sys.executable).parent / "mpiexec"
-# Of processes that import what lies beside the tests.
-ENVIRONMENT = {
-    **os.environ,
-    "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])]),
-    "OMP_NUM_THREADS": "1",
-}
+
+
+def environment_of(test_file: str) -> dict[str, str]:
+    """Return the environment of a process that imports a module of tests, by its file, and what it imports."""
+    path = [str(Path(test_file).parent), str(Path(__file__).parent), os.environ.get("PYTHONPATH")]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, path)), "OMP_NUM_THREADS": "1"}
+
+
+ENVIRONMENT = environment_of(__file__)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from ase import Atoms
 from click.testing import CliRunner
-from test_frame_readers import change, write_cbf, write_eiger
-from test_report import write_fake_run
+from fake_run import write_fake_run
+from frame_files import change, write_cbf, write_eiger
 
 from simsc.builders.close_packed import close_packed
 from simsc.builders.supraparticle import ball

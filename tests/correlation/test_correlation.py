@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
+from brute_force import direct_intensity
 from conftest import fcc_ball
 from scipy.spatial.transform import Rotation
-from test_scattering import direct_intensity
 
 from simsc.core.errors import InputError, SamplingError
 from simsc.core.intensity import IntensityVolume, ShellIntensity, shell_grid

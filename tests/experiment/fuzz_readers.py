@@ -25,7 +25,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 from fabio.tifimage import TifImage
-from test_frame_readers import FIO, every_frame, write_cbf, write_eiger
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from frame_files import FIO, every_frame, write_cbf, write_eiger
 
 from simsc.core.errors import InputError
 from simsc.experiment.angles import read_angles

@@ -6,7 +6,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from test_frame_readers import SHAPE, SPECIFIC, every_frame, frames, write_eiger
+from frame_files import SHAPE, SPECIFIC, every_frame, frames, write_eiger
 
 from simsc.core.errors import InputError
 from simsc.experiment.series import read_series

@@ -14,6 +14,7 @@ import h5py
 import hdf5plugin
 import numpy as np
 import pytest
+from conftest import environment_of
 
 from simsc.core.detector import Detector
 from simsc.core.errors import InputError, ResourceError, StoppedEarly
@@ -225,8 +226,7 @@ def test_killed_and_begun_again(tmp_path):
     )
     work = tmp_path / "work"
     (tmp_path / "driver.py").write_text(script)
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    child = subprocess.Popen([sys.executable, str(tmp_path / "driver.py"), str(work)], env=environment)
+    child = subprocess.Popen([sys.executable, str(tmp_path / "driver.py"), str(work)], env=environment_of(__file__))
     deadline = time.monotonic() + 60
     while not work.exists() and time.monotonic() < deadline:
         time.sleep(0.02)

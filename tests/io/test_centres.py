@@ -1,24 +1,14 @@
 """Centres of groups of atoms across periodic boundaries, against groups that were whole before they were wrapped."""
 
-import itertools
-
 import numpy as np
 import pytest
+from brute_force import apart
 from hypothesis import given
 from hypothesis import strategies as st
 
 from simsc.core.cell import Cell
 from simsc.core.errors import InputError, SimscWarning
 from simsc.io.centres import AtomTable, choose_centres, group_centres
-
-
-def apart(one: np.ndarray, other: np.ndarray, cell: Cell) -> float:
-    """Return the largest distance between places that should be the same up to a vector of the lattice."""
-    shifts = np.array(list(itertools.product(*([-1, 0, 1] if p else [0] for p in cell.periodic)))) @ cell.vectors_nm
-    within = cell.fractional(one - other)
-    within -= np.rint(within) * cell.periodic
-    moves = (within @ cell.vectors_nm)[:, None] + shifts
-    return float(np.linalg.norm(moves, axis=2).min(axis=1).max())
 
 
 def skewed(tilts: list[float], sides: list[float], periodic: list[bool]) -> Cell:

@@ -11,8 +11,8 @@ import MDAnalysis
 import numpy as np
 import pytest
 from ase import Atoms
+from brute_force import apart
 from conftest import ENVIRONMENT, PAPER, displaced
-from test_centres import apart
 
 from simsc.builders.close_packed import close_packed
 from simsc.core.cell import Cell
@@ -220,7 +220,7 @@ def test_gsd(truth, tmp_path):
 @pytest.fixture(scope="module")
 def lammps(tmp_path_factory):
     folder = tmp_path_factory.mktemp("lammps")
-    script = Path(__file__).parent / "lammps_frames.py"
+    script = Path(__file__).parents[1] / "lammps_frames.py"
     subprocess.run([sys.executable, script, folder], check=True, env=ENVIRONMENT, timeout=120)
     truth = np.load(folder / "truth.npz")
     cells = [Cell(vectors / 10, [True, True, False]) for vectors in truth["cells"]]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ENVIRONMENT, PAPER, mpi_python, ranks_of, same
+from conftest import PAPER, environment_of, mpi_python, ranks_of, same
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -354,7 +354,7 @@ def test_kill_9_anywhere_changes_no_bit(ranks, kills, system, tmp_path, rng):
         prepare(system, folder)
         begin = time.monotonic()
         while not (folder / "trajectory.h5").exists():
-            process = subprocess.Popen([*command, str(folder)], env=ENVIRONMENT, stderr=subprocess.DEVNULL)
+            process = subprocess.Popen([*command, str(folder)], env=environment_of(__file__), stderr=subprocess.DEVNULL)
             try:
                 process.wait(float(rng.uniform(0.1, 1.0)) * whole_s if whole is not None and done < kills else None)
             except subprocess.TimeoutExpired:

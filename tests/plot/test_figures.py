@@ -1,6 +1,6 @@
 """Each figure against a picture of it that was looked at.
 
-    python tests/plot/test_figures.py    draws the pictures in data/figures anew; look at each before committing
+    PYTHONPATH=tests python tests/plot/test_figures.py    draws data/figures anew; look at each before committing
 
 What is drawn is made here, of perfect lattices or formulas: no simulation runs.
 """
@@ -16,10 +16,10 @@ import matplotlib
 import numpy as np
 import pytest
 from conftest import lattice_ball
+from fake_run import write_fake_run
 from matplotlib.figure import Figure
 from matplotlib.testing.compare import compare_images
 from scipy.spatial.transform import Rotation
-from test_report import write_fake_run
 
 from simsc.builders.close_packed import close_packed
 from simsc.builders.nanoparticle import carve, magnetite

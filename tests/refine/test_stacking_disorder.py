@@ -3,10 +3,10 @@ import json
 
 import numpy as np
 import pytest
+from brute_force import direct_intensity
 from click.testing import CliRunner
 from conftest import simsc
 from scipy.spatial.transform import Rotation
-from test_scattering import direct_intensity
 
 from simsc.builders.close_packed import close_packed, random_stacking
 from simsc.builders.finite_crystal import with_normal_radii

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fake_run import TITLE, write_fake_run
 from matplotlib.image import imread
-from test_report import TITLE, Page, write_fake_run
+from parsed_page import Page
 
 from simsc.report.comparison_page import write_comparison
 from simsc.report.page import write_report

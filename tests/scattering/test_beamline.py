@@ -9,9 +9,9 @@ import h5py
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from frame_files import write_eiger
 from scipy.ndimage import gaussian_filter
 from scipy.spatial.transform import Rotation
-from test_frame_readers import write_eiger
 
 from simsc.builders.finite_crystal import with_normal_radii
 from simsc.builders.supraparticle import ball

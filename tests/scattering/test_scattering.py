@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from brute_force import direct_amplitudes, direct_intensity
 from conftest import fcc_ball
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,34 +14,11 @@ from simsc.core.intensity import IntensityVolume, band_limit, shell_grid
 from simsc.core.superlattice import Superlattice
 from simsc.correlation.shells import shells_of_crystal
 from simsc.models.universe import scattering_atoms
-from simsc.scattering.amplitude import SPHERE, Form, extent_nm, intensity_on_grid, intensity_on_shells
-from simsc.scattering.atoms import Atoms, form_factors
+from simsc.scattering.amplitude import SPHERE, extent_nm, intensity_on_grid, intensity_on_shells
+from simsc.scattering.atoms import Atoms
 from simsc.scattering.form_factor import CoreShell, expand_spheres, sphere_amplitude
 from simsc.scattering.polyhedron import Polyhedron, cube, octahedron
 from simsc.scattering.resolution import grid_kernel
-
-
-def direct_amplitudes(scatterer: Superlattice | Atoms, q: np.ndarray, form: Form = SPHERE) -> np.ndarray:
-    """Return F_j(q) for momentum transfers (..., 3), NP by NP (..., N)."""
-    lengths = np.linalg.norm(q, axis=-1)[..., None]
-    if isinstance(scatterer, Atoms):
-        return np.stack([form_factors([element], lengths[..., 0])[0] for element in scatterer.elements], axis=-1)
-    if not isinstance(form, Polyhedron):
-        return form.amplitude(lengths, scatterer.radii_nm)
-    stood = scatterer.orientations
-    turns = Rotation.identity(scatterer.n) if stood is None else Rotation.from_quat(stood)
-    in_body = np.stack([turn.inv().apply(q.reshape(-1, 3)).reshape(q.shape) for turn in turns], axis=-2)
-    return form.amplitude(in_body, scatterer.radii_nm)
-
-
-def direct_intensity(
-    scatterer: Superlattice | Atoms, q: np.ndarray, form: Form = SPHERE, sigma_nm: float = 0.0
-) -> np.ndarray:
-    """Return |Σ F exp(−i q·r)|² for momentum transfers (..., 3), summed NP by NP, of NPs that vibrate."""
-    amplitudes = direct_amplitudes(scatterer, q, form)
-    coherent = np.abs((amplitudes * np.exp(-1j * q @ scatterer.positions_nm.T)).sum(axis=-1)) ** 2
-    damping = np.exp(-(q**2).sum(axis=-1) * sigma_nm**2)
-    return coherent * damping + (np.abs(amplitudes) ** 2).sum(axis=-1) * (1 - damping)
 
 
 @pytest.fixture

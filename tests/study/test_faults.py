@@ -23,6 +23,7 @@ import numpy as np
 import pytest
 from conftest import (
     ENVIRONMENT,
+    environment_of,
     mpi_python,
     ranks_of,
     same,
@@ -395,7 +396,7 @@ import sys
 from pathlib import Path
 
 import test_faults
-from simsc.cli import _fail
+from simsc.cli.main import _fail
 from simsc.core.errors import SimscError
 from simsc.md.hardware import ONE_THREAD
 from simsc.md.parallel import world
@@ -430,7 +431,7 @@ def test_full_disk_under_two_ranks(name, small_disk, tmp_path, undisturbed_by_tw
     driver = tmp_path / "driver.py"
     driver.write_text(DRIVER)
     command = [*mpi_python(2), str(driver), str(folder)]
-    options = {"env": ENVIRONMENT, "capture_output": True, "text": True, "timeout": 120}
+    options = {"env": environment_of(__file__), "capture_output": True, "text": True, "timeout": 120}
     done = subprocess.run([*command, name], **options)
     assert_one_line(done, 75, f"{folder}/{name}: ", "free some disk space and start again")
     checkpoint = last_checkpoint(folder)
@@ -462,7 +463,7 @@ def undisturbed_by_two(tmp_path_factory) -> Path:
     driver = folder.parent / "driver.py"
     driver.write_text(DRIVER)
     command = [*mpi_python(2), str(driver), str(folder), "nothing"]
-    subprocess.run(command, env=ENVIRONMENT, check=True, timeout=120)
+    subprocess.run(command, env=environment_of(__file__), check=True, timeout=120)
     return folder
 
 

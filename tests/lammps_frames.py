@@ -1,6 +1,6 @@
 """Let LAMMPS itself write one short run in all the ways it has, and beside them what it has in memory.
 
-python tests/io/lammps_frames.py FOLDER
+python tests/lammps_frames.py FOLDER
 """
 
 import sys
