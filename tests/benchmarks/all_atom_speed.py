@@ -10,7 +10,6 @@ of the dispersion, so its pressure without and with it tells what a cutoff does 
 """
 
 import argparse
-import csv
 import re
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 from scipy.spatial.transform import Rotation
+from tables import table_of, write_table
 
 from simsc.builders.nanoparticle_file import read_nanoparticle
 from simsc.forcefield.magnetite import load_magnetite
@@ -27,7 +27,7 @@ from simsc.md.anneal import DATA, prepare
 from simsc.models.all_atom import HYDROGEN_MASS, dress_all_atom
 
 BIN = Path(sys.executable).parent
-RESULT = Path(__file__).with_suffix(".csv")
+RESULT = table_of(__file__)
 SCRIPT = """\
 units real
 atom_style full
@@ -158,10 +158,7 @@ def main() -> None:
             rows.append(row)
             print(*row.values(), f"({speed:.2f} steps/s)", sep="  ", flush=True)
     if arguments.write:
-        with open(RESULT, "w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, fieldnames=list(rows[0]))
-            writer.writeheader()
-            writer.writerows(rows)
+        write_table(RESULT, rows, arguments)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ same molecules with explicit force field types. simsc does both, with protons, c
 """
 
 import argparse
-import csv
 import os
 import platform
 import shutil
@@ -21,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 from scipy.spatial.transform import Rotation
+from tables import table_of, write_table
 
 from simsc.builders.census import closest_contact_angstrom
 from simsc.builders.close_packed import close_packed
@@ -33,7 +33,7 @@ from simsc.forcefield.ligand import Ligand, load_ligand
 from simsc.forcefield.magnetite import load_magnetite
 from simsc.models.all_atom import dress_all_atom
 
-TABLE = Path(__file__).with_suffix(".csv")
+RESULT = table_of(__file__)
 PAPER = "ABCABCABABAB"
 
 
@@ -95,9 +95,8 @@ def main() -> None:
     for row in table:
         print(*row, sep="\t")
     if arguments.write:
-        with open(TABLE, "w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows([header, *table])
-        print(f"{TABLE} written on {platform.machine()}")
+        write_table(RESULT, [dict(zip(header, row, strict=True)) for row in table], arguments)
+        print(f"{RESULT} written on {platform.machine()}")
 
 
 def packmol(

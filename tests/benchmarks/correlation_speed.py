@@ -14,12 +14,11 @@ harmonics agree with brute force to 1e-10 (tests/test_correlation.py).
 """
 
 import argparse
-import csv
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
+from tables import table_of, write_table
 
 from simsc.builders.close_packed import close_packed
 from simsc.core.intensity import ShellIntensity, shell_grid
@@ -29,7 +28,7 @@ from simsc.correlation.peaks import layer_momentum_transfer
 from simsc.correlation.shells import shells_of_crystal
 from simsc.scattering.amplitude import intensity_on_shells
 
-RESULT = Path(__file__).with_suffix(".csv")
+RESULT = table_of(__file__)
 D_NM, RADIUS_NM = 16.0, 7.4
 DELTA = np.linspace(0, 180, 721)
 Q2 = np.linspace(0.4, 0.9, 101)
@@ -162,10 +161,7 @@ def main() -> None:
     for one in rows:
         print(*one.values(), sep="  ", flush=True)
     if arguments.write:
-        with open(RESULT, "w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, fieldnames=list(rows[0]))
-            writer.writeheader()
-            writer.writerows(rows)
+        write_table(RESULT, rows, arguments)
 
 
 def row(method: str, seconds: float, own_s: float, error: float | None, part: str) -> dict[str, str]:

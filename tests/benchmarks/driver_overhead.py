@@ -14,7 +14,6 @@ that crystal. What an output costs is the time spent in it, over that of the ste
 """
 
 import argparse
-import csv
 import json
 import re
 import subprocess
@@ -28,6 +27,7 @@ from typing import Any
 
 import numpy as np
 from scipy.spatial.transform import Rotation
+from tables import table_of, write_table
 
 from simsc.builders.close_packed import close_packed
 from simsc.builders.nanoparticle_file import read_nanoparticle
@@ -45,7 +45,8 @@ from simsc.models.chains import dress_chains
 from simsc.models.lammps_system import LammpsSystem
 
 BIN = Path(sys.executable).parent
-RESULT = Path(__file__).with_suffix(".csv")
+RESULT = table_of(__file__)
+COLUMNS = ("system", "what", "value", "unit")
 SEED = 7
 STEPS = {"super-ligands": 10_000, "all atoms": 400}
 # Rows of output, checkpoints: the defaults of the studies, for the coarse grains; for all atoms 25 times as often as in
@@ -179,13 +180,12 @@ def main() -> None:
     if arguments.drive:
         drive(arguments.drive, arguments.crystal, arguments.folder, arguments.snapshots)
         return
-    rows: list[tuple[str, str, str, str]] = []
+    rows: list[dict[str, str]] = []
 
-    def tell(*row: str) -> None:
-        rows.append(row)
-        print(*row, sep="\t", flush=True)
+    def tell(*values: str) -> None:
+        rows.append(dict(zip(COLUMNS, values, strict=True)))
+        print(*values, sep="\t", flush=True)
 
-    tell("system", "what", "value", "unit")
     for name in ("super-ligands", *(["all atoms"] if arguments.crystal else [])):
         seconds: dict[tuple[str, int], list[float]] = defaultdict(list)
         outside: dict[int, list[float]] = defaultdict(list)
@@ -210,8 +210,7 @@ def main() -> None:
         for what, size in costs["sizes"].items():
             tell(name, what, f"{size:.1f}", "")
     if arguments.write:
-        with open(RESULT, "w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows(rows)
+        write_table(RESULT, rows, arguments)
 
 
 if __name__ == "__main__":

@@ -9,20 +9,20 @@ the energy of an hcp-like layer. Two hours on one core; windows in the folder ar
 """
 
 import argparse
-import csv
 import json
 import math
 import warnings
 from pathlib import Path
 
 import numpy as np
+from tables import table_of, write_table
 
 from simsc.core.errors import SimscWarning
 from simsc.core.units import nm_from_angstrom
 from simsc.models.heads import Dressing
 from simsc.sliding.umbrella import Slide, sample_slide
 
-RESULT = Path(__file__).with_suffix(".csv")
+RESULT = table_of(__file__)
 SPHERE, FACETED = "sphere", "truncated_cuboctahedron"
 # Folder, core, ligands per nm², d_NN at the begin (nm), ns to equilibrate and to sample in each window.
 CASES = [
@@ -67,10 +67,7 @@ def main() -> None:
         )
         print(rows[-1], flush=True)
     if arguments.write:
-        with RESULT.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
+        write_table(RESULT, rows, arguments)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from time import monotonic
 
 import numpy as np
 import tomli_w
+from tables import read_table, table_of, write_table
 
 from simsc.plot.healing import hcp_against_chance
 from simsc.report.healing_text import NULL_NAMES, energy, energy_from_slides, verdict
@@ -38,7 +39,7 @@ from simsc.sliding.slips import (
 from simsc.study.replicas import replica_folder
 from simsc.study.schema import preset_text
 
-RESULT = Path(__file__).with_suffix(".csv")
+RESULT = table_of(__file__)
 STARTS = ["ABCABCABABAB", "ABCABCABCABC", "ABABABABABAB", "ABCABCACBACB", "ABACBCACBCAC"]  # those of the preset
 SEEDS = 6  # of each in the preset: replica 6 i + k is seed k of start i
 COVERAGE, HELD = "3.25", "600 K for 10 ns"
@@ -60,22 +61,14 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.hours is not None:
         make_runs(arguments.folder, arguments.jobs, arguments.hours, arguments.accelerator)
-    tell([row for row in table() if row["protocol"] == HELD], arguments.figure)
-
-
-def table() -> list[dict[str, str]]:
-    """Return the runs that are in the table."""
-    if not RESULT.exists():
-        return []
-    with RESULT.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+    tell([row for row in read_table(RESULT) if row["protocol"] == HELD], arguments.figure)
 
 
 def make_runs(folder: Path, jobs: int, hours: float, accelerator: str) -> None:
     """Make the runs that are not in the table, in their order."""
     folder.mkdir(parents=True, exist_ok=True)
     end, lock = monotonic() + 3600 * hours, Lock()
-    known = {(row["start"], int(row["seed"])) for row in table() if row["protocol"] == HELD}
+    known = {(row["start"], int(row["seed"])) for row in read_table(RESULT) if row["protocol"] == HELD}
     study, out = folder / "study.toml", folder / "run"
 
     def make(case: tuple[str, int]) -> None:
@@ -131,14 +124,9 @@ def row_of(case: tuple[str, int], run: Path) -> dict[str, str]:
 def write(row: dict[str, str]) -> None:
     """Add a row to the table, in the order of the cases."""
     order = {case: k for k, case in enumerate(CASES)}
-    held = sorted(
-        [x for x in [*table(), row] if x["protocol"] == HELD], key=lambda x: order[x["start"], int(x["seed"])]
-    )
-    rows = [x for x in table() if x["protocol"] != HELD] + held
-    with RESULT.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(row), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    rows = [*read_table(RESULT), row]
+    held = sorted((x for x in rows if x["protocol"] == HELD), key=lambda x: order[x["start"], int(x["seed"])])
+    write_table(RESULT, [x for x in rows if x["protocol"] != HELD] + held)
 
 
 def tell(rows: list[dict[str, str]], figure: Path | None) -> None:

@@ -9,7 +9,6 @@ volumes of those angles are compared voxel by voxel.
 """
 
 import argparse
-import csv
 import multiprocessing
 import resource
 import tempfile
@@ -18,6 +17,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
+from tables import table_of, write_table
 
 from simsc.builders.finite_crystal import with_normal_radii
 from simsc.builders.pillar import pillar
@@ -31,7 +31,7 @@ from simsc.experiment.targets import ShellTarget, VoxelTarget
 from simsc.scattering.beamline import Background, Beamline
 from simsc.scattering.eiger_scan import write_scan
 
-RESULT = Path(__file__).with_suffix(".csv")
+RESULT = table_of(__file__)
 CELL = (16.8, 17.0, 17.8, 58.7, 60.8, 68.5)
 VOXELS = VoxelTarget(0.9, 256)
 SPHERES = ShellTarget(np.arange(0.4, 0.9001, 0.005), 0.005)
@@ -178,9 +178,7 @@ def main() -> None:
     for what, value in rows:
         print(f"{what}: {value}", flush=True)
     if arguments.write:
-        with open(RESULT, "w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerows([("what", "value"), *rows])
+        write_table(RESULT, [{"what": what, "value": value} for what, value in rows], arguments)
 
 
 if __name__ == "__main__":

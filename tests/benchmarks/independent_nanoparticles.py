@@ -16,8 +16,9 @@ import json
 from pathlib import Path
 
 import numpy as np
+from tables import table_of, write_table
 
-RESULT = Path(__file__).with_suffix(".csv")
+RESULT = table_of(__file__)
 COUNTED = ("bound", "cis", "double_bonds", "closest_angstrom", "interior_ideal")
 BLOCKS = 5
 
@@ -71,10 +72,7 @@ def main() -> None:
     for row in rows:
         print(*row.values(), sep="  ")
     if arguments.write:
-        with open(RESULT, "w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, fieldnames=list(rows[0]))
-            writer.writeheader()
-            writer.writerows(rows)
+        write_table(RESULT, rows, arguments)
 
 
 if __name__ == "__main__":

@@ -4,13 +4,12 @@
 
 Crystals with known layers are strained (1 % in every component), turned and shaken: each NP by a Gaussian displacement
 of σ per coordinate, in units of the nearest-neighbour distance. Seeds and strains are others than those of the
-references (`references/order`). Compared are simsc's two methods and, if OVITO is installed (https://www.ovito.org),
+references (`simsc/classify/training`). Compared are simsc's two methods and, if OVITO is installed (https://www.ovito.org),
 its polyhedral template matching, with its default cutoff of the RMSD and without any, and its adaptive common-neighbour
 analysis; OVITO gets thin cells replicated, for its own search misses neighbours there. "average" is of ten frames.
 """
 
 import argparse
-import csv
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +19,7 @@ from scipy.spatial.transform import Rotation
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from ovito_labels import Label, ovito_methods
+from tables import table_of, write_table
 
 from simsc.builders.close_packed import close_packed
 from simsc.classify.labels import label_paper, label_thermal
@@ -29,7 +29,7 @@ from simsc.core.stacking import canonical, layer_kinds, lettered
 from simsc.core.superlattice import Superlattice
 
 SEED = 990017
-RESULT = Path(__file__).with_suffix(".csv")
+RESULT = table_of(__file__)
 SIGMAS = (0.02, 0.05, 0.08, 0.10, 0.12)
 STRAIN = 0.01
 FRAMES = 10
@@ -227,10 +227,7 @@ def main() -> None:
     rows = labels(arguments.seeds) + counts(arguments.seeds)
     rows += reliability(5 * arguments.seeds, arguments.figure) + sequences(arguments.seeds)
     if arguments.write:
-        with open(RESULT, "w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, fieldnames=["what", "sigma", *METHODS])
-            writer.writeheader()
-            writer.writerows(rows)
+        write_table(RESULT, rows, arguments, ["what", "sigma", *METHODS])
 
 
 if __name__ == "__main__":

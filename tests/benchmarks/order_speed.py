@@ -9,23 +9,22 @@ freud (about 0.15 GB) and the crystal.
 """
 
 import argparse
-import csv
 import json
 import resource
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tables import table_of, write_table
 
 from simsc.builders.close_packed import close_packed
 from simsc.classify.labels import METHODS
 from simsc.core.stacking import lettered
 from simsc.core.superlattice import Superlattice
 
-RESULT = Path(__file__).with_suffix(".csv")
+RESULT = table_of(__file__)
 LAYERS = 24
 SIGMA = 0.05
 
@@ -109,10 +108,7 @@ def main() -> None:
             rows.append(json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
             print(*rows[-1].values(), sep="  ", flush=True)
     if arguments.write:
-        with open(RESULT, "w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, fieldnames=list(rows[0]))
-            writer.writeheader()
-            writer.writerows(rows)
+        write_table(RESULT, rows, arguments)
 
 
 if __name__ == "__main__":

@@ -9,20 +9,20 @@ reflections that seem displaced (`misplaced` of `refine_cell`), from the scatter
 """
 
 import argparse
-import csv
 import tempfile
 from pathlib import Path
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 from table_1 import RADIUS_NM, RADIUS_STD_NM, TABLE_1, Scan, first_spheres
+from tables import table_of, write_table
 
 from simsc.builders.finite_crystal import with_normal_radii
 from simsc.builders.pillar import pillar
 from simsc.core.cell import Cell
 from simsc.refine.cell import CellFit, refine_cell
 
-RESULT = Path(__file__).with_suffix(".csv")
+RESULT = table_of(__file__)
 SIZES_NM, PHOTONS = (150.0, 200.0, 250.0), (1e4, 1e6)
 DELTA_DEG = np.linspace(0, 180, 721)
 
@@ -88,10 +88,7 @@ def main() -> None:
                 rows.append(row("all" if size is None else f"{size:g}", photons, errors, sigmas, bare))
                 print(rows[-1], flush=True)
     if arguments.write:
-        with RESULT.open("w", newline="") as file:
-            writer = csv.DictWriter(file, list(rows[0]))
-            writer.writeheader()
-            writer.writerows(rows)
+        write_table(RESULT, rows, arguments)
 
 
 if __name__ == "__main__":

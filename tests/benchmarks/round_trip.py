@@ -9,13 +9,13 @@ without knowing it. The last variant has everything at once, as simsc import fin
 """
 
 import argparse
-import csv
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from tables import table_of, write_table
 
 from simsc.builders.finite_crystal import with_normal_radii
 from simsc.builders.pillar import pillar
@@ -33,7 +33,7 @@ from simsc.refine.lattice import nearest_basis
 from simsc.scattering.beamline import Background, Beamline
 from simsc.scattering.eiger_scan import write_scan
 
-RESULT = Path(__file__).with_suffix(".csv")
+RESULT = table_of(__file__)
 CELL = Cell.from_parameters(16.8, 17.0, 17.8, 58.7, 60.8, 68.5)
 DETECTOR = eiger_x_4m(beam_centre_px=(1115.3, 990.7))
 PHOTONS = 2e7
@@ -119,10 +119,7 @@ def main() -> None:
             f"{name}: {off.round(4)}, at most {np.abs(off[:3]).max():.3f} nm, {np.abs(off[3:]).max():.3f}°", flush=True
         )
     if arguments.write:
-        with open(RESULT, "w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, fieldnames=list(rows[0]))
-            writer.writeheader()
-            writer.writerows(rows)
+        write_table(RESULT, rows, arguments)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ correlated and forgotten one by one. Slopes are those of the logarithms from eac
 """
 
 import argparse
-import csv
 import json
 import resource
 import subprocess
@@ -22,6 +21,7 @@ import ducc0
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.ticker import NullFormatter
+from tables import table_of, write_table
 
 from simsc.builders.finite_crystal import with_normal_radii
 from simsc.builders.supraparticle import ball
@@ -30,7 +30,7 @@ from simsc.correlation.engine import correlate
 from simsc.correlation.peaks import layer_momentum_transfer
 from simsc.correlation.shells import shells_of_crystal
 
-RESULT = Path(__file__).with_suffix(".csv")
+RESULT = table_of(__file__)
 D_NM, RADIUS_NM, RADIUS_STD_NM = 16.0, 7.4, 0.8
 Q2 = np.linspace(0.4, 0.9, 101)
 DELTA = np.linspace(0, 180, 721)
@@ -128,10 +128,7 @@ def main() -> None:
         rows.append(row)
         print(*(f"{name} {value}" for name, value in row.items()), sep="  ", flush=True)
     if arguments.write:
-        with RESULT.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
+        write_table(RESULT, rows, arguments)
         draw(rows, RESULT.with_suffix(".svg"))
 
 

@@ -9,18 +9,17 @@ peak of memory is its own. Accuracy is that of the amplitude at 20 random points
 """
 
 import argparse
-import csv
 import json
 import platform
 import resource
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import ducc0
 import numpy as np
 from scipy.spatial.transform import Rotation
+from tables import table_of, write_table
 
 from simsc.core.superlattice import Superlattice
 from simsc.scattering.amplitude import SPHERE, Form, intensity_on_grid
@@ -28,7 +27,7 @@ from simsc.scattering.form_factor import expand_round
 from simsc.scattering.oriented import expand_oriented
 from simsc.scattering.polyhedron import Polyhedron, truncated_cuboctahedron
 
-TABLE = Path(__file__).with_suffix(".csv")
+RESULT = table_of(__file__)
 Q_MAX = 0.9
 KINDS = ("spheres", "aligned", "random")
 
@@ -58,11 +57,8 @@ def main() -> None:
             print(*(f"{name} {value}" for name, value in row.items()), sep="  ", flush=True)
             n *= 10
     if arguments.write:
-        with open(TABLE, "w", newline="", encoding="utf-8") as file:
-            file.write(f"# {platform.machine()}, {arguments.threads} thread(s), ducc0 {ducc0.__version__}\n")
-            writer = csv.DictWriter(file, fieldnames=list(rows[0]))
-            writer.writeheader()
-            writer.writerows(rows)
+        note = f"{platform.machine()}, {arguments.threads} thread(s), ducc0 {ducc0.__version__}"
+        write_table(RESULT, rows, arguments, note=note)
 
 
 def case(kind: str, n: int, grid: int, tolerance: float, threads: int) -> dict[str, object]:

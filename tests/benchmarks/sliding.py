@@ -13,18 +13,19 @@ from starts of their own.
 """
 
 import argparse
-import csv
 import math
 import warnings
 from pathlib import Path
 from typing import Literal
+
+from tables import read_table, table_of, write_table
 
 from simsc.core.errors import InputError, SimscWarning
 from simsc.forcefield.one_site import load_one_site
 from simsc.sliding.monte_carlo import sample_stackings
 from simsc.sliding.umbrella import Slide, sample_slide
 
-RESULT = Path(__file__).with_suffix(".csv")
+RESULT = table_of(__file__)
 SUPER, MARTINI, SITE = "oleate_super_ligand", "oleate_martini", "oleate_one_site"
 # Model, temperature, interfaces, lateral cells, windows, ns to equilibrate and to sample in each, repeats of all that,
 # and the temperature from which windows are cooled.
@@ -50,29 +51,19 @@ FIELDS = [
 SWEEPS = 1000
 
 
-def known_rows() -> list[dict[str, str]]:
-    """Return the table."""
-    with RESULT.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
-
-
 def is_known(what: str, model: str, temperature: float, n_layer: int) -> bool:
     """Tell whether the table has this already."""
     wanted = (model, f"{temperature:g}", str(n_layer))
     return any(
         row["what"].startswith(what) and (row["model"], row["temperature_K"], row["nps_a_layer"]) == wanted
-        for row in known_rows()
+        for row in read_table(RESULT)
     )
 
 
 def add(row: dict[str, object]) -> None:
     """Add a row to the table."""
     print(row, flush=True)
-    rows = [*known_rows(), row]
-    with RESULT.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, FIELDS, restval="", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    write_table(RESULT, [*read_table(RESULT), row], columns=FIELDS)
 
 
 def slide_row(

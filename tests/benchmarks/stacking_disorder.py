@@ -9,13 +9,12 @@ mean of the map on the central arc, away from the Bragg peaks of fcc.
 """
 
 import argparse
-import csv
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 from scipy.spatial.transform import Rotation
+from tables import table_of, write_table
 
 from simsc.builders.finite_crystal import with_normal_radii
 from simsc.builders.supraparticle import ball, layers_of_ball
@@ -33,7 +32,7 @@ from simsc.scattering.counting import counted_shell
 from simsc.scattering.layer_disorder import StackingModel, pair_correlations_of
 from simsc.scattering.rods import RodProfile, rod_profile, sphere_statistics
 
-RESULT = Path(__file__).with_suffix(".csv")
+RESULT = table_of(__file__)
 D_NN = 15.9
 RADIUS, SPREAD = 7.4, 0.8
 NUMBERS = (3000, 8000)
@@ -167,10 +166,7 @@ def main() -> None:
         rows.append(row)
         print(*row.values(), sep="  ", flush=True)
     if arguments.write:
-        with open(RESULT, "w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, fieldnames=names)
-            writer.writeheader()
-            writer.writerows(rows)
+        write_table(RESULT, rows, arguments, names)
 
 
 if __name__ == "__main__":

@@ -10,14 +10,13 @@ less true over the error; those of errors that can be trusted scatter by 1.
 """
 
 import argparse
-import csv
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 from stacking_disorder import ALPHA, D_NN, RADIUS, SPREAD
 from structure_ranking import measured
+from tables import table_of, write_table
 
 from simsc.builders.finite_crystal import with_normal_radii
 from simsc.builders.supraparticle import ball, layers_of_ball
@@ -35,7 +34,7 @@ from simsc.scattering.counting import counted_shell
 from simsc.scattering.layer_disorder import StackingModel, pair_correlations_of
 from simsc.scattering.rods import sphere_statistics
 
-RESULT = Path(__file__).with_suffix(".csv")
+RESULT = table_of(__file__)
 Q2, DELTA = np.arange(0.4, 0.9001, 0.01), np.linspace(0, 90, 181)
 DIAMETER = 17 * LAYER_SPACING * D_NN
 PHOTONS, WEDGE_DEG, SEED = 1e6, 25.0, 20251126
@@ -128,10 +127,7 @@ def main() -> None:
     for row in rows[-len(MASKS) :]:
         print(*row.values(), sep="  ", flush=True)
     if arguments.write:
-        with open(RESULT, "w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, fieldnames=list(max(rows, key=len)))
-            writer.writeheader()
-            writer.writerows(rows)
+        write_table(RESULT, rows, arguments)
 
 
 if __name__ == "__main__":

@@ -11,12 +11,12 @@ nearest to its own part of fcc-like layers.
 """
 
 import argparse
-import csv
 import time
 from pathlib import Path
 
 import numpy as np
 from scipy.spatial.transform import Rotation
+from tables import table_of, write_table
 
 from simsc.builders.defects import with_displacements
 from simsc.builders.finite_crystal import with_normal_radii
@@ -31,7 +31,7 @@ from simsc.correlation.shells import first_bright_peak, shells_of_crystal
 from simsc.refine.structure import CANDIDATES, cell_candidate, rank_structures
 from simsc.scattering.counting import counted_shell
 
-RESULT = Path(__file__).with_suffix(".csv")
+RESULT = table_of(__file__)
 SEED = 41
 D_NM, RADIUS_NM, RADIUS_STD_NM = 16.0, 7.4, 0.8
 PHOTONS = 1e6
@@ -151,10 +151,7 @@ def main() -> None:
     if arguments.figure:
         draw(arguments.figure, names, table)
     if arguments.write:
-        with open(RESULT, "w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, fieldnames=list(rows[0]))
-            writer.writeheader()
-            writer.writerows(rows)
+        write_table(RESULT, rows, arguments)
 
 
 if __name__ == "__main__":

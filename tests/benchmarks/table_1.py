@@ -14,7 +14,6 @@ spheres take 1.5 GB of disk. The seed is that of radii, orientation and noise: o
 """
 
 import argparse
-import csv
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 from scipy.spatial.transform import Rotation
+from tables import merge_rows, read_table, table_of, write_table
 
 from simsc.builders.finite_crystal import with_normal_radii
 from simsc.builders.pillar import pillar
@@ -37,7 +37,7 @@ from simsc.refine.cell import CellFit, refine_cell
 from simsc.refine.lattice import nearest_basis
 from simsc.scattering.amplitude import intensity_on_shells
 
-RESULT = Path(__file__).with_suffix(".csv")
+RESULT = table_of(__file__)
 RADIUS_NM, RADIUS_STD_NM = 7.4, 0.8
 Q2_INV_NM = (0.4, 0.9)
 REACH_INV_NM = (0.786, 0.823)  # of the detector, horizontal and vertical
@@ -49,7 +49,8 @@ TABLE_1 = {
     "Pillar 3 (after HT)": (18.0, 16.8, 16.9, 61.5, 58.4, 61.6),
 }
 PARAMETERS = ["a", "b", "c", "alpha", "beta", "gamma"]
-FIELDS = ["size_nm", "n", "photons", "seed", "pillar", "method", *PARAMETERS]
+CASE = ["size_nm", "n", "photons", "seed", "pillar", "method"]
+FIELDS = [*CASE, *PARAMETERS]
 FIELDS += [f"{what}_{name}" for what in ("error", "sigma") for name in PARAMETERS]
 FIELDS += ["score", "largest_pull"]
 
@@ -143,7 +144,7 @@ def main() -> None:
     parser.add_argument("--photons", default="1e6,1e5", help="on the brightest sphere")
     parser.add_argument("--seed", type=int, default=1, help="of orientation, radii and noise")
     parser.add_argument("--maps", type=Path, help="folder to keep maps in, and to take them from if they are there")
-    parser.add_argument("--write", action="store_true", help=f"add the rows to {RESULT.name}")
+    parser.add_argument("--write", action="store_true", help=f"put the rows into {RESULT.name}")
     arguments = parser.parse_args()
     photons = [float(word) for word in arguments.photons.split(",")]
     for number in (int(word) - 1 for word in arguments.rows.split(",")):
@@ -156,12 +157,7 @@ def main() -> None:
             for result in rows:
                 print({key: result[key] for key in FIELDS if not key.startswith("sigma")}, flush=True)
             if arguments.write:
-                new = not RESULT.exists()
-                with RESULT.open("a", newline="", encoding="utf-8") as file:
-                    writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
-                    if new:
-                        writer.writeheader()
-                    writer.writerows(rows)
+                write_table(RESULT, merge_rows(read_table(RESULT), rows, CASE), arguments, FIELDS)
 
 
 def fitted(maps: list[CorrelationMap], number: int, facts: dict[str, object]) -> list[dict[str, object]]:

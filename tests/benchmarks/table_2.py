@@ -14,12 +14,12 @@ that of fcc.
 """
 
 import argparse
-import csv
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from scipy.spatial import KDTree
+from tables import table_of, write_table
 
 from simsc.builders.close_packed import random_stacking
 from simsc.builders.contacts import relax_contacts
@@ -36,7 +36,7 @@ from simsc.refine.stacking_disorder import ball_diameter
 from simsc.refine.structure import CANDIDATES, crystal_candidate, rank_structures
 from simsc.scattering.counting import counted_shell
 
-RESULT = Path(__file__).with_suffix(".csv")
+RESULT = table_of(__file__)
 SEED = 52
 RADIUS_NM, RADIUS_STD_NM, DISPLACEMENT = 7.4, 0.8, 0.04
 DELTA = np.linspace(0, 180, 721)
@@ -167,10 +167,7 @@ def main() -> None:
     arguments = parser.parse_args()
     rows = spacings(arguments.threads) + anti_mackay(arguments.anti_mackay, arguments.threads, arguments.figure)
     if arguments.write:
-        with open(RESULT, "w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, fieldnames=list(rows[0]))
-            writer.writeheader()
-            writer.writerows(rows)
+        write_table(RESULT, rows, arguments)
 
 
 if __name__ == "__main__":
