@@ -1,54 +1,61 @@
-"""Imports point one way: a folder never imports one that stands later in the list of layers."""
+"""Imports point one way: a folder never imports one that stands later in the list of layers, lazily either."""
 
-import ast
+import sys
 from pathlib import Path
 
-import simsc
+DOCS = Path(__file__).parents[1] / "docs" / "contributing"
+sys.path.append(str(DOCS))
 
-LAYERS = [
-    "core",
-    "io",
-    "forcefield",
-    "scattering",
-    "builders",
-    "classify",
-    "correlation",
-    "experiment",
-    "models",
-    "md",
-    "refine",
-    "sliding",
-    "study",
-    "plot",
-    "report",
-    "hpc",
-    "cli",
-]
-RANK = {name: rank for rank, name in enumerate(LAYERS)}
-ROOT = Path(simsc.__file__).parent
-# `run` ends with the report; it is loaded there and then only, so that a study can be read without Matplotlib.
-ALLOWED = {("study.run", "report.page")}
+from layers import LAYERS, PACKAGE, PICTURE, circles, draw, graph, imported, layer, modules, upward  # noqa: E402
 
 
-def imports(path: Path) -> set[str]:
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            found |= {name.name for name in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found.add(node.module)
-    return {name.removeprefix("simsc.") for name in found if name.startswith("simsc.")}
+def test_every_module_has_a_layer():
+    assert {layer(module) for module in modules()} == set(LAYERS)
 
 
-def test_every_module_has_a_layer_and_looks_down_only():
+def test_imports_point_down():
+    assert upward(graph()) == []
+
+
+def test_core_imports_core_alone():
+    assert {layer(target) for module, targets in graph().items() if layer(module) == "core" for target in targets} == {
+        "core"
+    }
+
+
+def test_no_module_imports_itself_by_way_of_others():
+    assert circles(graph()) == []
+
+
+def test_no_private_name_is_imported_by_another_module():
     wrong = []
-    for path in ROOT.rglob("*.py"):
-        module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
-        if module in ("__init__", "__main__"):
-            continue
-        own = module.split(".")[0]
-        for target in imports(path):
-            other = target.split(".")[0]
-            if (module, target) not in ALLOWED and other != own and RANK[other] >= RANK[own]:
-                wrong.append(f"{module} imports {target}")
+    for path in PACKAGE.rglob("*.py"):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            words = line.split()
+            if words[:1] == ["from"] and words[1].startswith("simsc") and "import" in words:
+                names = " ".join(words[words.index("import") + 1 :]).split(",")
+                wrong += [f"{path}: {line}" for name in names if name.strip().startswith("_") and "__" not in name]
     assert wrong == []
+
+
+def test_an_upward_import_and_a_circle_are_found(tmp_path):
+    """However they are written, and wherever in a file they stand."""
+    for name in LAYERS:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text(f'"""What {name} is."""\n')
+    (tmp_path / "core" / "cell.py").write_text("import numpy\nfrom simsc.core.units import nm\n")
+    (tmp_path / "core" / "units.py").write_text("def f():\n    from simsc.io import files\n")
+    (tmp_path / "io" / "files.py").write_text("import simsc.core.cell\nfrom simsc import core\n")
+    assert imported(tmp_path / "io" / "files.py", modules(tmp_path)) == {"core.cell", "core"}
+    edges = graph(tmp_path)
+    assert upward(edges) == ["core.units imports io.files"]
+    assert circles(edges) == [["core.cell", "core.units", "io.files"]]
+    drawn = draw(tmp_path)
+    assert drawn.count("url(#up)") == 1
+    assert drawn.count("url(#down)") == 1
+    assert "What io is" in drawn
+
+
+def test_the_picture_of_the_layers_is_current():
+    """If it is not: `python docs/contributing/layers.py`, and look at it."""
+    assert PICTURE.read_text(encoding="utf-8") == draw()
