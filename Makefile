@@ -1,5 +1,6 @@
 # make demo   install into .venv and run the preview study; prints where its report is
-# make test   install into .venv, then lint, check types and spelling, and test
+# make lint   install into .venv, then check style, types and spelling
+# make test   the same, and then the tests
 # make docs   install into .venv what these pages need, and build them into docs/_build/html; a warning is an error
 # make lock   resolve the dependencies anew into requirements.lock, and those of tests and pages into the locks beside it
 
@@ -14,16 +15,18 @@ PYTEST_ARGUMENTS ?= -n auto --dist loadgroup
 # Tests run one to a core: matrices multiplied by threads on all of them would take three to ten times as long.
 PYTEST := OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest
 
-.PHONY: demo test docs lock clean
+.PHONY: demo lint test docs lock clean
 
 demo: $(STAMP)
 	$(BIN)/simsc run simsc/study/presets/preview.toml -o demo_run
 
-test: $(TEST_STAMP)
+lint: $(TEST_STAMP)
 	$(BIN)/ruff check --no-cache .
 	$(BIN)/ruff format --no-cache --check .
 	$(BIN)/mypy
-	$(BIN)/codespell README.md CHANGELOG.md docs simsc tests notebooks forcefields lammps_inputs
+	$(BIN)/codespell README.md CHANGELOG.md CONTRIBUTING.md docs simsc tests notebooks forcefields lammps_inputs
+
+test: lint
 	$(PYTEST) $(PYTEST_ARGUMENTS) -m "not slow and not alone"
 	$(PYTEST) -m "alone and not slow"
 
