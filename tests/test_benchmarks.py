@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).parent / "benchmarks"
-SCRIPTS = sorted(path for path in FOLDER.glob("*.py") if path.name != "tables.py")
+SCRIPTS = sorted(path for path in FOLDER.glob("*.py") if path.name != "benchmark_tables.py")
 TABLES = sorted(FOLDER.glob("*.csv"))
 sys.path.append(str(FOLDER))
 
-from tables import PROVENANCE, merge_rows, read_table, table_of, write_table  # noqa: E402
+from benchmark_tables import PROVENANCE, merge_rows, read_table, table_of, write_table  # noqa: E402
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda path: path.stem)

@@ -17,8 +17,8 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+from benchmark_tables import table_of, write_table
 from scipy.spatial.transform import Rotation
-from tables import table_of, write_table
 
 from simsc.builders.nanoparticle_file import read_nanoparticle
 from simsc.forcefield.magnetite import load_magnetite

@@ -19,8 +19,8 @@ import time
 from pathlib import Path
 
 import numpy as np
+from benchmark_tables import table_of, write_table
 from scipy.spatial.transform import Rotation
-from tables import table_of, write_table
 
 from simsc.builders.census import closest_contact_angstrom
 from simsc.builders.close_packed import close_packed

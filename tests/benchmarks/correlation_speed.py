@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable
 
 import numpy as np
-from tables import table_of, write_table
+from benchmark_tables import table_of, write_table
 
 from simsc.builders.close_packed import close_packed
 from simsc.core.intensity import ShellIntensity, shell_grid

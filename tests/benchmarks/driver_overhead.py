@@ -26,8 +26,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from benchmark_tables import table_of, write_table
 from scipy.spatial.transform import Rotation
-from tables import table_of, write_table
 
 from simsc.builders.close_packed import close_packed
 from simsc.builders.nanoparticle_file import read_nanoparticle

@@ -15,7 +15,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from tables import table_of, write_table
+from benchmark_tables import table_of, write_table
 
 from simsc.core.errors import SimscWarning
 from simsc.core.units import nm_from_angstrom

@@ -25,7 +25,7 @@ from time import monotonic
 
 import numpy as np
 import tomli_w
-from tables import read_table, table_of, write_table
+from benchmark_tables import read_table, table_of, write_table
 
 from simsc.plot.healing import hcp_against_chance
 from simsc.report.healing_text import NULL_NAMES, energy, energy_from_slides, verdict

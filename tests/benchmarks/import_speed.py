@@ -17,7 +17,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from tables import table_of, write_table
+from benchmark_tables import table_of, write_table
 
 from simsc.builders.finite_crystal import with_normal_radii
 from simsc.builders.pillar import pillar

@@ -16,7 +16,7 @@ import json
 from pathlib import Path
 
 import numpy as np
-from tables import table_of, write_table
+from benchmark_tables import table_of, write_table
 
 RESULT = table_of(__file__)
 COUNTED = ("bound", "cis", "double_bonds", "closest_angstrom", "interior_ideal")

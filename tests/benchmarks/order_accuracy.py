@@ -18,8 +18,8 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+from benchmark_tables import table_of, write_table
 from ovito_labels import Label, ovito_methods
-from tables import table_of, write_table
 
 from simsc.builders.close_packed import close_packed
 from simsc.classify.labels import label_paper, label_thermal

@@ -17,7 +17,7 @@ import time
 from typing import Any
 
 import numpy as np
-from tables import table_of, write_table
+from benchmark_tables import table_of, write_table
 
 from simsc.builders.close_packed import close_packed
 from simsc.classify.labels import METHODS

@@ -13,9 +13,9 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+from benchmark_tables import table_of, write_table
 from scipy.spatial.transform import Rotation
 from table_1 import RADIUS_NM, RADIUS_STD_NM, TABLE_1, Scan, first_spheres
-from tables import table_of, write_table
 
 from simsc.builders.finite_crystal import with_normal_radii
 from simsc.builders.pillar import pillar

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from tables import table_of, write_table
+from benchmark_tables import table_of, write_table
 
 from simsc.builders.finite_crystal import with_normal_radii
 from simsc.builders.pillar import pillar

@@ -20,8 +20,8 @@ from pathlib import Path
 import ducc0
 import matplotlib.pyplot as plt
 import numpy as np
+from benchmark_tables import table_of, write_table
 from matplotlib.ticker import NullFormatter
-from tables import table_of, write_table
 
 from simsc.builders.finite_crystal import with_normal_radii
 from simsc.builders.supraparticle import ball

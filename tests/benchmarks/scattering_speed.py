@@ -18,8 +18,8 @@ import time
 
 import ducc0
 import numpy as np
+from benchmark_tables import table_of, write_table
 from scipy.spatial.transform import Rotation
-from tables import table_of, write_table
 
 from simsc.core.superlattice import Superlattice
 from simsc.scattering.amplitude import SPHERE, Form, intensity_on_grid

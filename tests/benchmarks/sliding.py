@@ -18,7 +18,7 @@ import warnings
 from pathlib import Path
 from typing import Literal
 
-from tables import read_table, table_of, write_table
+from benchmark_tables import read_table, table_of, write_table
 
 from simsc.core.errors import InputError, SimscWarning
 from simsc.forcefield.one_site import load_one_site

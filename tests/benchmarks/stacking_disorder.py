@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
+from benchmark_tables import table_of, write_table
 from scipy.spatial.transform import Rotation
-from tables import table_of, write_table
 
 from simsc.builders.finite_crystal import with_normal_radii
 from simsc.builders.supraparticle import ball, layers_of_ball

@@ -13,10 +13,10 @@ import argparse
 from collections.abc import Callable, Iterator
 
 import numpy as np
+from benchmark_tables import table_of, write_table
 from scipy.spatial.transform import Rotation
 from stacking_disorder import ALPHA, D_NN, RADIUS, SPREAD
 from structure_ranking import measured
-from tables import table_of, write_table
 
 from simsc.builders.finite_crystal import with_normal_radii
 from simsc.builders.supraparticle import ball, layers_of_ball

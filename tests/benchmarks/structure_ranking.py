@@ -15,8 +15,8 @@ import time
 from pathlib import Path
 
 import numpy as np
+from benchmark_tables import table_of, write_table
 from scipy.spatial.transform import Rotation
-from tables import table_of, write_table
 
 from simsc.builders.defects import with_displacements
 from simsc.builders.finite_crystal import with_normal_radii

@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from benchmark_tables import merge_rows, read_table, table_of, write_table
 from scipy.spatial.transform import Rotation
-from tables import merge_rows, read_table, table_of, write_table
 
 from simsc.builders.finite_crystal import with_normal_radii
 from simsc.builders.pillar import pillar

@@ -18,8 +18,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from benchmark_tables import table_of, write_table
 from scipy.spatial import KDTree
-from tables import table_of, write_table
 
 from simsc.builders.close_packed import random_stacking
 from simsc.builders.contacts import relax_contacts
