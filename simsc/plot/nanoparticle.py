@@ -1,12 +1,11 @@
-"""Pictures of an all-atom nanoparticle, and how its crystal came to rest."""
+"""Figures of an all-atom nanoparticle, and of the equilibration of its crystal."""
 
 from collections.abc import Sequence
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from simsc.md.trajectory import Trajectory
-from simsc.plot.style import NEUTRAL, plain
+from simsc.plot.style import HEATING, NEUTRAL, Figure, plain
 
 # Radii (Å) and colours as molecular viewers draw them: iron orange, oxygen red, carbon grey, hydrogen white.
 _LOOKS = {"Fe": (1.1, "#e06633"), "O": (1.0, "#e0301e"), "C": (1.5, "#7a8088"), "H": (0.9, "#f2f4f7")}
@@ -56,7 +55,7 @@ def spacing_series(trajectory: Trajectory) -> Figure:
     if np.count_nonzero(last) >= 4:
         slope, offset = np.polyfit(time_ns[last], d_nn_nm[last], 1)
         label = f"last phase “{trajectory.phase_names[-1]}”: {1000 * slope:+.1f} pm/ps"
-        ax.plot(time_ns[last], offset + slope * time_ns[last], "--", color="#c9503a", label=plain(label))
+        ax.plot(time_ns[last], offset + slope * time_ns[last], "--", color=HEATING, label=plain(label))
         ax.legend()
     ax.set(xlabel="time (ns)", ylabel="d$_{NN}$ (nm)")
     ax.grid(alpha=0.25)

@@ -15,6 +15,7 @@ from conftest import simsc
 from matplotlib.collections import PathCollection, QuadMesh
 from matplotlib.patches import Circle, Rectangle
 
+from simsc import plot
 from simsc.builders.close_packed import close_packed
 from simsc.classify.steinhardt import IDEAL
 from simsc.core.correlation_map import CorrelationMap
@@ -26,8 +27,6 @@ from simsc.io.native import write_intensity, write_map, write_superlattice
 from simsc.io.provenance import provenance
 from simsc.io.whole_files import write_text
 from simsc.md.trajectory import COLUMNS, Trajectory, write_trajectory
-from simsc.plot import annealing as figures
-from simsc.plot import scattering as scattering_figures
 from simsc.report.embed import drawing_style, json_script, png, svg
 from simsc.report.page import page, write_report
 from simsc.report.replicas_page import write_replicas_report
@@ -400,7 +399,7 @@ def test_two_runs_on_one_page(tmp_path: Path) -> None:
     assert "At equal q₂ / q₁ the correlation coefficient of the maps is" in words
     assert [attributes["id"] for attributes, _ in parsed.scripts[:2]] == ["viewer-data", "field-data"]
     ids = {attributes.get("id") for _, attributes in parsed.elements}
-    assert {f"{what}-{name}" for what in ("view", "surface", "map", "told") for name in "AB"} <= ids
+    assert {f"{what}-{name}" for what in ("view", "surface", "map", "value") for name in "AB"} <= ids
     for arguments, says in (
         (["one", "-o", "x.html"], "with --beside"),
         (["one", "--beside", "none"], "holds no run"),
@@ -446,7 +445,7 @@ def test_same_stacking(first: str, second: str, same: bool) -> None:
 
 
 def test_order_scatter_draws_every_np(results) -> None:
-    figure = figures.order_scatter(results.order, (1, 7), ("first", "last"))
+    figure = plot.order_scatter(results.order, (1, 7), ("first", "last"))
     assert len(figure.axes) == 2
     for ax, frame in zip(figure.axes, (1, 7), strict=True):
         points = [c for c in ax.collections if isinstance(c, PathCollection)]
@@ -457,7 +456,7 @@ def test_order_scatter_draws_every_np(results) -> None:
 
 
 def test_stacking_diagram_draws_every_layer() -> None:
-    figure = figures.stacking_diagram((SEQUENCE, ""), ("before", "after"))
+    figure = plot.stacking_diagram((SEQUENCE, ""), ("before", "after"))
     layers = [p for p in figure.axes[0].patches if isinstance(p, Rectangle)]
     assert len(layers) == 12
     assert len({p.get_facecolor() for p in layers}) == 2
@@ -465,7 +464,7 @@ def test_stacking_diagram_draws_every_layer() -> None:
 
 
 def test_time_series_have_units(results) -> None:
-    figure = figures.thermo_series(results.trajectory)
+    figure = plot.thermo(results.trajectory)
     assert [ax.get_ylabel().replace("\n", " ") for ax in figure.axes] == [
         "temperature (K)",
         "potential energy (kcal/mol)",
@@ -473,16 +472,16 @@ def test_time_series_have_units(results) -> None:
         "pressure (atm)",
     ]
     assert figure.axes[-1].get_xlabel() == "time in the model (ns)"
-    counts = figures.count_timeline(results.order)
+    counts = plot.count_timeline(results.order)
     assert counts.axes[0].get_ylabel() == "number of NPs"
-    spacing = figures.spacing_against_temperature(results.trajectory, results.study.anneal.phases)
+    spacing = plot.spacing_against_temperature(results.trajectory, results.study.anneal.phases)
     assert spacing.axes[0].get_ylabel() == "nearest-neighbour distance (nm)"
     assert sum(len(line.get_xdata()) for line in spacing.axes[0].lines) == FRAMES
 
 
 def test_slices_share_one_scale(results) -> None:
     volumes = {name: state.intensity for name, state in results.states.items()}
-    figure = scattering_figures.intensity_slices(volumes, 1.2)
+    figure = plot.intensity(volumes, 1.2)
     panels = [ax for ax in figure.axes if ax.get_title()]
     assert len(panels) == 6
     meshes = [c for ax in panels for c in ax.collections if isinstance(c, QuadMesh)]
@@ -496,7 +495,7 @@ def test_slices_share_one_scale(results) -> None:
 
 def test_radial_profile_marks_reflections(results) -> None:
     maps = {name: state.correlation for name, state in results.states.items()}
-    ax = scattering_figures.radial_profiles(maps).axes[0]
+    ax = plot.radial_profile(maps).axes[0]
     assert ax.get_xlabel() == "q (nm⁻¹)"
     assert {"111", "200", "220", "100", "002", "101", "102", "110", "103"} <= {t.get_text() for t in ax.texts}
 
@@ -505,7 +504,7 @@ def test_maps_mark_expected_peaks_and_leave_out_the_self_correlation(results) ->
     maps = {name: state.correlation for name, state in results.states.items()}
     for correlation in maps.values():
         correlation.ccf[:, 0] = 1e6
-    figure = scattering_figures.correlation_maps(maps)
+    figure = plot.correlation_maps(maps)
     ax = figure.axes[0]
     mesh = next(c for c in ax.collections if isinstance(c, QuadMesh))
     assert mesh.norm.vmax < 10
@@ -525,7 +524,7 @@ def test_difference_is_taken_at_equal_q2_over_q1(results) -> None:
         0.98 * before.q1_inv_nm, 0.98 * before.q2_inv_nm, before.delta_deg, before.ccf + 0.5, before.coverage,
         before.radial_profile,
     )  # fmt: skip
-    figure = scattering_figures.correlation_difference(before, expanded)
+    figure = plot.correlation_difference(before, expanded)
     mesh = next(c for c in figure.axes[0].collections if isinstance(c, QuadMesh))
     values = np.ma.filled(np.ma.asarray(mesh.get_array()), np.nan)
     np.testing.assert_allclose(values[np.isfinite(values)], 0.5, atol=1e-9)
@@ -534,7 +533,7 @@ def test_difference_is_taken_at_equal_q2_over_q1(results) -> None:
 
 def test_line_draws_both_states(results) -> None:
     maps = {name: state.correlation for name, state in results.states.items()}
-    ax = scattering_figures.correlation_line(maps).axes[0]
+    ax = plot.correlation_line(maps).axes[0]
     assert sum(len(line.get_xdata()) == 37 for line in ax.lines) == 2
     assert [t.get_text() for t in ax.texts] == ["70.5°", "109.5°"]
 
@@ -544,11 +543,11 @@ def test_embedding_is_reproducible_and_leaves_settings_alone(results) -> None:
 
     before = dict(matplotlib.rcParams)
     with drawing_style():
-        drawn = [svg(figures.count_timeline(results.order), "a", "x") for _ in range(2)]
+        drawn = [svg(plot.count_timeline(results.order), "a", "x") for _ in range(2)]
     assert drawn[0] == drawn[1]
     assert dict(matplotlib.rcParams) == before
     assert 'id="a-' in drawn[0]
-    assert 'alt="a &quot;b&quot;"' in png(figures.stacking_diagram(("ABC",), ("x",)), 'a "b"', dpi=40)
+    assert 'alt="a &quot;b&quot;"' in png(plot.stacking_diagram(("ABC",), ("x",)), 'a "b"', dpi=40)
 
 
 def test_json_cannot_end_its_script() -> None:
