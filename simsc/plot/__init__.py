@@ -35,6 +35,7 @@ if TYPE_CHECKING:  # for editors, which do not run what follows
     from simsc.plot.side_by_side import comparison as comparison
     from simsc.plot.side_by_side import rods as rods
     from simsc.plot.sliding import sliding_profile as sliding_profile
+    from simsc.plot.style import Figure as Figure
     from simsc.plot.style import save as save
     from simsc.plot.superlattice import structure as structure
 
@@ -61,6 +62,7 @@ _HOME = {
     "comparison": "side_by_side",
     "rods": "side_by_side",
     "sliding_profile": "sliding",
+    "Figure": "style",
     "save": "style",
     "structure": "superlattice",
 }

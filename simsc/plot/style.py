@@ -9,6 +9,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TypeVar
 
+import matplotlib
 import matplotlib.figure
 
 from simsc.core.errors import InputError
@@ -62,8 +63,8 @@ def save(figure: matplotlib.figure.Figure, path: str | PathLike[str]) -> None:
     kind = path.suffix.lower()
     if kind not in PICTURES:
         raise InputError(f"{path}: a figure's name ends in {', '.join(PICTURES[:-1])} or {PICTURES[-1]}")
-    with whole_file(path) as partial:
-        metadata = {"Date": None} if kind == ".svg" else None
+    metadata = {"Date": None} if kind == ".svg" else None
+    with whole_file(path) as partial, matplotlib.rc_context({"svg.hashsalt": "simsc"}):  # ids are random without
         figure.savefig(partial, format=kind.removeprefix("."), dpi=150, metadata=metadata)
 
 
