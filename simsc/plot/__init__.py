@@ -18,7 +18,6 @@ if TYPE_CHECKING:  # for editors, which do not run what follows
     from simsc.plot.annealing import fcc_over_time as fcc_over_time
     from simsc.plot.annealing import order_scatter as order_scatter
     from simsc.plot.annealing import spacing_against_temperature as spacing_against_temperature
-    from simsc.plot.annealing import spacings_against_temperature as spacings_against_temperature
     from simsc.plot.annealing import stacking_diagram as stacking_diagram
     from simsc.plot.annealing import thermo as thermo
     from simsc.plot.correlation import correlation_difference as correlation_difference
@@ -45,7 +44,6 @@ _HOME = {
     "fcc_over_time": "annealing",
     "order_scatter": "annealing",
     "spacing_against_temperature": "annealing",
-    "spacings_against_temperature": "annealing",
     "stacking_diagram": "annealing",
     "thermo": "annealing",
     "correlation_difference": "correlation",

@@ -184,23 +184,6 @@ def fcc_over_time(orders: Order | Mapping[str, Order]) -> Figure:
     return figure
 
 
-def spacings_against_temperature(trajectories: Mapping[str, Trajectory]) -> Figure:
-    """Draw the nearest-neighbour distance against temperature, of several runs by name."""
-    figure = Figure(figsize=(5.6, 3.7), layout="constrained")
-    ax = figure.subplots()
-    for k, (name, trajectory) in enumerate(trajectories.items()):
-        colour, _ = LINES[k % len(LINES)]
-        marker = POINTS[k % len(POINTS)]
-        ax.plot(
-            trajectory.thermo["temperature_K"], trajectory.thermo["d_nn_nm"], marker, color=colour, markersize=5,
-            markeredgecolor="white", markeredgewidth=0.4, label=plain(name),
-        )  # fmt: skip
-    ax.set(xlabel="temperature (K)", ylabel="nearest-neighbour distance (nm)")
-    ax.grid(alpha=0.25)
-    ax.legend(frameon=False)
-    return figure
-
-
 def thermo(trajectory: Trajectory) -> Figure:
     """Draw temperature, potential energy, volume and pressure over time, phases shaded.
 
@@ -234,24 +217,42 @@ def thermo(trajectory: Trajectory) -> Figure:
     return figure
 
 
-def spacing_against_temperature(trajectory: Trajectory, phases: Sequence[PhaseSection]) -> Figure:
-    """Draw the nearest-neighbour distance against temperature, heating apart from cooling."""
+def spacing_against_temperature(
+    trajectories: Trajectory | Mapping[str, Trajectory], phases: Sequence[PhaseSection] = ()
+) -> Figure:
+    """Draw the nearest-neighbour distance against temperature.
+
+    Args:
+        trajectories: of one run, or of several by name.
+        phases: of the one run, to draw heating apart from cooling.
+
+    Returns:
+        The figure: K across, nm up.
+    """
     figure = Figure(figsize=(5.6, 3.7), layout="constrained")
     ax = figure.subplots()
-    sign = {phase.name: np.sign(phase.stop_K - phase.start_K) for phase in phases}
-    signs = np.array([sign.get(trajectory.phase_names[k], 0) for k in trajectory.phase])
-    for value, label, colour, marker in (
-        (1, "heating", HEATING, "^"),
-        (-1, "cooling", COOLING, "v"),
-        (0, "constant temperature", HOLDING, "o"),
-    ):
-        chosen = signs == value
+    if isinstance(trajectories, Mapping):
+        groups = [
+            (trajectory, np.ones(len(trajectory.phase), bool), name, LINES[k % len(LINES)][0], POINTS[k % len(POINTS)])
+            for k, (name, trajectory) in enumerate(trajectories.items())
+        ]
+    else:
+        sign = {phase.name: np.sign(phase.stop_K - phase.start_K) for phase in phases}
+        signs = np.array([sign.get(trajectories.phase_names[k], 0) for k in trajectories.phase])
+        groups = [
+            (trajectories, signs == 1, "heating", HEATING, "^"),
+            (trajectories, signs == -1, "cooling", COOLING, "v"),
+            (trajectories, signs == 0, "constant temperature" if phases else "", HOLDING, "o"),
+        ]
+    for trajectory, chosen, name, colour, marker in groups:
         if chosen.any():
-            x, y = trajectory.thermo["temperature_K"][chosen], trajectory.thermo["d_nn_nm"][chosen]
-            ax.plot(x, y, marker, color=colour, markersize=5, markeredgecolor="white", markeredgewidth=0.4, label=label)
+            x, y = (trajectory.thermo[key][chosen] for key in ("temperature_K", "d_nn_nm"))
+            ax.plot(x, y, marker, color=colour, markersize=5, markeredgecolor="white", markeredgewidth=0.4,
+                    label=plain(name))  # fmt: skip
     ax.set(xlabel="temperature (K)", ylabel="nearest-neighbour distance (nm)")
     ax.grid(alpha=0.25)
-    ax.legend(frameon=False)
+    if ax.get_legend_handles_labels()[0]:
+        ax.legend(frameon=False)
     return figure
 
 

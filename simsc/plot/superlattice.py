@@ -6,6 +6,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.lines import Line2D
 from scipy.spatial import cKDTree
 
+from simsc.classify.labels import Labels
 from simsc.core.label_classes import LABEL_CLASSES, label_class
 from simsc.core.superlattice import Superlattice
 from simsc.plot.style import NEUTRAL, Figure, headed, plain
@@ -17,12 +18,12 @@ _UNLABELLED = "fcc"  # whose colour NPs without labels have
 _DARK = 0.45  # of the colour of the nearest NP, for the farthest
 
 
-def structure(superlattice: Superlattice, labels: np.ndarray | None = None, name: str = "") -> Figure:
+def structure(superlattice: Superlattice, labels: Labels | np.ndarray | None = None, name: str = "") -> Figure:
     """Draw NPs seen along z, y and x: those behind are darker. Lines are edges of the cell; NPs are moved into it.
 
     Args:
         superlattice: the NPs; their core radii are drawn, or without them discs that leave gaps.
-        labels: (n,) class of each NP, which colours it; else all are of one colour.
+        labels: of `simsc.classify.labels`, or (n,) the class of each NP, which colours it; else all are of one colour.
         name: for the title.
 
     Returns:
@@ -32,10 +33,12 @@ def structure(superlattice: Superlattice, labels: np.ndarray | None = None, name
         >>> from simsc.builders.close_packed import close_packed
         >>> from simsc.classify.labels import label_layers
         >>> crystal = close_packed("ABCAB", 16.0, (3, 2))
-        >>> figure = structure(crystal, label_layers(crystal).labels)
+        >>> figure = structure(crystal, label_layers(crystal))
         >>> [text.get_text() for text in figure.legends[0].get_texts()]
         ['fcc: 36', 'hcp: 24']
     """
+    if isinstance(labels, Labels):
+        labels = labels.labels
     positions = _in_cell(superlattice)
     radii = superlattice.radii_nm
     if radii is None:

@@ -8,7 +8,7 @@ from simsc.core.errors import InputError, SimscError
 from simsc.core.stacking import same_stacking
 from simsc.correlation.compare import compare_maps
 from simsc.io.whole_files import write_text
-from simsc.plot.annealing import fcc_over_time, spacings_against_temperature, stacking_diagram
+from simsc.plot.annealing import fcc_over_time, spacing_against_temperature, stacking_diagram
 from simsc.plot.correlation import correlation_difference, correlation_line, correlation_maps
 from simsc.plot.scattering import radial_profile, zeros_of_sphere
 from simsc.report import interactive
@@ -122,7 +122,7 @@ def _order(runs: dict[str, Results]) -> str:
 
 
 def _thermo(runs: dict[str, Results]) -> str:
-    drawn = spacings_against_temperature({name: run.trajectory for name, run in runs.items()})
+    drawn = spacing_against_temperature({name: run.trajectory for name, run in runs.items()})
     return figure_html(
         svg(drawn, "spacing", "Nearest-neighbour distance of both runs against temperature."),
         "Each point is an instantaneous value.",
@@ -190,8 +190,8 @@ def _alike(runs: dict[str, Results]) -> str:
     except SimscError as error:
         return f"The maps cannot be compared: {text(error)}."
     spread = found.pearson_error
-    deviation = f" ± {spread:.3f}" if spread is not None and np.isfinite(spread) else ""
+    uncertainty = f" ± {spread:.3f}" if spread is not None and np.isfinite(spread) else ""
     return (
         f"q₁ is {first.q1_inv_nm:.4f} nm⁻¹ in A and {second.q1_inv_nm:.4f} nm⁻¹ in B. At equal q₂ / q₁ the correlation "
-        f"coefficient of the maps is {found.pearson:.3f}{deviation} (1: equal but for a factor and an offset)."
+        f"coefficient of the maps is {found.pearson:.3f}{uncertainty} (1: equal but for a factor and an offset)."
     )

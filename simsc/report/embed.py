@@ -84,7 +84,7 @@ def figure_html(content: str, caption: str) -> str:
 
 
 def sequence_html(sequence: str) -> str:
-    """Return a sequence with hcp-like layers in red and underlined."""
+    """Return a sequence in the colours of fcc and hcp; hcp-like layers are underlined too."""
     if not sequence:
         return '<span class="soft">not read</span>'
     letters = "".join(

@@ -137,7 +137,7 @@
   const maps = Object.entries(data.maps).map(([name, field]) => {
     const raw = bytes(field.values);
     const map = { ...field, values: new Uint16Array(raw.buffer), canvas: document.getElementById("map-" + name),
-      output: document.getElementById("value-" + name) };
+      readout: document.getElementById("readout-" + name) };
     const [rows, columns] = map.shape, image = new ImageData(columns, rows);
     for (let i = 0; i < rows; i++) for (let j = 0; j < columns; j++) {
       const code = map.values[i * columns + j], place = 4 * ((rows - 1 - i) * columns + j);
@@ -178,7 +178,7 @@
     const near = map.peaks.filter((p) => Math.abs(p[1] - delta) < 3 && Math.abs(p[0] - q2) < 0.02 * q2)
       .sort((a, b) => Math.hypot((a[1] - delta) / 3, (a[0] - q2) / (0.02 * q2)) - Math.hypot((b[1] - delta) / 3, (b[0] - q2) / (0.02 * q2)));
     const names = [...new Set(near.map((p) => p[2]))].join(", ");
-    map.output.textContent = "q₂ = " + q2.toFixed(3) + " nm⁻¹, Δ = " + delta.toFixed(1) + "°: " + value +
+    map.readout.textContent = "q₂ = " + q2.toFixed(3) + " nm⁻¹, Δ = " + delta.toFixed(1) + "°: " + value +
       (names ? "; expected here: " + names : "; no reflection of fcc or hcp is expected here");
   }
 

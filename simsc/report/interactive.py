@@ -56,8 +56,8 @@ def readout_html(maps: Mapping[str, CorrelationMap]) -> str:
     views = "".join(
         f'<figure class="view"><figcaption>{escape(name.capitalize())}</figcaption>'
         f'<canvas id="map-{escape(name)}" tabindex="0" role="img" aria-label="Correlation map, {escape(name)}. Arrow '
-        'keys move the cursor, with Shift by ten points; the value under it is given below."></canvas>'
-        f'<output id="value-{escape(name)}" aria-live="polite">Point at the map, or select it and use the arrow keys.'
+        'keys move the cursor, with Shift by ten points; what lies under it is shown below."></canvas>'
+        f'<output id="readout-{escape(name)}" aria-live="polite">Point at the map, or select it and use the arrow keys.'
         "</output></figure>"
         for name in maps
     )

@@ -2,10 +2,11 @@
 
 import numpy as np
 
+from simsc.core.label_classes import label_class
 from simsc.core.stacking import same_stacking
 from simsc.plot.annealing import count_timeline, order_scatter, stacking_diagram
 from simsc.report.document import PAPER
-from simsc.report.embed import figure_html, sequence_html, svg, text
+from simsc.report.embed import css_class, figure_html, sequence_html, svg, text
 from simsc.report.system_view import counts_text
 from simsc.study.results import STATES, Results
 
@@ -39,13 +40,18 @@ def sequence_section(results: Results) -> str:
     stack = svg(stacking_diagram(sequences, STATES), "stack", f"Stacks of layers. {said}.")
     line = svg(count_timeline(order), "counts", "Number of fcc-like and hcp-like NPs over time.")
     return f"""
-<p>A layer whose two neighbours are alike is hcp-like (red, with a dot), one between different neighbours is fcc-like
-(blue). The crystal is periodic: a sequence has no first layer of its own, so sequences that differ only in where they
-start, in the names of the letters or in their direction are the same stacking; they are written starting with the
-longest run of fcc.{note}</p>
+<p>A layer whose two neighbours are alike is {_coloured("hcp")} (with a dot), one between different neighbours is
+{_coloured("fcc")}. The crystal is periodic: a sequence has no first layer of its own, so sequences that differ only in
+where they start, in the names of the letters or in their direction are the same stacking; they are written starting
+with the longest run of fcc.{note}</p>
 <div class="pair">{figure_html(stack, "Layers from bottom to top, shifted sideways as A, B and C.")}
 {figure_html(line, "Labels over time; phases are named above.")}</div>
 {_changes_table(results)}"""
+
+
+def _coloured(name: str) -> str:
+    """Return the meaning of a class in its colour."""
+    return f'<span class="{css_class(name)}">{text(label_class(name).meaning)}</span>'
 
 
 def _changes_table(results: Results) -> str:

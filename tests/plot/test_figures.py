@@ -141,7 +141,7 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "thermo_series": lambda: plot.thermo(results().trajectory),
     "spacing_against_temperature": lambda: plot.spacing_against_temperature(expanding(), results().study.anneal.phases),
     "fcc_over_time": lambda: plot.fcc_over_time({"one": results().order, "other": results().order}),
-    "spacings_against_temperature": lambda: plot.spacings_against_temperature(
+    "spacings_against_temperature": lambda: plot.spacing_against_temperature(
         {"expanding": expanding(), "rigid": results().trajectory}
     ),
     "intensity_slices": lambda: plot.intensity({"pillar": volume()}, 0.435),

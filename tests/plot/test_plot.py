@@ -15,6 +15,7 @@ import simsc.plot
 from simsc import plot
 from simsc.builders.close_packed import close_packed
 from simsc.builders.supraparticle import ball
+from simsc.classify.labels import label_layers
 from simsc.classify.stacking import layer_frame
 from simsc.core.correlation_map import CorrelationMap
 from simsc.scattering.rods import rod_profile
@@ -102,6 +103,14 @@ def test_stacks_by_name_alone_or_in_a_row():
     assert titles(plot.stacking_diagram(["ABC", "AB"])) == ["ABC", "AB"]
     assert titles(plot.stacking_diagram({"fcc": "ABC", "hcp": "AB"})) == ["fcc", "hcp"]
     assert titles(plot.stacking_diagram(["ABC", "AB"], ["fcc", "hcp"])) == ["fcc", "hcp"]
+
+
+def test_labels_colour_a_structure_as_their_array_does():
+    crystal = close_packed("ABCABCABABAB", 6.2)
+    labels = label_layers(crystal)
+    for given in (labels, labels.labels, list(labels.labels)):
+        keys = plot.structure(crystal, given).legends[0]
+        assert [text.get_text() for text in keys.get_texts()] == ["fcc: 12", "hcp: 12"]
 
 
 def test_rods_of_one_and_of_several():

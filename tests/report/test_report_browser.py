@@ -63,7 +63,7 @@ PROBE = """<script>
       last = now;
     }
     press(document.getElementById("map-before"), "ArrowRight");
-    root.value = document.getElementById("value-after").textContent;
+    root.told = document.getElementById("readout-after").textContent;
     root.changed = Object.entries(changed).filter(([, value]) => value).map(([name]) => name).join(" ");
   })();
 })();
@@ -159,8 +159,8 @@ def test_views_draw_and_turn_together(report: Path, tmp_path: Path) -> None:
     changed = re.search(r'data-changed="([^"]*)"', done.stdout)
     assert changed is not None
     assert changed[1].split() == ["arrow", "plus", "button", "switch", "wheel", "level", "turned"]
-    value = re.search(r'data-value="q₂ = [0-9.]+ nm⁻¹, Δ = [0-9.]+°: (C = -?[0-9.e-]+|not measured); ', done.stdout)
-    assert value is not None
+    told = re.search(r'data-told="q₂ = [0-9.]+ nm⁻¹, Δ = [0-9.]+°: (C = -?[0-9.e-]+|not measured); ', done.stdout)
+    assert told is not None
 
 
 def test_screenshot_is_not_blank(report: Path, tmp_path: Path) -> None:
