@@ -21,6 +21,7 @@ from simsc.plot.style import (
     TIME_LABEL,
     Figure,
     by_name,
+    legend_if_named,
     plain,
 )
 from simsc.study.schema import PhaseSection
@@ -135,6 +136,15 @@ def count_timeline(order: Order) -> Figure:
 
     Returns:
         The figure: time in ns across.
+
+    Example:
+        >>> from simsc.builders.close_packed import close_packed
+        >>> from simsc.classify.over_time import timed_order
+        >>> from simsc.core.superlattice import Frame
+        >>> frames = [Frame(close_packed("ABCABC", 6.2), time_ns=0.1), Frame(close_packed("ABABAB", 6.2), time_ns=0.2)]
+        >>> order = Order.of(timed_order(frames, "layers"))
+        >>> [line.get_ydata().tolist() for line in count_timeline(order).axes[0].lines]
+        [[12, 0], [0, 12]]
     """
     figure = Figure(figsize=(7.2, 2.9), layout="constrained")
     ax = figure.subplots()
@@ -171,6 +181,15 @@ def fcc_over_time(orders: Order | Mapping[str, Order]) -> Figure:
 
     Returns:
         The figure: time in ns across.
+
+    Example:
+        >>> from simsc.builders.close_packed import close_packed
+        >>> from simsc.classify.over_time import timed_order
+        >>> from simsc.core.superlattice import Frame
+        >>> frames = [Frame(close_packed("ABCABC", 6.2), time_ns=0.1), Frame(close_packed("ABABAB", 6.2), time_ns=0.2)]
+        >>> order = Order.of(timed_order(frames, "layers"))
+        >>> fcc_over_time(order).axes[0].lines[0].get_ydata().tolist()
+        [1.0, 0.0]
     """
     figure = Figure(figsize=(7.2, 2.9), layout="constrained")
     ax = figure.subplots()
@@ -180,7 +199,7 @@ def fcc_over_time(orders: Order | Mapping[str, Order]) -> Figure:
         ax.plot(order.time_ns, fraction, style, color=colour, linewidth=1.3, label=plain(name))
     ax.set(xlabel=TIME_LABEL, ylabel="part of NPs that are fcc-like", ylim=(-0.03, 1.03))
     ax.grid(alpha=0.25)
-    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+    legend_if_named(ax, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
     return figure
 
 
@@ -251,8 +270,7 @@ def spacing_against_temperature(
                     label=plain(name))  # fmt: skip
     ax.set(xlabel="temperature (K)", ylabel="nearest-neighbour distance (nm)")
     ax.grid(alpha=0.25)
-    if ax.get_legend_handles_labels()[0]:
-        ax.legend(frameon=False)
+    legend_if_named(ax, frameon=False)
     return figure
 
 

@@ -73,6 +73,19 @@ def correlation_maps(maps: Mapping[str, CorrelationMap], cell: Cell | None = Non
 
     Returns:
         The figure: a panel for each map, Δ in degrees across, q2 in nm⁻¹ up.
+
+    Example:
+        >>> from simsc.builders.supraparticle import ball
+        >>> from simsc.correlation.engine import correlate
+        >>> from simsc.correlation.shells import shells_of_crystal
+        >>> q1, delta_deg = 0.481, np.linspace(0, 180, 61)
+        >>> q2 = q1 * np.linspace(0.9, 1.1, 5)
+        >>> maps = {
+        ...     name: correlate(*shells_of_crystal([ball(name, 16.0, n=100, radius_nm=7.4)], q1, q2), delta_deg)
+        ...     for name in ("fcc", "hcp")
+        ... }
+        >>> [ax.get_xlabel() for ax in correlation_maps(maps).axes[:2]]
+        ['Δ (degrees)', 'Δ (degrees)']
     """
     figure = Figure(figsize=(5.6 * len(maps), 5.4), layout="constrained")
     panels = figure.subplots(1, len(maps), sharey=True, squeeze=False)[0]
@@ -123,6 +136,19 @@ def correlation_difference(
 
     Returns:
         The figure: Δ in degrees across, q2 / q1 up.
+
+    Example:
+        >>> from simsc.builders.supraparticle import ball
+        >>> from simsc.correlation.engine import correlate
+        >>> from simsc.correlation.shells import shells_of_crystal
+        >>> q1, delta_deg = 0.481, np.linspace(0, 180, 61)
+        >>> q2 = q1 * np.linspace(0.9, 1.1, 5)
+        >>> maps = {
+        ...     name: correlate(*shells_of_crystal([ball(name, 16.0, n=100, radius_nm=7.4)], q1, q2), delta_deg)
+        ...     for name in ("fcc", "hcp")
+        ... }
+        >>> correlation_difference(maps["fcc"], maps["hcp"], ("fcc", "hcp")).axes[0].get_title()
+        'hcp − fcc'
     """
     figure = Figure(figsize=(6.4, 4.9), layout="constrained")
     ax = figure.subplots()
@@ -165,6 +191,19 @@ def correlation_line(maps: CorrelationMap | Mapping[str, CorrelationMap]) -> Fig
 
     Returns:
         The figure: Δ in degrees across.
+
+    Example:
+        >>> from simsc.builders.supraparticle import ball
+        >>> from simsc.correlation.engine import correlate
+        >>> from simsc.correlation.shells import shells_of_crystal
+        >>> q1, delta_deg = 0.481, np.linspace(0, 180, 61)
+        >>> q2 = q1 * np.linspace(0.9, 1.1, 5)
+        >>> maps = {
+        ...     name: correlate(*shells_of_crystal([ball(name, 16.0, n=100, radius_nm=7.4)], q1, q2), delta_deg)
+        ...     for name in ("fcc", "hcp")
+        ... }
+        >>> [text.get_text() for text in correlation_line(maps).axes[0].get_legend().get_texts()]
+        ['fcc: q₂ = 0.481 nm⁻¹', 'hcp: q₂ = 0.481 nm⁻¹']
     """
     figure = Figure(figsize=(8.6, 3.6), layout="constrained")
     ax = figure.subplots()

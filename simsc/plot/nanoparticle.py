@@ -19,7 +19,17 @@ def portraits(structures: Sequence[tuple[str, np.ndarray, np.ndarray]], cut: boo
 
     Args:
         structures: title, elements (n,) and positions (n, 3) in Å of each.
-        cut: leave out the half that is nearer to the eye, to see the inside.
+        cut: leave out the half that is nearer to the viewer, to see the inside.
+
+    Returns:
+        The figure: a panel for each structure, with a scale bar.
+
+    Example:
+        >>> from simsc.builders.nanoparticle import carve, magnetite
+        >>> core = carve(magnetite(), 1.0)
+        >>> figure = portraits([("core", np.array(core.elements), core.positions_angstrom)])
+        >>> figure.axes[0].get_title()
+        'core'
     """
     extent = max(float(np.linalg.norm(positions, axis=1).max()) for _, _, positions in structures) + 2
     figure = Figure(figsize=(3.4 * len(structures), 3.9), layout="constrained")

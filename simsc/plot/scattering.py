@@ -81,6 +81,16 @@ def spheres(shells: Sequence[ShellIntensity], q_inv_nm: np.ndarray, profile: np.
 
     Returns:
         The figure.
+
+    Example:
+        >>> from simsc.builders.supraparticle import ball
+        >>> from simsc.correlation.shells import shells_of_crystal
+        >>> q_inv_nm = np.array([0.481, 0.785])
+        >>> _, on_spheres = shells_of_crystal([ball("fcc", 16.0, n=100, radius_nm=7.4)], 0.481, q_inv_nm)
+        >>> shells = list(on_spheres)
+        >>> figure = spheres(shells, q_inv_nm, np.array([shell.intensity.mean() for shell in shells]))
+        >>> [ax.get_title() for ax in figure.axes[:2]]
+        ['q = 0.481 nm⁻¹', 'q = 0.785 nm⁻¹']
     """
     figure = Figure(figsize=(5.0 * (len(shells) + 1), 3.6), layout="constrained")
     for k, sphere in enumerate(shells):
@@ -136,6 +146,19 @@ def radial_profile(
 
     Returns:
         The figure: |q| in nm⁻¹ across, intensity on a logarithmic scale up.
+
+    Example:
+        >>> from simsc.builders.supraparticle import ball
+        >>> from simsc.correlation.engine import correlate
+        >>> from simsc.correlation.shells import shells_of_crystal
+        >>> q1, delta_deg = 0.481, np.linspace(0, 180, 61)
+        >>> q2 = q1 * np.linspace(0.9, 1.7, 9)
+        >>> maps = {
+        ...     name: correlate(*shells_of_crystal([ball(name, 16.0, n=100, radius_nm=7.4)], q1, q2), delta_deg)
+        ...     for name in ("fcc", "hcp")
+        ... }
+        >>> sorted({text.get_text() for text in radial_profile(maps).axes[0].texts})
+        ['002', '100', '101', '102', '110', '111', '200', '220']
     """
     maps = by_name(maps)
     figure = Figure(figsize=(9.0, 4.0), layout="constrained")

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from simsc.plot.style import GUIDE, MANY_COLOURS, MANY_DASHES, Figure, by_name, plain
+from simsc.plot.style import GUIDE, MANY_COLOURS, MANY_DASHES, Figure, by_name, legend_if_named, plain
 from simsc.sliding.free_energy import SlidingProfile
 
 
@@ -33,6 +33,5 @@ def sliding_profile(profiles: SlidingProfile | Mapping[str, SlidingProfile]) -> 
     ax.set_xlabel("way from one hollow (0) to the other (1)")
     ax.set_ylabel("free energy of the layer (kT per NP in it)")
     ax.grid(alpha=0.25)
-    if ax.get_legend_handles_labels()[0]:
-        ax.legend(framealpha=0.9, fontsize=8)
+    legend_if_named(ax, framealpha=0.9, fontsize=8)
     return figure

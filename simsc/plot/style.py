@@ -7,10 +7,11 @@ import io
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import matplotlib
 import matplotlib.figure
+from matplotlib.axes import Axes
 
 from simsc.core.errors import InputError
 from simsc.io.whole_files import PICTURES, whole_file
@@ -76,6 +77,12 @@ def by_name(things: T | Mapping[str, T]) -> dict[str, T]:
 def headed(name: str, text: str) -> str:
     """Return text after a name and a colon, as Matplotlib draws it; alone, if the name is empty."""
     return f"{plain(name)}: {text}" if name else text
+
+
+def legend_if_named(ax: Axes, **looks: Any) -> None:
+    """Add a legend of what has a name, if anything has."""
+    if ax.get_legend_handles_labels()[0]:
+        ax.legend(**looks)
 
 
 def plain(text: str) -> str:
