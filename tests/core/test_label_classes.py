@@ -1,5 +1,6 @@
 """The table of label classes against those who name and show classes, and one more class through all of them."""
 
+import itertools
 import json
 import re
 from dataclasses import replace
@@ -27,6 +28,15 @@ from simsc.report.system_view import Shown, system_html, viewer_data
 from simsc.study.results import read_results
 
 GRAIN = "grain boundary"
+SRGB_TO_XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])  # IEC 61966-2-1
+# What is seen of linear RGB: Machado, Oliveira and Fernandes, IEEE Trans. Vis. Comput. Graph. 15 (2009) 1291,
+# DOI 10.1109/TVCG.2009.113, severity 1.
+BLINDNESS = {
+    "none": np.eye(3),
+    "protan": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    "deutan": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+    "tritan": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]],
+}
 
 
 def test_every_class_that_a_method_names_has_a_row():
@@ -49,14 +59,34 @@ def test_rows_differ_and_can_be_drawn():
         assert len({getattr(row, values) for row in [*LABEL_CLASSES.values(), unknown]}) == len(LABEL_CLASSES) + 1
 
 
+def linear_rgb(colour: str) -> np.ndarray:
+    channels = np.array([int(colour[k : k + 2], 16) for k in (1, 3, 5)]) / 255
+    return np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+
+
+def cielab(linear: np.ndarray) -> np.ndarray:
+    xyz = SRGB_TO_XYZ @ np.clip(linear, 0, 1) / SRGB_TO_XYZ.sum(axis=1)
+    f = np.where(xyz > 216 / 24389, np.cbrt(xyz), (24389 / 27 * xyz + 16) / 116)
+    return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
+
+
+@pytest.mark.parametrize("blindness", BLINDNESS)
+def test_colours_can_be_told_apart(blindness):
+    """A difference of about 2.3 in CIELAB is just noticeable; of the row for unknown classes too."""
+    seen = {
+        name: cielab(np.array(BLINDNESS[blindness]) @ linear_rgb(row.colour))
+        for name, row in {**LABEL_CLASSES, "": label_class("no such class")}.items()
+    }
+    for one, other in itertools.combinations(seen, 2):
+        assert np.linalg.norm(seen[one] - seen[other]) > 6, (one, other)
+
+
 @pytest.mark.parametrize("name", LABEL_CLASSES)
 def test_text_can_be_read_on_white(name):
     """WCAG 2.1, success criterion 1.4.3: a contrast of 4.5 : 1, of relative luminances."""
     row = LABEL_CLASSES[name]
-    hexadecimal = row.text_colour or row.colour
-    channels = np.array([int(hexadecimal[k : k + 2], 16) for k in (1, 3, 5)]) / 255
-    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
-    assert 1.05 / (linear @ [0.2126, 0.7152, 0.0722] + 0.05) >= 4.5
+    luminance = linear_rgb(row.text_colour or row.colour) @ SRGB_TO_XYZ[1]
+    assert 1.05 / (luminance + 0.05) >= 4.5
 
 
 def test_numbers_of_structure_types_are_those_of_ovito():
