@@ -8,6 +8,7 @@ from simsc.classify.environment import environments
 from simsc.classify.network import load_network
 from simsc.classify.stacking import stacking_sequence
 from simsc.classify.steinhardt import IDEAL, bond_order
+from simsc.core.label_classes import CLASS_OF_KIND, CLOSE_PACKED
 from simsc.core.superlattice import Superlattice
 
 
@@ -103,9 +104,9 @@ def label_thermal(superlattice: Superlattice, d_nn_nm: float | None = None) -> L
 def label_layers(superlattice: Superlattice, d_nn_nm: float | None = None) -> Labels:
     """Label each NP as its layer: fcc-like between different neighbours, hcp-like between two that are alike.
 
-    All NPs of a layer speak together, so it holds where single NPs can no longer be told; but it knows nothing of what
-    differs within a layer. NPs without a full shell, and those of the first and last layer of a finite crystal, are
-    labelled surface; where no layers can be read, all NPs are other, without a probability.
+    All NPs of a layer speak together, so it holds where single NPs can no longer be labelled; but it knows nothing of
+    what differs within a layer. NPs without a full shell, and those of the first and last layer of a finite crystal,
+    are labelled surface; where no layers can be read, all NPs are other, without a probability.
 
     Args:
         superlattice: NPs, periodic in all directions or in free space.
@@ -119,18 +120,18 @@ def label_layers(superlattice: Superlattice, d_nn_nm: float | None = None) -> La
         >>> label_layers(close_packed("ABCABCABABAB", 6.2)).counts
         {'fcc': 12, 'hcp': 12, 'surface': 0, 'other': 0}
     """
-    classes = ("fcc", "hcp", "surface", "other")
+    classes = (*CLOSE_PACKED, "surface", "other")
     stacking = stacking_sequence(superlattice, d_nn_nm)
     if stacking is None:
         return Labels(classes, np.full(superlattice.n, "other"), np.full((superlattice.n, 4), np.nan))
     inside = bond_order(superlattice, d_nn_nm).bulk & (stacking.layers >= 0)
-    kinds = np.array(["fcc" if kind == "c" else "hcp" if kind == "h" else "surface" for kind in stacking.kinds])
+    kinds = np.array([CLASS_OF_KIND.get(kind, "surface") for kind in stacking.kinds])
     labels = np.where(inside, kinds[stacking.layers], "surface")
     probabilities = np.zeros((superlattice.n, 4))
-    told = np.nan_to_num(stacking.kind_probability, nan=1.0)[stacking.layers]
+    known = np.nan_to_num(stacking.kind_probability, nan=1.0)[stacking.layers]
     for number, other in ((0, "hcp"), (1, "fcc")):
-        probabilities[labels == classes[number], number] = told[labels == classes[number]]
-        probabilities[labels == other, number] = 1 - told[labels == other]
+        probabilities[labels == classes[number], number] = known[labels == classes[number]]
+        probabilities[labels == other, number] = 1 - known[labels == other]
     probabilities[labels == "surface", 2] = 1.0
     return Labels(classes, labels, probabilities)
 

@@ -146,12 +146,12 @@ def compare(
     rods = None if d_nn_nm is None else _rods(sources, d_nn_nm)
     if output is not None or wanted or not as_json:
         # Matplotlib takes a second to load.
-        from simsc.plot.comparison import comparison_figure, lines_of
-        from simsc.plot.style import write_figure
+        from simsc.plot.side_by_side import comparison, lines_of
+        from simsc.plot.style import save
 
         rows = lines_of(result, wanted)
         if output is not None:
-            write_figure(output, comparison_figure(result, called, wanted, scaled, rods))
+            save(comparison(result, called, wanted, scaled, rods), output)
     else:
         rows = []
     if as_json:

@@ -9,6 +9,7 @@ import click
 import h5py
 import numpy as np
 
+from simsc import plot
 from simsc.classify.order_file import OrderFile
 from simsc.cli.console import StageProgress
 from simsc.cli.options import (
@@ -130,36 +131,26 @@ def _is_picture(output: Path) -> bool:
 
 
 def _draw(output: Path, maps: dict[str, CorrelationMap], volumes: dict[str, IntensityVolume]) -> None:
-    from simsc.plot import scattering as scattering_figures  # Matplotlib takes a second to load
-    from simsc.plot.style import write_figure
-
-    figure = scattering_figures.correlation_maps(maps) if maps else scattering_figures.intensity_slices(volumes)
-    write_figure(output, figure)
+    plot.save(plot.correlation_maps(maps) if maps else plot.intensity(volumes), output)
 
 
 def _draw_structure(output: Path, opened: Frames, numbers: range, known: OrderFile | None, file: Path) -> None:
-    from simsc.plot.structure import structure_views
-    from simsc.plot.style import write_figure  # Matplotlib takes a second to load
-
     if len(numbers) != 1:
         raise InputError(f"{output}: a picture shows one frame of {len(numbers)}; choose it, such as --frames -1")
     described = next(_described(opened, numbers, known, file))
     labels = described.properties.get(LABEL)
     name = file.name if file.is_dir() else file.stem
-    write_figure(output, structure_views(name, described.frame.superlattice, labels))
+    plot.save(plot.structure(described.frame.superlattice, labels, name), output)
 
 
 def _draw_spheres(output: Path, file: Path) -> int:
     """Draw the spheres at 111, 220 and 311 of fcc, were the first bright peak 111; return how many there are."""
-    from simsc.plot.scattering import spheres_of_intensity
-    from simsc.plot.style import write_figure  # Matplotlib takes a second to load
-
     q, profile = profile_of_spheres(file)
     first = peak_of_profile(q, profile) or float(q[len(q) // 2])
     with read_shells(file) as (_, read):
         wanted = [first * math.sqrt(squares / 3) for squares in (3, 8, 11)]
         shown = sorted({int(np.abs(q - value).argmin()) for value in wanted if q[0] <= value <= q[-1]})
-        write_figure(output, spheres_of_intensity([read(k)[0] for k in shown], q, profile))
+        plot.save(plot.spheres([read(k)[0] for k in shown], q, profile), output)
     return len(q)
 
 

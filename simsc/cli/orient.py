@@ -76,9 +76,9 @@ def orient(
         )
     if figure is not None:
         from simsc.plot.reciprocal import reciprocal_space
-        from simsc.plot.style import write_figure  # Matplotlib takes a second to load
+        from simsc.plot.style import save  # Matplotlib takes a second to load
 
-        write_figure(figure, reciprocal_space(volume, found, peaks))
+        save(reciprocal_space(volume, found, peaks), figure)
         lines.append(f"{figure}")
     facts = {
         "peaks": len(peaks.q_inv_nm),

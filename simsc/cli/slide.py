@@ -18,8 +18,8 @@ from simsc.core.processes import available_cores
 from simsc.io.whole_files import csv_text, write_text
 from simsc.models.coarse_grained import DEFAULT, coarse_grained_names
 from simsc.models.heads import Dressing, Shape
-from simsc.plot.sliding import profile_figure
-from simsc.plot.style import write_figure
+from simsc.plot.sliding import sliding_profile
+from simsc.plot.style import save
 from simsc.sliding.free_energy import SlidingProfile
 from simsc.sliding.umbrella import Slide, sample_slide
 
@@ -104,7 +104,7 @@ def slide(
         progress("windows", 1.0, "")
     write_text(folder / "profile.csv", _table(profile))
     name = f"{wanted.stacking} to {wanted.stacking_after}, {wanted.temperature_K:g} K"
-    write_figure(folder / "profile.svg", profile_figure([profile], [name]))
+    save(sliding_profile({name: profile}), folder / "profile.svg")
     facts = _facts(wanted, profile)
     write_text(folder / "profile.json", json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
     tell(as_json, facts, _text(wanted, profile, folder))

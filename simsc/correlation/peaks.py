@@ -54,6 +54,16 @@ def layer_momentum_transfer(d_nn_nm: float) -> float:
     return float(2 * np.pi / (LAYER_SPACING * d_nn_nm))
 
 
+def d_nn_of_111_nm(q_inv_nm: float) -> float:
+    """Return the nearest-neighbour distance, nm, of the fcc crystal whose 111 reflection lies at a |q|, nm⁻¹.
+
+    Example:
+        >>> round(d_nn_of_111_nm(layer_momentum_transfer(16.0)), 9)
+        16.0
+    """
+    return float(2 * np.pi / (LAYER_SPACING * q_inv_nm))
+
+
 def reflections(structure: str, d_nn_nm: float, q_max_inv_nm: float) -> tuple[np.ndarray, np.ndarray]:
     """Return reciprocal vectors (n, 3), nm⁻¹, and Miller indices (n, 3) of all reflections that are not extinct.
 

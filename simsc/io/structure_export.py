@@ -18,13 +18,13 @@ from scipy.spatial.transform import Rotation
 
 from simsc.core.cell import Cell
 from simsc.core.errors import InputError, SimscWarning
+from simsc.core.label_classes import label_class
 from simsc.core.superlattice import Frame, Superlattice
 from simsc.core.units import angstrom_from_nm
 from simsc.io.lammps_data import box_lines
 from simsc.io.whole_files import whole_file, write_text
 
 LABEL = "label"
-_OVITO_TYPES = {"fcc": 1, "hcp": 2, "bcc": 3, "icosahedral": 4}  # its numbers of structure types; 0 is other
 _MARGIN_NM = 1.0  # around NPs in free space, in formats that need a box
 _NAMELESS = "NP"
 _SPECIAL = "\"'\\=`{}[]"  # to those who read the line of facts in extended XYZ
@@ -115,7 +115,7 @@ def _columns(described: DescribedFrame) -> list[tuple[str, str, np.ndarray]]:
         kind = {"U": "S", "O": "S", "i": "I", "u": "I", "b": "I"}.get(np.asarray(values).dtype.kind, "R")
         columns.append((name, kind, np.asarray(values)[:, None]))
         if name == LABEL:
-            types = np.array([_OVITO_TYPES.get(str(label), 0) for label in values])
+            types = np.array([label_class(str(label)).ovito_type for label in values])
             columns.append(("structure_type", "I", types[:, None]))
     return columns
 

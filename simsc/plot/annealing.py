@@ -1,24 +1,56 @@
-"""Figures of the annealing: bond order, stacking, thermodynamics. Each function returns a Matplotlib figure."""
+"""Figures of the annealing: bond order, stacking, thermodynamics."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from simsc.classify.order import Order
 from simsc.classify.steinhardt import IDEAL
+from simsc.core.label_classes import CLASS_OF_KIND, label_class
 from simsc.core.stacking import layer_kinds
 from simsc.md.trajectory import Trajectory
-from simsc.plot.style import COLOURS, LINES, MARKERS, NEUTRAL, TIME_LABEL, plain
+from simsc.plot.style import (
+    COOLING,
+    HEATING,
+    HOLDING,
+    LINES,
+    NEUTRAL,
+    POINTS,
+    TIME_LABEL,
+    Figure,
+    by_name,
+    legend_if_named,
+    plain,
+)
 from simsc.study.schema import PhaseSection
 
-_HEAT, _COOL, _HOLD = "#c9503a", "#2f7fbf", "#8a8f98"
 
+def order_scatter(order: Order, frames: Sequence[int] | None = None, titles: Sequence[str] | None = None) -> Figure:
+    """Draw (q₄, q₆) of every NP in some frames, like Fig. 5d of the paper; crosses mark the perfect lattices.
 
-def order_scatter(order: Order, frames: Sequence[int], titles: Sequence[str]) -> Figure:
-    """Draw (q₄, q₆) of every NP in some frames, like Fig. 5d of the paper; crosses mark the perfect lattices."""
+    Args:
+        order: bond order and labels over time.
+        frames: numbers of the frames, a panel each; by default the first and the last.
+        titles: of the panels; by default their times.
+
+    Returns:
+        The figure.
+
+    Example:
+        >>> from simsc.builders.close_packed import close_packed
+        >>> from simsc.classify.over_time import timed_order
+        >>> from simsc.core.superlattice import Frame
+        >>> frames = [Frame(close_packed("ABCABCABABAB", 6.2), time_ns=0.0)]
+        >>> figure = order_scatter(Order.of(timed_order(frames, "layers")))
+        >>> [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+        ['fcc: 12', 'hcp: 12']
+    """
+    if frames is None:
+        frames = sorted({0, len(order.time_ns) - 1})
+    if titles is None:
+        titles = [f"{order.time_ns[frame]:.4g} ns" for frame in frames]
     figure = Figure(figsize=(3.5 * len(frames), 3.6), layout="constrained")
     panels = figure.subplots(1, len(frames), sharex=True, sharey=True, squeeze=False)[0]
     for ax, frame, title in zip(panels, frames, titles, strict=True):
@@ -30,8 +62,8 @@ def order_scatter(order: Order, frames: Sequence[int], titles: Sequence[str]) ->
                     order.q4[frame, chosen],
                     order.q6[frame, chosen],
                     s=34,
-                    marker=MARKERS[name],
-                    facecolor=COLOURS[name],
+                    marker=label_class(name).marker,
+                    facecolor=label_class(name).colour,
                     edgecolor="white",
                     linewidth=0.6,
                     alpha=0.85,
@@ -53,18 +85,35 @@ def order_scatter(order: Order, frames: Sequence[int], titles: Sequence[str]) ->
     return figure
 
 
-def stacking_diagram(sequences: Sequence[str], titles: Sequence[str]) -> Figure:
+def stacking_diagram(sequences: str | Sequence[str] | Mapping[str, str], titles: Sequence[str] | None = None) -> Figure:
     """Draw periodic sequences as stacks of layers from the first at the bottom, shifted sideways as A, B and C are.
 
-    A layer is blue (fcc-like) where its neighbours differ and red, with a dot, (hcp-like) where they are alike.
+    A layer has the colour of fcc where its neighbours differ, and that of hcp, with a dot, where they are alike.
+
+    Args:
+        sequences: one letter A, B or C a layer, of one stacking, several, or several by name; empty if not known.
+        titles: of the stacks; by default their names, or the sequences themselves.
+
+    Returns:
+        The figure.
+
+    Example:
+        >>> figure = stacking_diagram({"before": "ABCABCABABAB", "after": "ABCABCABCABC"})
+        >>> [ax.get_title() for ax in figure.axes]
+        ['before', 'after']
     """
+    if isinstance(sequences, Mapping):
+        titles, sequences = titles or list(sequences), list(sequences.values())
+    elif isinstance(sequences, str):
+        sequences = [sequences]
+    titles = titles or sequences
     n = max([len(sequence) for sequence in sequences] + [1])
     figure = Figure(figsize=(2.5 * len(sequences), 0.8 + 0.29 * n), layout="constrained")
     panels = figure.subplots(1, len(sequences), sharey=True, squeeze=False)[0]
     for ax, sequence, title in zip(panels, sequences, titles, strict=True):
         for k, (letter, kind) in enumerate(zip(sequence, layer_kinds(sequence), strict=True)):
             left = 0.42 * "ABC".index(letter)
-            colour = COLOURS["hcp" if kind == "h" else "fcc"]
+            colour = label_class(CLASS_OF_KIND[kind]).colour
             ax.add_patch(Rectangle((left, k + 0.58), 2.0, 0.84, facecolor=colour, edgecolor="white", linewidth=1))
             ax.text(left + 1.0, k + 0.98, letter, ha="center", va="center", color="white", weight="bold", fontsize=9)
             if kind == "h":
@@ -80,7 +129,23 @@ def stacking_diagram(sequences: Sequence[str], titles: Sequence[str]) -> Figure:
 
 
 def count_timeline(order: Order) -> Figure:
-    """Draw the number of NPs of each class over time; grey ticks mark frames whose sequence could not be read."""
+    """Draw the number of NPs of each class over time; black ticks mark frames whose sequence could not be read.
+
+    Args:
+        order: bond order and labels over time.
+
+    Returns:
+        The figure: time in ns across.
+
+    Example:
+        >>> from simsc.builders.close_packed import close_packed
+        >>> from simsc.classify.over_time import timed_order
+        >>> from simsc.core.superlattice import Frame
+        >>> frames = [Frame(close_packed("ABCABC", 6.2), time_ns=0.1), Frame(close_packed("ABABAB", 6.2), time_ns=0.2)]
+        >>> order = Order.of(timed_order(frames, "layers"))
+        >>> [line.get_ydata().tolist() for line in count_timeline(order).axes[0].lines]
+        [[12, 0], [0, 12]]
+    """
     figure = Figure(figsize=(7.2, 2.9), layout="constrained")
     ax = figure.subplots()
     for name in order.classes:
@@ -90,11 +155,11 @@ def count_timeline(order: Order) -> Figure:
         ax.plot(
             order.time_ns,
             values,
-            marker=MARKERS[name],
+            marker=label_class(name).marker,
             markersize=6 if hollow else 2.6,
             markerfacecolor="none" if hollow else None,
             linewidth=0.9,
-            color=COLOURS[name],
+            color=label_class(name).colour,
             label=name,
         )
     unread = np.array([not sequence for sequence in order.sequences])
@@ -108,44 +173,50 @@ def count_timeline(order: Order) -> Figure:
     return figure
 
 
-def fcc_over_time(orders: Mapping[str, Order]) -> Figure:
-    """Draw the part of fcc-like NPs over time, of several runs by name."""
+def fcc_over_time(orders: Order | Mapping[str, Order]) -> Figure:
+    """Draw the fraction of fcc-like NPs over time.
+
+    Args:
+        orders: of one run, or of several by name.
+
+    Returns:
+        The figure: time in ns across.
+
+    Example:
+        >>> from simsc.builders.close_packed import close_packed
+        >>> from simsc.classify.over_time import timed_order
+        >>> from simsc.core.superlattice import Frame
+        >>> frames = [Frame(close_packed("ABCABC", 6.2), time_ns=0.1), Frame(close_packed("ABABAB", 6.2), time_ns=0.2)]
+        >>> order = Order.of(timed_order(frames, "layers"))
+        >>> fcc_over_time(order).axes[0].lines[0].get_ydata().tolist()
+        [1.0, 0.0]
+    """
     figure = Figure(figsize=(7.2, 2.9), layout="constrained")
     ax = figure.subplots()
-    for k, (name, order) in enumerate(orders.items()):
+    for k, (name, order) in enumerate(by_name(orders).items()):
         colour, style = LINES[k % len(LINES)]
-        part = (order.labels == "fcc").mean(axis=1)
-        ax.plot(order.time_ns, part, style, color=colour, linewidth=1.3, label=plain(name))
+        fraction = (order.labels == "fcc").mean(axis=1)
+        ax.plot(order.time_ns, fraction, style, color=colour, linewidth=1.3, label=plain(name))
     ax.set(xlabel=TIME_LABEL, ylabel="part of NPs that are fcc-like", ylim=(-0.03, 1.03))
     ax.grid(alpha=0.25)
-    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+    legend_if_named(ax, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
     return figure
 
 
-def spacings_against_temperature(trajectories: Mapping[str, Trajectory]) -> Figure:
-    """Draw the nearest-neighbour distance against temperature, of several runs by name."""
-    figure = Figure(figsize=(5.6, 3.7), layout="constrained")
-    ax = figure.subplots()
-    for k, (name, trajectory) in enumerate(trajectories.items()):
-        colour, _ = LINES[k % len(LINES)]
-        marker = "ov^s"[k % 4]
-        ax.plot(
-            trajectory.thermo["temperature_K"], trajectory.thermo["d_nn_nm"], marker, color=colour, markersize=5,
-            markeredgecolor="white", markeredgewidth=0.4, label=plain(name),
-        )  # fmt: skip
-    ax.set(xlabel="temperature (K)", ylabel="nearest-neighbour distance (nm)")
-    ax.grid(alpha=0.25)
-    ax.legend(frameon=False)
-    return figure
+def thermo(trajectory: Trajectory) -> Figure:
+    """Draw temperature, potential energy, volume and pressure over time, phases shaded.
 
+    Args:
+        trajectory: of a run, from `simsc.md.trajectory.read_trajectory`.
 
-def thermo_series(trajectory: Trajectory) -> Figure:
-    """Draw temperature, potential energy, volume and pressure over time, phases shaded."""
+    Returns:
+        The figure: time in ns across; K, kcal/mol, nm³ and atm up.
+    """
     figure = Figure(figsize=(9.0, 7.4), layout="constrained")
     panels = figure.subplots(4, 1, sharex=True)
-    thermo, time = trajectory.thermo, trajectory.thermo["time_ns"]
-    panels[0].plot(time, thermo["temperature_K"], color=NEUTRAL, linewidth=1.3, label="measured")
-    panels[0].plot(time, thermo["target_K"], "--", color=_HEAT, linewidth=1.3, label="target")
+    series, time = trajectory.thermo, trajectory.thermo["time_ns"]
+    panels[0].plot(time, series["temperature_K"], color=NEUTRAL, linewidth=1.3, label="measured")
+    panels[0].plot(time, series["target_K"], "--", color=HEATING, linewidth=1.3, label="target")
     panels[0].legend(loc="upper left", ncols=2, frameon=False)
     panels[0].set_ylabel("temperature (K)")
     panels[0].margins(y=0.22)
@@ -155,7 +226,7 @@ def thermo_series(trajectory: Trajectory) -> Figure:
         ("potential energy\n(kcal/mol)", "volume (nm³)", "pressure (atm)"),
         strict=True,
     ):
-        ax.plot(time, thermo[name], color=NEUTRAL, linewidth=1.3)
+        ax.plot(time, series[name], color=NEUTRAL, linewidth=1.3)
         ax.set_ylabel(label)
     panels[3].set_xlabel(TIME_LABEL)
     names = [trajectory.phase_names[k] for k in trajectory.phase]
@@ -165,24 +236,41 @@ def thermo_series(trajectory: Trajectory) -> Figure:
     return figure
 
 
-def spacing_against_temperature(trajectory: Trajectory, phases: Sequence[PhaseSection]) -> Figure:
-    """Draw the nearest-neighbour distance against temperature, heating apart from cooling."""
+def spacing_against_temperature(
+    trajectories: Trajectory | Mapping[str, Trajectory], phases: Sequence[PhaseSection] = ()
+) -> Figure:
+    """Draw the nearest-neighbour distance against temperature.
+
+    Args:
+        trajectories: of one run, or of several by name.
+        phases: of the one run, to draw heating apart from cooling.
+
+    Returns:
+        The figure: K across, nm up.
+    """
     figure = Figure(figsize=(5.6, 3.7), layout="constrained")
     ax = figure.subplots()
-    sign = {phase.name: np.sign(phase.stop_K - phase.start_K) for phase in phases}
-    signs = np.array([sign.get(trajectory.phase_names[k], 0) for k in trajectory.phase])
-    for value, label, colour, marker in (
-        (1, "heating", _HEAT, "^"),
-        (-1, "cooling", _COOL, "v"),
-        (0, "constant temperature", _HOLD, "o"),
-    ):
-        chosen = signs == value
+    if isinstance(trajectories, Mapping):
+        groups = [
+            (trajectory, np.ones(len(trajectory.phase), bool), name, LINES[k % len(LINES)][0], POINTS[k % len(POINTS)])
+            for k, (name, trajectory) in enumerate(trajectories.items())
+        ]
+    else:
+        sign = {phase.name: np.sign(phase.stop_K - phase.start_K) for phase in phases}
+        signs = np.array([sign.get(trajectories.phase_names[k], 0) for k in trajectories.phase])
+        groups = [
+            (trajectories, signs == 1, "heating", HEATING, "^"),
+            (trajectories, signs == -1, "cooling", COOLING, "v"),
+            (trajectories, signs == 0, "constant temperature" if phases else "", HOLDING, "o"),
+        ]
+    for trajectory, chosen, name, colour, marker in groups:
         if chosen.any():
-            x, y = trajectory.thermo["temperature_K"][chosen], trajectory.thermo["d_nn_nm"][chosen]
-            ax.plot(x, y, marker, color=colour, markersize=5, markeredgecolor="white", markeredgewidth=0.4, label=label)
+            x, y = (trajectory.thermo[key][chosen] for key in ("temperature_K", "d_nn_nm"))
+            ax.plot(x, y, marker, color=colour, markersize=5, markeredgecolor="white", markeredgewidth=0.4,
+                    label=plain(name))  # fmt: skip
     ax.set(xlabel="temperature (K)", ylabel="nearest-neighbour distance (nm)")
     ax.grid(alpha=0.25)
-    ax.legend(frameon=False)
+    legend_if_named(ax, frameon=False)
     return figure
 
 

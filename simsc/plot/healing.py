@@ -1,16 +1,10 @@
 """Figures of healing: numbers of hcp-like layers against chance, and slides over time."""
 
 import numpy as np
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from simsc.plot.style import (
-    AFTER,
-    BEFORE,
-    COLOURS,
-    NEUTRAL,
-    TIME_LABEL,
-)
+from simsc.core.label_classes import label_class
+from simsc.plot.style import AFTER, BEFORE, NEUTRAL, TIME_LABEL, Figure
 from simsc.sliding.chance import NULLS, HcpDistribution, Null
 from simsc.sliding.healing import RunHealing, SetHealing
 
@@ -56,7 +50,7 @@ def slides_over_time(run: RunHealing) -> Figure:
     figure = Figure(figsize=(7.2, 3.8), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(1, 1.2))
     time_ns, h = run.history.time_ns, run.history.hcp_layers
-    above.plot(time_ns, h, ".-", color=COLOURS["hcp"], markersize=3, linewidth=0.8, drawstyle="steps-post")
+    above.plot(time_ns, h, ".-", color=label_class("hcp").colour, markersize=3, linewidth=0.8, drawstyle="steps-post")
     gaps = np.isnan(h)
     if gaps.any():
         above.plot(time_ns[gaps], np.zeros(gaps.sum()), "|", color="black", label="not read", markersize=8)

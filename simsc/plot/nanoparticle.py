@@ -1,12 +1,11 @@
-"""Pictures of an all-atom nanoparticle, and how its crystal came to rest."""
+"""Figures of an all-atom nanoparticle, and of the equilibration of its crystal."""
 
 from collections.abc import Sequence
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from simsc.md.trajectory import Trajectory
-from simsc.plot.style import NEUTRAL, plain
+from simsc.plot.style import HEATING, NEUTRAL, Figure, plain
 
 # Radii (Å) and colours as molecular viewers draw them: iron orange, oxygen red, carbon grey, hydrogen white.
 _LOOKS = {"Fe": (1.1, "#e06633"), "O": (1.0, "#e0301e"), "C": (1.5, "#7a8088"), "H": (0.9, "#f2f4f7")}
@@ -20,7 +19,17 @@ def portraits(structures: Sequence[tuple[str, np.ndarray, np.ndarray]], cut: boo
 
     Args:
         structures: title, elements (n,) and positions (n, 3) in Å of each.
-        cut: leave out the half that is nearer to the eye, to see the inside.
+        cut: leave out the half that is nearer to the viewer, to see the inside.
+
+    Returns:
+        The figure: a panel for each structure, with a scale bar.
+
+    Example:
+        >>> from simsc.builders.nanoparticle import carve, magnetite
+        >>> core = carve(magnetite(), 1.0)
+        >>> figure = portraits([("core", np.array(core.elements), core.positions_angstrom)])
+        >>> figure.axes[0].get_title()
+        'core'
     """
     extent = max(float(np.linalg.norm(positions, axis=1).max()) for _, _, positions in structures) + 2
     figure = Figure(figsize=(3.4 * len(structures), 3.9), layout="constrained")
@@ -56,7 +65,7 @@ def spacing_series(trajectory: Trajectory) -> Figure:
     if np.count_nonzero(last) >= 4:
         slope, offset = np.polyfit(time_ns[last], d_nn_nm[last], 1)
         label = f"last phase “{trajectory.phase_names[-1]}”: {1000 * slope:+.1f} pm/ps"
-        ax.plot(time_ns[last], offset + slope * time_ns[last], "--", color="#c9503a", label=plain(label))
+        ax.plot(time_ns[last], offset + slope * time_ns[last], "--", color=HEATING, label=plain(label))
         ax.legend()
     ax.set(xlabel="time (ns)", ylabel="d$_{NN}$ (nm)")
     ax.grid(alpha=0.25)

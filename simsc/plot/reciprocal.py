@@ -2,14 +2,14 @@
 
 import numpy as np
 from matplotlib.colors import LogNorm
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from scipy import ndimage
 
 from simsc.core.centring import FACE_CENTRED, face_centred_cell
 from simsc.core.intensity import IntensityVolume
 from simsc.experiment.bragg import BraggPeaks, Orientation, peak_of_profile, radial_profile
-from simsc.plot.scattering import UNMEASURED, not_measured
+from simsc.plot.scattering import not_measured
+from simsc.plot.style import INTENSITY_MAP, UNMEASURED, Figure
 
 _VIEWS = ((1, 0, 0), (0, 1, 1), (1, 1, 1))  # of the face-centred cell, in real space
 _POINTS = 220
@@ -35,7 +35,7 @@ def reciprocal_space(volume: IntensityVolume, found: Orientation, peaks: BraggPe
         image = _brightest(volume, contrast, frame, q_max)
         axis = np.linspace(-q_max, q_max, _POINTS)
         ax.set_facecolor(UNMEASURED)
-        mesh = ax.pcolormesh(axis, axis, image.T, norm=LogNorm(0.5, 200), cmap="inferno", rasterized=True)
+        mesh = ax.pcolormesh(axis, axis, image.T, norm=LogNorm(0.5, 200), cmap=INTENSITY_MAP, rasterized=True)
         flat = peaks.q_inv_nm @ frame[:2].T
         indexed = found.hkl.any(axis=1)
         ax.scatter(*flat[indexed].T, s=46, facecolors="none", edgecolors="#37c8e8", linewidths=0.9)

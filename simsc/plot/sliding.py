@@ -1,35 +1,37 @@
-"""Figures of sliding layers. Each function returns a Matplotlib figure, or writes one."""
+"""Figures of sliding layers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
-from matplotlib.figure import Figure
-
-from simsc.plot.style import plain
+from simsc.plot.style import GUIDE, MANY_COLOURS, MANY_DASHES, Figure, by_name, legend_if_named, plain
 from simsc.sliding.free_energy import SlidingProfile
 
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
-_STYLES = ("-", "--", "-.", ":")
 
+def sliding_profile(profiles: SlidingProfile | Mapping[str, SlidingProfile]) -> Figure:
+    """Draw free energies along the way, for each NP of the layer, with bands of one standard error.
 
-def profile_figure(profiles: Sequence[SlidingProfile], names: Sequence[str]) -> Figure:
-    """Draw free energies along the way, for each NP of the layer, with bands of one standard error."""
+    Args:
+        profiles: one, or several by name.
+
+    Returns:
+        The figure: the way from one hollow (0) to the other (1) across, kT per NP of the layer up.
+    """
     figure = Figure(figsize=(5.4, 3.6), layout="constrained")
     ax = figure.subplots()
-    for k, (profile, name) in enumerate(zip(profiles, names, strict=True)):
-        colour, per_np = _COLOURS[k % len(_COLOURS)], 1 / profile.n_layer
+    for k, (name, profile) in enumerate(by_name(profiles).items()):
+        colour, per_np = MANY_COLOURS[k % len(MANY_COLOURS)], 1 / profile.n_layer
         low, high = (profile.free_energy + sign * profile.errors for sign in (-1, 1))
         ax.fill_between(profile.fraction, low * per_np, high * per_np, color=colour, alpha=0.25, linewidth=0)
         ax.plot(
             profile.fraction,
             profile.free_energy * per_np,
-            _STYLES[k % len(_STYLES)],
+            MANY_DASHES[k % len(MANY_DASHES)],
             color=colour,
             label=plain(name),
         )
-    ax.axvline(0.0, color="#8a8f98", linewidth=0.8)
-    ax.axvline(1.0, color="#8a8f98", linewidth=0.8)
+    ax.axvline(0.0, color=GUIDE, linewidth=0.8)
+    ax.axvline(1.0, color=GUIDE, linewidth=0.8)
     ax.set_xlabel("way from one hollow (0) to the other (1)")
     ax.set_ylabel("free energy of the layer (kT per NP in it)")
     ax.grid(alpha=0.25)
-    ax.legend(framealpha=0.9, fontsize=8)
+    legend_if_named(ax, framealpha=0.9, fontsize=8)
     return figure

@@ -8,12 +8,12 @@ from simsc.core.errors import InputError, SimscError
 from simsc.core.stacking import same_stacking
 from simsc.correlation.compare import compare_maps
 from simsc.io.whole_files import write_text
-from simsc.plot import annealing as figures
-from simsc.plot import scattering as scattering_figures
+from simsc.plot.annealing import fcc_over_time, spacing_against_temperature, stacking_diagram
+from simsc.plot.correlation import correlation_difference, correlation_line, correlation_maps
+from simsc.plot.scattering import radial_profile, zeros_of_sphere
 from simsc.report import interactive
-from simsc.report.document import document
+from simsc.report.document import COARSE, document
 from simsc.report.embed import drawing_style, figure_html, png, sequence_html, svg, text
-from simsc.report.page import COARSE
 from simsc.report.study_table import differences
 from simsc.report.system_view import Shown, counts_text, system_html, viewer_data
 from simsc.study.results import STATES, Results, read_results
@@ -52,8 +52,8 @@ def comparison_page(runs: dict[str, Results], folders: dict[str, str]) -> str:
             f"{name}: {' — '.join(filter(None, (run.study.title, folders[name])))}" for name, run in runs.items()
         ),
         (
-            ("summary", "What came of each", _summary(runs)),
-            ("studies", "Their studies", _differences(runs)),
+            ("summary", "Outcome of each run", _summary(runs)),
+            ("studies", "Differences between the studies", _differences(runs)),
             ("system", "After annealing, in three dimensions", system_html(shown)),
             ("sequence", "Stacking and order", _order(runs)),
             ("thermo", "Nearest-neighbour distance", _thermo(runs)),
@@ -83,7 +83,8 @@ def _summary(runs: dict[str, Results]) -> str:
     else:
         said = "After annealing their stackings differ."
     note = "" if any(run.all_atom for run in runs.values()) else f'<div class="note" role="note">{COARSE}</div>'
-    return f"""<p class="lead"><strong>{said}</strong> Two runs are two samples: that they differ does not say why.</p>
+    return f"""<p class="lead"><strong>{said}</strong> Two runs are two samples: a difference between them does not show
+its cause.</p>
 {note}<div class="scroll"><table><thead><tr><th scope="col">run</th><th scope="col" class="number">temperature (K)</th>
 <th scope="col" class="number">d<sub>NN</sub> (nm)</th><th scope="col">labels</th>
 <th scope="col">sequence</th></tr></thead>
@@ -93,13 +94,13 @@ def _summary(runs: dict[str, Results]) -> str:
 def _differences(runs: dict[str, Results]) -> str:
     found = differences(*(run.study for run in runs.values()))
     if not found:
-        return "<p>Nothing differs: both are of the same study.</p>"
+        return "<p>Both runs are of the same study.</p>"
     rows = ""
     for key, *values in found:
         cells = "".join(f"<td>{text(value)}</td>" for value in values)
         rows += f'<tr><th scope="row">{text(key)}</th>{cells}</tr>'
     head = "".join(f'<th scope="col">{name}</th>' for name in runs)
-    return f"""<div class="scroll"><table><thead><tr><th scope="col">what</th>{head}</tr></thead>
+    return f"""<div class="scroll"><table><thead><tr><th scope="col">setting</th>{head}</tr></thead>
 <tbody>{rows}</tbody></table></div>"""
 
 
@@ -109,29 +110,29 @@ def _order(runs: dict[str, Results]) -> str:
         sequences += [run.states[state].sequence for state in STATES]
         titles += [f"{name}, {state}" for state in STATES]
     said = "; ".join(f"{title}: {sequence or 'not read'}" for title, sequence in zip(titles, sequences, strict=True))
-    stack = svg(figures.stacking_diagram(sequences, titles), "stack", f"Stacks of layers. {said}.")
+    stack = svg(stacking_diagram(sequences, titles), "stack", f"Stacks of layers. {said}.")
     line = svg(
-        figures.fcc_over_time({name: run.order for name, run in runs.items()}),
+        fcc_over_time({name: run.order for name, run in runs.items()}),
         "counts",
-        "Part of fcc-like NPs over time.",
+        "Fraction of fcc-like NPs over time.",
     )
     return figure_html(stack, "Layers from bottom to top, shifted sideways as A, B and C.") + figure_html(
-        line, "Part of the NPs that are fcc-like."
+        line, "Fraction of NPs that are fcc-like."
     )
 
 
 def _thermo(runs: dict[str, Results]) -> str:
-    drawn = figures.spacings_against_temperature({name: run.trajectory for name, run in runs.items()})
+    drawn = spacing_against_temperature({name: run.trajectory for name, run in runs.items()})
     return figure_html(
         svg(drawn, "spacing", "Nearest-neighbour distance of both runs against temperature."),
-        "Every point is one instant.",
+        "Each point is an instantaneous value.",
     )
 
 
 def _scattering(runs: dict[str, Results]) -> str:
     states = {name: run.states["after"] for name, run in runs.items()}
     radii = {run.study.nanoparticle.core_radius_nm for run in runs.values()}
-    profile = scattering_figures.radial_profiles(
+    profile = radial_profile(
         {name: state.correlation for name, state in states.items()}, radius_nm=radii.pop() if len(radii) == 1 else None
     )
     return (
@@ -149,7 +150,7 @@ def _zeros(runs: dict[str, Results]) -> str:
     said = []
     for name, run in runs.items():
         q = run.states["after"].correlation.q2_inv_nm
-        zeros = scattering_figures.zeros_of_sphere(run.study.nanoparticle.core_radius_nm, float(q[0]), float(q[-1]))
+        zeros = zeros_of_sphere(run.study.nanoparticle.core_radius_nm, float(q[0]), float(q[-1]))
         said += [f"{name}: {', '.join(f'{zero:.3f}' for zero in zeros)} nm⁻¹"] if zeros else []
     return f" The form factor of the cores is zero at |q| = {'; '.join(said)}." if said else ""
 
@@ -160,14 +161,14 @@ def _correlation(runs: dict[str, Results]) -> str:
     return (
         f"<p>{_alike(runs)}</p>"
         + figure_html(
-            png(scattering_figures.correlation_maps(maps), "Correlation maps of both runs after annealing."),
+            png(correlation_maps(maps), "Correlation maps of both runs after annealing."),
             "Circles: expected in fcc; squares: in hcp only; dashed: Bragg rods.",
         )
         + interactive.readout_html(maps)
         + "<h3>B minus A</h3>"
         + figure_html(
             png(
-                scattering_figures.correlation_difference(first, second, NAMES),
+                correlation_difference(first, second, NAMES),
                 "Difference of the correlation maps, B minus A.",
             ),
             "Orange is higher in B, purple in A, at equal q₂ / q₁."
@@ -175,9 +176,7 @@ def _correlation(runs: dict[str, Results]) -> str:
         )
         + "<h3>At q₂ ≈ q₁</h3>"
         + figure_html(
-            svg(
-                scattering_figures.correlation_line(maps), "line", "Correlation at q2 near q1 against Δ, of both runs."
-            ),
+            svg(correlation_line(maps), "line", "Correlation at q2 near q1 against Δ, of both runs."),
             "Dotted: angles between different 111 reflections of fcc.",
         )
     )
@@ -191,8 +190,8 @@ def _alike(runs: dict[str, Results]) -> str:
     except SimscError as error:
         return f"The maps cannot be compared: {text(error)}."
     spread = found.pearson_error
-    told = f" ± {spread:.3f}" if spread is not None and np.isfinite(spread) else ""
+    uncertainty = f" ± {spread:.3f}" if spread is not None and np.isfinite(spread) else ""
     return (
         f"q₁ is {first.q1_inv_nm:.4f} nm⁻¹ in A and {second.q1_inv_nm:.4f} nm⁻¹ in B. At equal q₂ / q₁ the correlation "
-        f"coefficient of the maps is {found.pearson:.3f}{told} (1: alike but for a factor)."
+        f"coefficient of the maps is {found.pearson:.3f}{uncertainty} (1: equal but for a factor and an offset)."
     )

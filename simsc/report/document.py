@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import Any
 
-from simsc.report.embed import json_script, text
+from simsc.report.embed import css_of_labels, json_script, text
 
 _DOI = "https://doi.org/10.1021/acsnano.5c16138"
 PAPER = f'<a href="{_DOI}" rel="noreferrer">Lapkin et al., ACS Nano 2025, 19, 42881</a>'
+COARSE = """<p><strong>An accelerated preview.</strong> The model is coarse-grained: its ligands are
+soft and its dynamics fast, so its time is not real time, and it has not been shown to prefer fcc over hcp.</p>"""
 _SCRIPTS = ("orbit.js", "viewer.js", "fields.js")
 
 
@@ -40,7 +42,7 @@ def document(
         f"<meta http-equiv=\"Content-Security-Policy\" content=\"{policy}base-uri 'none'; form-action 'none'\">\n"
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f'<title>{text(title)}</title>\n<link rel="icon" href="data:,">\n'
-        f"<style>\n{_asset('page.css')}</style>\n</head>\n"
+        f"<style>\n{_asset('page.css')}{css_of_labels()}</style>\n</head>\n"
         f'<body>\n<div class="wrap">\n<header><h1>{text(title)}</h1><p class="soft">{text(below_title)}</p>'
         f'<nav aria-label="Sections"><ul>{contents}</ul></nav></header>\n<main>\n{body}\n</main>\n'
         f"<footer><p>Written by simsc. The study follows {PAPER}.</p></footer>\n</div>\n{end}</body>\n</html>\n"

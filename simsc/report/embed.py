@@ -15,9 +15,11 @@ import matplotlib
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from simsc.core.label_classes import CLASS_OF_KIND, LABEL_CLASSES
 from simsc.core.stacking import layer_kinds
 
 _REFERENCE = re.compile(r"url\(#([^)]+)\)")
+_NOT_IN_CLASS = re.compile(r"[^A-Za-z0-9-]")
 
 
 def svg(figure: Figure, name: str, alt: str) -> str:
@@ -82,14 +84,28 @@ def figure_html(content: str, caption: str) -> str:
 
 
 def sequence_html(sequence: str) -> str:
-    """Return a sequence with hcp-like layers in red and underlined."""
+    """Return a sequence in the colours of fcc and hcp; hcp-like layers are underlined too."""
     if not sequence:
         return '<span class="soft">not read</span>'
     letters = "".join(
-        f'<span class="{"hcp" if kind == "h" else "fcc"}">{text(letter)}</span>'
+        f'<span class="{css_class(CLASS_OF_KIND[kind])}">{text(letter)}</span>'
         for letter, kind in zip(sequence, layer_kinds(sequence), strict=True)
     )
     return f'<span class="sequence">{letters}</span>'
+
+
+def css_class(label: str) -> str:
+    """Return the class that elements of the page have which show NPs of a label."""
+    return "np-" + _NOT_IN_CLASS.sub("-", label)
+
+
+def css_of_labels() -> str:
+    """Return the rules of all label classes: for text, and for the dots of keys."""
+    return "".join(
+        f".{css_class(name)} {{ color: {row.text_colour or row.colour}; }}\n"
+        f".dot.{css_class(name)} {{ background: {row.colour}; }}\n"
+        for name, row in LABEL_CLASSES.items()
+    )
 
 
 def text(value: object) -> str:

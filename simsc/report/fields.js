@@ -1,12 +1,11 @@
-// The intensity as a surface in 3D, and correlation maps that can be read off. Data: see `field_data` in interactive.py.
+// The intensity as a surface in 3D, and correlation maps whose values can be read. Data: see `field_data` in interactive.py.
 (function () {
   const data = JSON.parse(document.getElementById("field-data").textContent);
   const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
-  const STOPS = [[68, 1, 84], [72, 40, 120], [62, 74, 137], [49, 104, 142], [38, 130, 142], [31, 158, 137], [53, 183, 121],
-    [109, 205, 89], [180, 222, 44], [253, 231, 37]]; // viridis
+  const { stops, unmeasured } = data;
   function colour(part) {
-    const x = Math.max(0, Math.min(1, part)) * (STOPS.length - 1), k = Math.min(STOPS.length - 2, Math.floor(x));
-    return STOPS[k].map((v, j) => v + (STOPS[k + 1][j] - v) * (x - k));
+    const x = Math.max(0, Math.min(1, part)) * (stops.length - 1), k = Math.min(stops.length - 2, Math.floor(x));
+    return stops[k].map((v, j) => v + (stops[k + 1][j] - v) * (x - k));
   }
 
   // Surfaces: rays are followed through the volume until they meet the level; no library, no graphics card needed.
@@ -121,7 +120,7 @@
   let waiting = false, later = 0;
   function redraw() {
     const percent = 100 * 10 ** Number(slider.value);
-    document.getElementById("surface-told").textContent = percent.toPrecision(2) + " %";
+    document.getElementById("surface-value").textContent = percent.toPrecision(2) + " %";
     window.clearTimeout(later);
     later = window.setTimeout(() => surfaces.forEach((s) => drawSurface(s, true)), 160);
     if (waiting) return;
@@ -138,12 +137,12 @@
   const maps = Object.entries(data.maps).map(([name, field]) => {
     const raw = bytes(field.values);
     const map = { ...field, values: new Uint16Array(raw.buffer), canvas: document.getElementById("map-" + name),
-      told: document.getElementById("told-" + name) };
+      readout: document.getElementById("readout-" + name) };
     const [rows, columns] = map.shape, image = new ImageData(columns, rows);
     for (let i = 0; i < rows; i++) for (let j = 0; j < columns; j++) {
       const code = map.values[i * columns + j], place = 4 * ((rows - 1 - i) * columns + j);
       const value = map.low + (code - 1) * map.step;
-      const rgb = code ? colour((value - map.colours[0]) / (map.colours[1] - map.colours[0] || 1)) : [187, 187, 187];
+      const rgb = code ? colour((value - map.colours[0]) / (map.colours[1] - map.colours[0] || 1)) : unmeasured;
       rgb.forEach((v, k) => { image.data[place + k] = v; });
       image.data[place + 3] = 255;
     }
@@ -171,7 +170,7 @@
     g.stroke();
   }
 
-  function tell(map) {
+  function showValue(map) {
     const { row, column } = cursor, code = map.values[row * map.shape[1] + column];
     const q2 = map.q2[row], delta = map.delta[column];
     const value = code ? "C = " + (map.low + (code - 1) * map.step).toPrecision(3) : "not measured";
@@ -179,14 +178,14 @@
     const near = map.peaks.filter((p) => Math.abs(p[1] - delta) < 3 && Math.abs(p[0] - q2) < 0.02 * q2)
       .sort((a, b) => Math.hypot((a[1] - delta) / 3, (a[0] - q2) / (0.02 * q2)) - Math.hypot((b[1] - delta) / 3, (b[0] - q2) / (0.02 * q2)));
     const names = [...new Set(near.map((p) => p[2]))].join(", ");
-    map.told.textContent = "q₂ = " + q2.toFixed(3) + " nm⁻¹, Δ = " + delta.toFixed(1) + "°: " + value +
+    map.readout.textContent = "q₂ = " + q2.toFixed(3) + " nm⁻¹, Δ = " + delta.toFixed(1) + "°: " + value +
       (names ? "; expected here: " + names : "; no reflection of fcc or hcp is expected here");
   }
 
   function point(row, column) {
     const [rows, columns] = maps[0].shape;
     cursor = { row: Math.max(0, Math.min(rows - 1, row)), column: Math.max(0, Math.min(columns - 1, column)) };
-    maps.forEach((map) => { drawMap(map); tell(map); });
+    maps.forEach((map) => { drawMap(map); showValue(map); });
   }
   for (const map of maps) {
     const [rows, columns] = map.shape;

@@ -1,4 +1,4 @@
-"""What the page's script draws of scattering: the intensity as a surface in 3D, and maps that can be read off."""
+"""What the page's script draws of scattering: the intensity as a surface in 3D, and maps whose values can be read."""
 
 import base64
 from collections.abc import Mapping
@@ -6,11 +6,16 @@ from html import escape
 from typing import Any
 
 import numpy as np
+from matplotlib import colormaps
+from matplotlib.colors import to_rgb
+from numpy.typing import ArrayLike
 
 from simsc.core.correlation_map import CorrelationMap
 from simsc.core.intensity import IntensityVolume
-from simsc.correlation.peaks import expected_peaks
-from simsc.plot.scattering import CLEAR_OF_SELF_DEG, spacing_nm
+from simsc.core.label_classes import CLOSE_PACKED
+from simsc.correlation.peaks import d_nn_of_111_nm, expected_peaks
+from simsc.plot.correlation import colour_limits
+from simsc.plot.style import CORRELATION_MAP, UNMEASURED
 
 _MOST_POINTS = 90  # along each axis of what is drawn
 _FORWARD = 0.5  # of q1: what lies within is left out, the forward peak outshines all reflections
@@ -18,6 +23,7 @@ _DECADES = 4.0  # of intensity below the strongest reflection that can be looked
 _FIRST_LEVEL = -1.8  # decades below the strongest reflection
 _STEPS = 255
 _MAP_STEPS = 65534
+_STOPS = 10  # colours of the scale, between which the page interpolates
 
 
 def surface_html(volumes: Mapping[str, IntensityVolume]) -> str:
@@ -34,32 +40,32 @@ def surface_html(volumes: Mapping[str, IntensityVolume]) -> str:
         for key, text in (("side", "Along the layers"), ("top", "Down qz"), ("reset", "Reset"))
     )
     return f"""
-<p>Where the intensity is as high as the level: blobs are Bragg peaks, and columns along qz, the normal of the layers,
-are Bragg rods, of faults or of a stacking with a long period. Drag to turn both together.</p>
+<p>Surfaces of equal intensity: blobs are Bragg peaks, and columns along qz, the normal of the layers, are Bragg rods,
+from faults or from a stacking with a long period. Drag to turn both together.</p>
 <div class="views fields">{views}<div class="controls">
-<label for="surface-level">Level, below the strongest reflection</label>
+<label for="surface-level">Level, relative to the strongest reflection</label>
 <input type="range" id="surface-level" min="{-_DECADES:g}" max="-0.1" step="0.05" value="{_FIRST_LEVEL:g}">
-<output id="surface-told" for="surface-level"></output>
-<p class="soft">Colour: |q|, dark near the origin. The forward peak is left out. Each point is the highest intensity of
-its neighbourhood, so that no narrow peak gets lost.</p>{buttons}</div></div>
+<output id="surface-value" for="surface-level"></output>
+<p class="soft">Colour: |q|, dark near the origin. The forward peak is left out. Each voxel has the highest intensity of
+its neighbourhood, so that no narrow peak is lost.</p>{buttons}</div></div>
 <noscript><p class="note">These views need JavaScript.</p></noscript>"""
 
 
 def readout_html(maps: Mapping[str, CorrelationMap]) -> str:
-    """Return the maps that can be read off, without data."""
+    """Return the maps whose values can be read, without data."""
     views = "".join(
         f'<figure class="view"><figcaption>{escape(name.capitalize())}</figcaption>'
         f'<canvas id="map-{escape(name)}" tabindex="0" role="img" aria-label="Correlation map, {escape(name)}. Arrow '
-        'keys move the cursor, with Shift by ten points; what lies under it is told below."></canvas>'
-        f'<output id="told-{escape(name)}" aria-live="polite">Point at the map, or select it and use the arrow keys.'
+        'keys move the cursor, with Shift by ten points; what lies under it is shown below."></canvas>'
+        f'<output id="readout-{escape(name)}" aria-live="polite">Point at the map, or select it and use the arrow keys.'
         "</output></figure>"
         for name in maps
     )
     return f"""
-<h3>Read off values</h3>
-<p>Δ runs from left to right, q₂ from the bottom to the top, on the scales of the maps above. Both have one cursor.</p>
+<h3>Values in the maps</h3>
+<p>Δ runs from left to right, q₂ from the bottom to the top, on the scales of the maps above. Both share one cursor.</p>
 <div class="views maps">{views}</div>
-<noscript><p class="note">Reading off needs JavaScript.</p></noscript>"""
+<noscript><p class="note">Reading values needs JavaScript.</p></noscript>"""
 
 
 def field_data(volumes: Mapping[str, IntensityVolume], maps: Mapping[str, CorrelationMap]) -> dict[str, Any]:
@@ -70,12 +76,14 @@ def field_data(volumes: Mapping[str, IntensityVolume], maps: Mapping[str, Correl
         maps: correlation map of each state.
 
     Returns:
-        `surfaces` and `maps` by state: numbers as bytes in base64, on scales that are told beside them.
+        `surfaces` and `maps` by state: numbers as bytes in base64, on scales that are given beside them.
     """
     pooled = {name: _pooled(volume, _FORWARD * maps[name].q1_inv_nm) for name, volume in volumes.items()}
     strongest = max(float(values.max()) for values, _ in pooled.values()) or 1.0
     return {
         "decades": _DECADES,
+        "stops": _rgb(colormaps[CORRELATION_MAP](np.linspace(0, 1, _STOPS))),
+        "unmeasured": _rgb(to_rgb(UNMEASURED)),
         "surfaces": {name: _surface(values, ends, strongest) for name, (values, ends) in pooled.items()},
         "maps": {name: _map(correlation) for name, correlation in maps.items()},
     }
@@ -112,9 +120,7 @@ def _map(correlation: CorrelationMap) -> dict[str, Any]:
     low, high = (float(ccf[known].min()), float(ccf[known].max())) if known.any() else (0.0, 1.0)
     step = (high - low) / (_MAP_STEPS - 1) or 1.0
     scaled = np.where(known, np.round((np.where(known, ccf, low) - low) / step) + 1, 0).astype("<u2")
-    inner = ccf[:, (delta > CLEAR_OF_SELF_DEG) & (delta < 180 - CLEAR_OF_SELF_DEG)]
-    colours = np.nanpercentile(inner, [2, 99.3]).tolist() if np.isfinite(inner).any() else [low, high]
-    d_nn_nm, span = spacing_nm(correlation.q1_inv_nm), (float(q2[0]), float(q2[-1]))
+    d_nn_nm, span = d_nn_of_111_nm(correlation.q1_inv_nm), (float(q2[0]), float(q2[-1]))
     return {
         "shape": list(ccf.shape),
         "q1": round(correlation.q1_inv_nm, 5),
@@ -122,14 +128,19 @@ def _map(correlation: CorrelationMap) -> dict[str, Any]:
         "delta": delta.round(4).tolist(),
         "low": low,
         "step": step,
-        "colours": colours,
+        "colours": colour_limits([correlation]) or (low, high),
         "values": _base64(scaled),
         "peaks": [
             [round(peak.q2_inv_nm, 4), round(peak.delta_deg, 2), f"{structure} {peak.family}"]
-            for structure in ("fcc", "hcp")
+            for structure in CLOSE_PACKED
             for peak in expected_peaks(structure, d_nn_nm, span)
         ],
     }
+
+
+def _rgb(colours: ArrayLike) -> Any:
+    """Return colours, (…, 3 or 4) of 0 to 1, as numbers to 255."""
+    return np.round(255 * np.asarray(colours)[..., :3]).astype(int).tolist()
 
 
 def _base64(values: np.ndarray) -> str:

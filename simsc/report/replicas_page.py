@@ -10,11 +10,10 @@ import numpy as np
 from simsc.core.stacking import same_stacking
 from simsc.io.whole_files import write_text
 from simsc.plot.healing import hcp_against_chance
-from simsc.report.document import document
+from simsc.report.document import COARSE, document
 from simsc.report.embed import drawing_style, svg
 from simsc.report.healing_section import chance_table
 from simsc.report.healing_text import NULL_NAMES, energy, verdict
-from simsc.report.page import COARSE
 from simsc.report.status_text import duration
 from simsc.sliding.chance import NULLS
 from simsc.sliding.healing import set_healing
@@ -144,7 +143,19 @@ def _each(folder: Path, found: list[Outcome]) -> str:
                 row["error"],
             ]
         )
-    head = ["replica", "seed", "values", "state", "before", "after", "fcc before", "fcc after", "d_NN (nm)", "took", ""]
+    head = [
+        "replica",
+        "seed",
+        "values",
+        "state",
+        "before",
+        "after",
+        "fcc before",
+        "fcc after",
+        "d_NN (nm)",
+        "run time",
+        "error",
+    ]
     return _table(head, rows)
 
 
@@ -167,7 +178,7 @@ def _values(outcome: Outcome, without: str = "") -> str:
 
 
 def _fcc_fraction(outcome: Outcome, state: str) -> float:
-    """Return the part of the NPs inside (not at a surface) that is fcc."""
+    """Return the fraction of NPs in the bulk (not at a surface) that are fcc."""
     counts = outcome.counts[state]
     inside = sum(number for name, number in counts.items() if name != "surface")
     return counts["fcc"] / inside if inside else float("nan")

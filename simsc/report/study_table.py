@@ -19,7 +19,7 @@ def study_table(study: Study) -> str:
         for key, value, reference in _side_by_side(study, paper)
     )
     return f"""<div class="scroll"><table><caption>The study, beside the preset with the paper’s full protocol</caption>
-<thead><tr><th scope="col">what</th><th scope="col">this study</th><th scope="col">preset “paper”</th></tr></thead>
+<thead><tr><th scope="col">setting</th><th scope="col">this study</th><th scope="col">preset “paper”</th></tr></thead>
 <tbody>{rows}</tbody></table></div>"""
 
 
@@ -64,10 +64,10 @@ def _readable(study: Study) -> dict[str, str]:
         "pressure and coupling": f"{anneal.pressure_atm:g} atm, {anneal.coupling}",
         **phases,
         "frames saved every": f"{anneal.output_every_ns:g} ns",
-        "method of labels": study.order.method,
+        "labelling method": study.order.method,
         "scattering before, after": f"“{scattering.before}”, “{scattering.after}”; last {scattering.frames} frames",
         "crystal that scatters": f"cell × {' × '.join(map(str, scattering.replicate))}, {scattering.shape}",
-        "width of core radii": f"{scattering.core_radius_std_nm:g} nm",
+        "standard deviation of core radii": f"{scattering.core_radius_std_nm:g} nm",
         "intensity grid": f"{scattering.grid}³ points to {scattering.q_max_inv_nm:g} nm⁻¹",
         "correlation map": f"q₂ / q₁ from {first:g} to {last:g} by {step:g}; {correlation.n_delta} angles",
         "seed": str(study.seed),
@@ -75,12 +75,12 @@ def _readable(study: Study) -> dict[str, str]:
 
 
 def _cores(nanoparticle: NanoparticleSection) -> dict[str, str]:
-    """Return what is told of the cores of a coarse-grained model where they are not the usual ones."""
+    """Return what is said of the cores of a coarse-grained model where they are not the usual ones."""
     if nanoparticle.dressing == SPHERES:
         return {}
     coverage = nanoparticle.coverage_per_nm2
-    told = f"{nanoparticle.shape.replace('_', ' ')}, {nanoparticle.orientation} orientation"
-    return {"cores": told if coverage is None else f"{told}, {coverage:g} ligands per nm²"}
+    cores = f"{nanoparticle.shape.replace('_', ' ')}, {nanoparticle.orientation} orientation"
+    return {"cores": cores if coverage is None else f"{cores}, {coverage:g} ligands per nm²"}
 
 
 @functools.cache

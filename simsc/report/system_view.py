@@ -8,19 +8,9 @@ from typing import Any
 import numpy as np
 
 from simsc.core.cell import Cell
-from simsc.plot.style import COLOURS
-from simsc.report.embed import text
+from simsc.core.label_classes import CLOSE_PACKED, label_class
+from simsc.report.embed import css_class, text
 from simsc.study.results import Results, State
-
-_MEANING = {
-    "fcc": "fcc-like",
-    "hcp": "hcp-like",
-    "icosahedral": "icosahedral: five-fold axes through it",
-    "five-fold": "on a five-fold axis",
-    "bcc": "bcc-like",
-    "surface": "surface: no full shell of neighbours",
-    "other": "other: none of these",
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,14 +45,14 @@ def system_html(shown: Mapping[str, Shown]) -> str:
             "</figure>"
         )
     key = "".join(
-        f'<li><span class="dot {escape(name)}" aria-hidden="true"></span>{escape(_MEANING[name])}</li>'
-        for name in dict.fromkeys(name for one in shown.values() for name in one.results.order.classes)
-        if name in ("fcc", "hcp") or any(one.what.counts.get(name) for one in shown.values())
+        f'<li><span class="dot {css_class(name)}" aria-hidden="true"></span>{text(label_class(name).meaning)}</li>'
+        for name in _classes(shown)
+        if name in CLOSE_PACKED or any(one.what.counts.get(name) for one in shown.values())
     )
     boxes = (
         ("letters", "Layer letters", True),
         ("neighbours", "Neighbouring cells, faint", True),
-        ("touching", "Spheres as wide as their distance", False),
+        ("touching", "Spheres that touch", False),
     )
     options = "".join(
         f'<label><input type="checkbox" id="{i}"{" checked" if on else ""}> {text}</label>' for i, text, on in boxes
@@ -104,7 +94,12 @@ def viewer_data(shown: Mapping[str, Shown]) -> dict[str, Any]:
                 "spacing": round(float(trajectory.thermo["d_nn_nm"][state.frame]), 4),
             }
         )
-    return {"colours": COLOURS, "states": states}
+    return {"colours": {name: label_class(name).colour for name in _classes(shown)}, "states": states}
+
+
+def _classes(shown: Mapping[str, Shown]) -> list[str]:
+    """Return the classes that occur anywhere in the runs, and those of close packing."""
+    return list(dict.fromkeys(name for one in shown.values() for name in one.results.order.classes))
 
 
 def _wrapped(cell: Cell, positions_nm: np.ndarray, layers: Sequence[int]) -> np.ndarray:
@@ -134,11 +129,11 @@ def _cell_table(shown: Mapping[str, Shown]) -> str:
     heads = ("a (nm)", "b (nm)", "c (nm)", "α (°)", "β (°)", "γ (°)", "volume (nm³)")
     head = "".join(f'<th scope="col" class="number">{name}</th>' for name in heads)
     return (
-        '<div class="scroll"><table><caption>The periodic cell at that instant</caption>'
+        '<div class="scroll"><table><caption>The periodic cell in each state</caption>'
         f'<thead><tr><th scope="col">state</th>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
     )
 
 
 def counts_text(counts: dict[str, int]) -> str:
     """Return how many NPs of each class there are, in words."""
-    return escape(", ".join(f"{n} {name}" for name, n in counts.items() if n or name in ("fcc", "hcp")))
+    return escape(", ".join(f"{n} {name}" for name, n in counts.items() if n or name in CLOSE_PACKED))

@@ -32,7 +32,7 @@
     for (let u = -around; u <= around; u++) for (let v = -around; v <= around; v++) {
       const shift = at(u, v, 0);
       state.positions.forEach((p, k) => list.push({
-        p: p.map((x, j) => x + shift[j]), colour: data.colours[state.labels[k]] || "#8a8f98",
+        p: p.map((x, j) => x + shift[j]), colour: data.colours[state.labels[k]],
         radius: option("touching").checked ? state.spacing / 2 : state.radii[k], faint: u !== 0 || v !== 0,
       }));
     }
@@ -106,7 +106,7 @@
     g.textBaseline = "middle";
     for (const { letter, label, z } of seen.values()) {
       const mean = z.reduce((m, n) => m + n, 0) / z.length;
-      g.fillStyle = data.colours[label] || "#22262c";
+      g.fillStyle = data.colours[label];
       g.fillText(letter, 22, screen([view.centre[0], view.centre[1], mean])[1]);
     }
   }

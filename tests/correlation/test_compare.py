@@ -21,8 +21,8 @@ from simsc.correlation.engine import correlate
 from simsc.correlation.peaks import layer_momentum_transfer
 from simsc.correlation.shells import shells_of_crystal
 from simsc.io.native import write_intensity, write_map, write_superlattice
-from simsc.plot.comparison import comparison_figure, lines_of
-from simsc.plot.style import write_figure
+from simsc.plot.side_by_side import comparison, lines_of
+from simsc.plot.style import save
 from simsc.scattering.amplitude import intensity_on_grid
 from simsc.scattering.counting import counted_shell
 
@@ -284,7 +284,7 @@ def test_figure_draws_the_unmeasured_as_such(pair, tmp_path):
     ccf[:, :10] = ccf[:, -10:] = 1e5  # a peak and itself
     ccf[20:24, 100:140] = np.nan
     result = compare_maps(replace(one, ccf=ccf), other)
-    figure = comparison_figure(result, ("one", "other"), [0.5, 0.8])
+    figure = comparison(result, ("one", "other"), [0.5, 0.8])
     meshes = [c for ax in figure.axes for c in ax.collections if isinstance(c, QuadMesh) and c.get_array().size > 1e4]
     assert len(meshes) == 3
     for mesh in meshes:
@@ -296,10 +296,10 @@ def test_figure_draws_the_unmeasured_as_such(pair, tmp_path):
     low, high = meshes[2].get_clim()
     assert low == -high
     for kind in ("png", "svg", "pdf"):
-        write_figure(tmp_path / f"f.{kind}", comparison_figure(result, ("a $x", "b\n")))
+        save(comparison(result, ("a $x", "b\n")), tmp_path / f"f.{kind}")
         assert (tmp_path / f"f.{kind}").stat().st_size > 1e4
     with pytest.raises(InputError, match=r"\.png, \.svg or \.pdf"):
-        write_figure(tmp_path / "f.gif", comparison_figure(result, ("a", "b")))
+        save(comparison(result, ("a", "b")), tmp_path / "f.gif")
     with pytest.raises(InputError, match=r"q2 = 1\.5 nm⁻¹ lies outside"):
         lines_of(result, [1.5])
     assert lines_of(result, [0.4, 0.9]) == [0, 50]

@@ -21,6 +21,7 @@ from matplotlib.figure import Figure
 from matplotlib.testing.compare import compare_images
 from scipy.spatial.transform import Rotation
 
+from simsc import plot
 from simsc.builders.close_packed import close_packed
 from simsc.builders.nanoparticle import carve, magnetite
 from simsc.builders.supraparticle import ball
@@ -34,14 +35,7 @@ from simsc.correlation.peaks import cell_reflections, layer_momentum_transfer
 from simsc.correlation.shells import shells_of_crystal
 from simsc.experiment.bragg import BraggPeaks, Orientation
 from simsc.md.trajectory import Trajectory
-from simsc.plot import annealing as figures
-from simsc.plot import scattering as scattering_figures
-from simsc.plot.comparison import comparison_figure
-from simsc.plot.healing import hcp_against_chance, slides_over_time
-from simsc.plot.nanoparticle import portraits, spacing_series
-from simsc.plot.reciprocal import reciprocal_space
-from simsc.plot.sliding import profile_figure
-from simsc.plot.structure import structure_views
+from simsc.plot.healing import slides_over_time
 from simsc.report.embed import drawing_style
 from simsc.scattering.amplitude import intensity_on_grid
 from simsc.sliding.free_energy import SlidingProfile
@@ -113,14 +107,14 @@ def spheres() -> Figure:
     shown = next(iter(second))
     latitude = np.arange(shown.intensity.shape[0])[:, None] + np.zeros(shown.intensity.shape)
     cut = ShellIntensity(shown.q_inv_nm, shown.intensity, np.abs(latitude / len(latitude) - 0.6) > 0.05)
-    return scattering_figures.spheres_of_intensity([first, cut], q, np.exp(-9 * q) * (1 + np.sin(40 * q) ** 2))
+    return plot.spheres([first, cut], q, np.exp(-9 * q) * (1 + np.sin(40 * q) ** 2))
 
 
 def reciprocal() -> Figure:
     g, hkl, _ = cell_reflections(PILLAR, np.zeros((1, 3)), 0.85)
     q, hkl = np.vstack([g, [[0.5, 0.3, 0.1]]]), np.vstack([hkl, [[0, 0, 0]]])
     found = Orientation(Rotation.identity(), hkl, 0.003, PILLAR, np.full(6, 0.02))
-    return reciprocal_space(volume(), found, BraggPeaks(q, np.ones(len(q))))
+    return plot.reciprocal_space(volume(), found, BraggPeaks(q, np.ones(len(q))))
 
 
 def profile(barrier: float) -> SlidingProfile:
@@ -133,45 +127,45 @@ def profile(barrier: float) -> SlidingProfile:
 def nanoparticle() -> Figure:
     core = carve(magnetite(), 2.4)
     elements = np.array(core.elements)
-    return portraits(
+    return plot.portraits(
         [("core", elements, core.positions_angstrom), ("its half", elements, core.positions_angstrom)], cut=True
     )
 
 
 FIGURES: dict[str, Callable[[], Figure]] = {
-    "order_scatter": lambda: figures.order_scatter(results().order, (1, 7), ("before", "after")),
-    "stacking_diagram": lambda: figures.stacking_diagram(
+    "order_scatter": lambda: plot.order_scatter(results().order, (1, 7), ("before", "after")),
+    "stacking_diagram": lambda: plot.stacking_diagram(
         ("ABCABCABABAB", "ABCABCABCABC", ""), ("before", "after", "melted")
     ),
-    "count_timeline": lambda: figures.count_timeline(results().order),
-    "thermo_series": lambda: figures.thermo_series(results().trajectory),
-    "spacing_against_temperature": lambda: figures.spacing_against_temperature(
-        expanding(), results().study.anneal.phases
-    ),
-    "fcc_over_time": lambda: figures.fcc_over_time({"one": results().order, "other": results().order}),
-    "spacings_against_temperature": lambda: figures.spacings_against_temperature(
+    "count_timeline": lambda: plot.count_timeline(results().order),
+    "thermo_series": lambda: plot.thermo(results().trajectory),
+    "spacing_against_temperature": lambda: plot.spacing_against_temperature(expanding(), results().study.anneal.phases),
+    "fcc_over_time": lambda: plot.fcc_over_time({"one": results().order, "other": results().order}),
+    "spacings_against_temperature": lambda: plot.spacing_against_temperature(
         {"expanding": expanding(), "rigid": results().trajectory}
     ),
-    "intensity_slices": lambda: scattering_figures.intensity_slices({"pillar": volume()}, 0.435),
-    "intensity_in_part": lambda: scattering_figures.intensity_slices({"in part": volume_in_part()}),
+    "intensity_slices": lambda: plot.intensity({"pillar": volume()}, 0.435),
+    "intensity_in_part": lambda: plot.intensity({"in part": volume_in_part()}),
     "spheres": spheres,
-    "structure_with_labels": lambda: structure_views(
-        "a lattice", close_packed("ABCAB", 6.2, (3, 2)), np.repeat(["hcp", "fcc", "other", "fcc", "hcp"], 12)
+    "structure_with_labels": lambda: plot.structure(
+        close_packed("ABCAB", 6.2, (3, 2)), np.repeat(["hcp", "fcc", "other", "fcc", "hcp"], 12), "a lattice"
     ),
-    "structure_of_a_ball": lambda: structure_views("a ball", ball("fcc", D_NM, n=300, radius_nm=RADIUS_NM)),
-    "radial_profiles": lambda: scattering_figures.radial_profiles(maps()),
-    "radial_profile_of_a_cell": lambda: scattering_figures.radial_profiles({"pillar": map_of_pillar()}, PILLAR),
-    "correlation_maps": lambda: scattering_figures.correlation_maps(maps()),
-    "correlation_map_of_a_cell": lambda: scattering_figures.correlation_maps({"pillar": map_of_pillar()}, PILLAR),
-    "correlation_difference": lambda: scattering_figures.correlation_difference(*maps().values()),
-    "correlation_line": lambda: scattering_figures.correlation_line(maps()),
-    "comparison": lambda: comparison_figure(compare_maps(*maps().values()), ("hcp", "fcc"), [0.5, 0.8]),
+    "structure_of_a_ball": lambda: plot.structure(ball("fcc", D_NM, n=300, radius_nm=RADIUS_NM), name="a ball"),
+    "radial_profiles": lambda: plot.radial_profile(maps()),
+    "radial_profile_of_a_cell": lambda: plot.radial_profile({"pillar": map_of_pillar()}, PILLAR),
+    "correlation_maps": lambda: plot.correlation_maps(maps()),
+    "correlation_map_of_a_cell": lambda: plot.correlation_maps({"pillar": map_of_pillar()}, PILLAR),
+    "correlation_difference": lambda: plot.correlation_difference(*maps().values()),
+    "correlation_line": lambda: plot.correlation_line(maps()),
+    "comparison": lambda: plot.comparison(compare_maps(*maps().values()), ("hcp", "fcc"), [0.5, 0.8]),
     "reciprocal_space": reciprocal,
-    "hcp_against_chance": lambda: hcp_against_chance(set_healing([healing()])),
+    "hcp_against_chance": lambda: plot.hcp_against_chance(set_healing([healing()])),
     "slides_over_time": lambda: slides_over_time(healing()),
-    "sliding_profiles": lambda: profile_figure([profile(12.7), profile(6.5)], ["5.07 ligands/nm²", "3.5 ligands/nm²"]),
+    "sliding_profiles": lambda: plot.sliding_profile(
+        {"5.07 ligands/nm²": profile(12.7), "3.5 ligands/nm²": profile(6.5)}
+    ),
     "portraits": nanoparticle,
-    "spacing_series": lambda: spacing_series(expanding()),
+    "spacing_series": lambda: plot.spacing_series(expanding()),
 }
 
 
@@ -190,7 +184,7 @@ def test_figure(name, tmp_path):
 def test_a_letter_is_seen(tmp_path):
     """The comparison finds the smallest thing that may go wrong."""
     with matplotlib.rc_context(matplotlib.rcParamsDefault), drawing_style():
-        other = figures.stacking_diagram(("ABCABCABABAB", "ABCABCABCABC", ""), ("befora", "after", "melted"))
+        other = plot.stacking_diagram(("ABCABCABABAB", "ABCABCABCABC", ""), ("befora", "after", "melted"))
         other.savefig(tmp_path / "other.png", dpi=DPI, format="png")
     assert compare_images(str(FOLDER / "stacking_diagram.png"), str(tmp_path / "other.png"), tol=TOLERANCE) is not None
 

@@ -10,18 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import simsc
-from fake_run import D_NM, FILE, FRAMES, HEALED, PHASE, SEQUENCE, TITLE, write_fake_run
-from matplotlib.collections import PathCollection, QuadMesh
-from matplotlib.patches import Circle, Rectangle
+from fake_run import FILE, HEALED, PHASE, SEQUENCE, TITLE, write_fake_run
 from parsed_page import Page
 
-from simsc.core.correlation_map import CorrelationMap
+from simsc import plot
 from simsc.core.errors import InputError
 from simsc.core.stacking import same_stacking
-from simsc.correlation.peaks import expected_peaks
 from simsc.io.whole_files import write_text
-from simsc.plot import annealing as figures
-from simsc.plot import scattering as scattering_figures
 from simsc.report.embed import drawing_style, json_script, png, svg
 from simsc.report.page import page, write_report
 from simsc.report.replicas_page import write_replicas_report
@@ -269,7 +264,7 @@ def test_two_runs_on_one_page(tmp_path: Path) -> None:
     assert "At equal q₂ / q₁ the correlation coefficient of the maps is" in words
     assert [attributes["id"] for attributes, _ in parsed.scripts[:2]] == ["viewer-data", "field-data"]
     ids = {attributes.get("id") for _, attributes in parsed.elements}
-    assert {f"{what}-{name}" for what in ("view", "surface", "map", "told") for name in "AB"} <= ids
+    assert {f"{what}-{name}" for what in ("view", "surface", "map", "readout") for name in "AB"} <= ids
     for arguments, says in (
         (["one", "-o", "x.html"], "with --beside"),
         (["one", "--beside", "none"], "holds no run"),
@@ -314,110 +309,16 @@ def test_same_stacking(first: str, second: str, same: bool) -> None:
     assert same_stacking(first, second) is same
 
 
-def test_order_scatter_draws_every_np(results) -> None:
-    figure = figures.order_scatter(results.order, (1, 7), ("first", "last"))
-    assert len(figure.axes) == 2
-    for ax, frame in zip(figure.axes, (1, 7), strict=True):
-        points = [c for c in ax.collections if isinstance(c, PathCollection)]
-        assert sum(len(c.get_offsets()) for c in points) == 24
-        counts = results.order.counts(frame)
-        assert [t.get_text() for t in ax.get_legend().get_texts()] == [f"{n}: {counts[n]}" for n in ("fcc", "hcp")]
-        assert ax.get_xlabel() == "q₄ (dimensionless)"
-
-
-def test_stacking_diagram_draws_every_layer() -> None:
-    figure = figures.stacking_diagram((SEQUENCE, ""), ("before", "after"))
-    layers = [p for p in figure.axes[0].patches if isinstance(p, Rectangle)]
-    assert len(layers) == 12
-    assert len({p.get_facecolor() for p in layers}) == 2
-    assert "could not be read" in [t.get_text() for t in figure.axes[1].texts]
-
-
-def test_time_series_have_units(results) -> None:
-    figure = figures.thermo_series(results.trajectory)
-    assert [ax.get_ylabel().replace("\n", " ") for ax in figure.axes] == [
-        "temperature (K)",
-        "potential energy (kcal/mol)",
-        "volume (nm³)",
-        "pressure (atm)",
-    ]
-    assert figure.axes[-1].get_xlabel() == "time in the model (ns)"
-    counts = figures.count_timeline(results.order)
-    assert counts.axes[0].get_ylabel() == "number of NPs"
-    spacing = figures.spacing_against_temperature(results.trajectory, results.study.anneal.phases)
-    assert spacing.axes[0].get_ylabel() == "nearest-neighbour distance (nm)"
-    assert sum(len(line.get_xdata()) for line in spacing.axes[0].lines) == FRAMES
-
-
-def test_slices_share_one_scale(results) -> None:
-    volumes = {name: state.intensity for name, state in results.states.items()}
-    figure = scattering_figures.intensity_slices(volumes, 1.2)
-    panels = [ax for ax in figure.axes if ax.get_title()]
-    assert len(panels) == 6
-    meshes = [c for ax in panels for c in ax.collections if isinstance(c, QuadMesh)]
-    assert len({(m.norm.vmin, m.norm.vmax) for m in meshes}) == 1
-    assert all("nm⁻¹" in ax.get_xlabel() and "nm⁻¹" in ax.get_ylabel() for ax in panels)
-    assert all(any(isinstance(p, Circle) for p in ax.patches) for ax in panels)
-    # The plane normal to z, first axis across.
-    drawn, there = np.asarray(meshes[0].get_array()), volumes["before"].intensity[:, :, 7].T
-    np.testing.assert_array_equal(drawn, np.maximum(there, 0.1 * meshes[0].norm.vmin))
-
-
-def test_radial_profile_marks_reflections(results) -> None:
-    maps = {name: state.correlation for name, state in results.states.items()}
-    ax = scattering_figures.radial_profiles(maps).axes[0]
-    assert ax.get_xlabel() == "q (nm⁻¹)"
-    assert {"111", "200", "220", "100", "002", "101", "102", "110", "103"} <= {t.get_text() for t in ax.texts}
-
-
-def test_maps_mark_expected_peaks_and_leave_out_the_self_correlation(results) -> None:
-    maps = {name: state.correlation for name, state in results.states.items()}
-    for correlation in maps.values():
-        correlation.ccf[:, 0] = 1e6
-    figure = scattering_figures.correlation_maps(maps)
-    ax = figure.axes[0]
-    mesh = next(c for c in ax.collections if isinstance(c, QuadMesh))
-    assert mesh.norm.vmax < 10
-    q2 = maps["before"].q2_inv_nm
-    fcc = expected_peaks("fcc", D_NM, (q2[0], q2[-1]))
-    circles = next(line for line in ax.lines if line.get_marker() == "o")
-    np.testing.assert_allclose(circles.get_xdata(), [peak.delta_deg for peak in fcc], atol=0.01)
-    squares = next(line for line in ax.lines if line.get_marker() == "s")
-    assert any(abs(x - 90) < 0.1 and abs(y - 1.1631 * 6.24 / D_NM) < 0.02 for x, y in squares.get_xydata())
-    assert ax.get_xlabel() == "Δ (degrees)"
-    assert ax.get_ylabel() == "q₂ (nm⁻¹)"
-
-
-def test_difference_is_taken_at_equal_q2_over_q1(results) -> None:
-    before = results.states["before"].correlation
-    expanded = CorrelationMap(
-        0.98 * before.q1_inv_nm, 0.98 * before.q2_inv_nm, before.delta_deg, before.ccf + 0.5, before.coverage,
-        before.radial_profile,
-    )  # fmt: skip
-    figure = scattering_figures.correlation_difference(before, expanded)
-    mesh = next(c for c in figure.axes[0].collections if isinstance(c, QuadMesh))
-    values = np.ma.filled(np.ma.asarray(mesh.get_array()), np.nan)
-    np.testing.assert_allclose(values[np.isfinite(values)], 0.5, atol=1e-9)
-    assert np.isfinite(values).sum() == values.size - 1
-
-
-def test_line_draws_both_states(results) -> None:
-    maps = {name: state.correlation for name, state in results.states.items()}
-    ax = scattering_figures.correlation_line(maps).axes[0]
-    assert sum(len(line.get_xdata()) == 37 for line in ax.lines) == 2
-    assert [t.get_text() for t in ax.texts] == ["70.5°", "109.5°"]
-
-
 def test_embedding_is_reproducible_and_leaves_settings_alone(results) -> None:
     import matplotlib
 
     before = dict(matplotlib.rcParams)
     with drawing_style():
-        drawn = [svg(figures.count_timeline(results.order), "a", "x") for _ in range(2)]
+        drawn = [svg(plot.count_timeline(results.order), "a", "x") for _ in range(2)]
     assert drawn[0] == drawn[1]
     assert dict(matplotlib.rcParams) == before
     assert 'id="a-' in drawn[0]
-    assert 'alt="a &quot;b&quot;"' in png(figures.stacking_diagram(("ABC",), ("x",)), 'a "b"', dpi=40)
+    assert 'alt="a &quot;b&quot;"' in png(plot.stacking_diagram(("ABC",), ("x",)), 'a "b"', dpi=40)
 
 
 def test_json_cannot_end_its_script() -> None:

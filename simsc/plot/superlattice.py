@@ -3,27 +3,42 @@
 import numpy as np
 from matplotlib.collections import EllipseCollection
 from matplotlib.colors import to_rgb
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from scipy.spatial import cKDTree
 
+from simsc.classify.labels import Labels
+from simsc.core.label_classes import LABEL_CLASSES, label_class
 from simsc.core.superlattice import Superlattice
-from simsc.plot.style import COLOURS, NEUTRAL, plain
+from simsc.plot.style import NEUTRAL, Figure, headed, plain
 
 _VIEWS = ((0, 1, 2, 1), (0, 2, 1, -1), (1, 2, 0, 1))  # across, up, towards the eye and with which sign
 _ROOM = 0.42  # of the distance of neighbours: a radius for NPs without one, that shows what lies behind
 _ON_FACE = 1e-6  # of an edge: what lies on the lower face stays there
+_UNLABELLED = "fcc"  # whose colour NPs without labels have
 _DARK = 0.45  # of the colour of the nearest NP, for the farthest
 
 
-def structure_views(name: str, superlattice: Superlattice, labels: np.ndarray | None = None) -> Figure:
+def structure(superlattice: Superlattice, labels: Labels | np.ndarray | None = None, name: str = "") -> Figure:
     """Draw NPs seen along z, y and x: those behind are darker. Lines are edges of the cell; NPs are moved into it.
 
     Args:
-        name: for the title.
         superlattice: the NPs; their core radii are drawn, or without them discs that leave gaps.
-        labels: (n,) class of each NP, which colours it; else all are of one colour.
+        labels: of `simsc.classify.labels`, or (n,) the class of each NP, which colours it; else all are of one colour.
+        name: for the title.
+
+    Returns:
+        The figure: axes in nm.
+
+    Example:
+        >>> from simsc.builders.close_packed import close_packed
+        >>> from simsc.classify.labels import label_layers
+        >>> crystal = close_packed("ABCAB", 16.0, (3, 2))
+        >>> figure = structure(crystal, label_layers(crystal))
+        >>> [text.get_text() for text in figure.legends[0].get_texts()]
+        ['fcc: 36', 'hcp: 24']
     """
+    if isinstance(labels, Labels):
+        labels = labels.labels
     positions = _in_cell(superlattice)
     radii = superlattice.radii_nm
     if radii is None:
@@ -33,8 +48,8 @@ def structure_views(name: str, superlattice: Superlattice, labels: np.ndarray | 
     extents = high - low
     figure = Figure(figsize=(11.0, 4.6), layout="constrained")
     panels = figure.subplots(1, 3, width_ratios=[extents[across] for across, *_ in _VIEWS])
-    names = np.full(len(positions), "") if labels is None else np.array([str(label) for label in labels])
-    colours = np.array([to_rgb(COLOURS.get(label, COLOURS["fcc"] if labels is None else NEUTRAL)) for label in names])
+    names = np.full(len(positions), _UNLABELLED) if labels is None else np.array([str(label) for label in labels])
+    colours = np.array([to_rgb(label_class(label).colour) for label in names])
     for ax, (across, up, towards, sign) in zip(panels, _VIEWS, strict=True):
         depth = sign * positions[:, towards]
         order = np.argsort(depth, kind="stable")
@@ -53,18 +68,13 @@ def structure_views(name: str, superlattice: Superlattice, labels: np.ndarray | 
         axes = "xyz"
         ax.set(aspect="equal", xlim=(low[across], high[across]), ylim=(low[up], high[up]))
         ax.set(xlabel=f"{axes[across]} (nm)", ylabel=f"{axes[up]} (nm)", title=f"along {axes[towards]}")
-    figure.suptitle(plain(f"{name}: {superlattice.n} NPs"))
+    figure.suptitle(headed(name, f"{superlattice.n} NPs"))
     if labels is not None:
+        present = [*(x for x in LABEL_CLASSES if x in names), *sorted(set(names) - set(LABEL_CLASSES))]
         shown = [
-            Line2D(
-                [],
-                [],
-                linestyle="",
-                marker="o",
-                color=COLOURS.get(x, NEUTRAL),
-                label=plain(f"{x}: {(names == x).sum()}"),
-            )
-            for x in [*(x for x in COLOURS if x in names), *sorted(set(names) - set(COLOURS))]
+            Line2D([], [], linestyle="", marker="o", color=label_class(x).colour, label=plain(f"{x}: {n}"))
+            for x in present
+            if (n := (names == x).sum())
         ]
         figure.legend(handles=shown, loc="outside lower center", ncols=len(shown), frameon=False)
     return figure

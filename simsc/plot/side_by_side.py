@@ -1,36 +1,29 @@
 """Figures of two measurements or simulations side by side: maps, their difference, lines, radial profiles, rods."""
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
-from matplotlib.figure import Figure, SubFigure
+from matplotlib.figure import SubFigure
 
 from simsc.core.correlation_map import CorrelationMap
 from simsc.core.errors import InputError
 from simsc.correlation.compare import MapComparison
-from simsc.plot.style import (
-    AFTER,
-    BEFORE,
-    NEUTRAL,
-    plain,
-)
+from simsc.plot.correlation import Q2_LABEL, delta_axis
+from simsc.plot.style import CORRELATION_MAP, DIFFERENCE_MAP, LINES, NEUTRAL, UNMEASURED, Figure, by_name, plain
 from simsc.scattering.rods import RodProfile
 
-_PAIR = (BEFORE, AFTER)
-_STYLES = ("-", "--")
-_UNMEASURED = "#bbbbbb"
-_Q2_LABEL, _DELTA_LABEL = "q₂ (nm⁻¹)", "Δ (degrees)"
 _220_OVER_111 = np.sqrt(8 / 3)
 # l of reflections: fcc and its twin, hcp; in units of c* of hcp.
 _ROD_REFLECTIONS = {"twinned fcc": (2 / 3, 4 / 3, 8 / 3), "hcp": (0, 1, 2, 3)}
 
 
-def comparison_figure(
-    comparison: MapComparison,
-    names: tuple[str, str],
+def comparison(
+    compared: MapComparison,
+    names: tuple[str, str] = ("first", "second"),
     lines_inv_nm: Sequence[float] = (),
     scaled: bool = False,
     rods: tuple[RodProfile, RodProfile] | None = None,
@@ -41,27 +34,42 @@ def comparison_figure(
     are not made for it.
 
     Args:
-        comparison: of the two maps.
+        compared: the two maps, from `simsc.correlation.compare.compare_maps`.
         names: what to call them.
         lines_inv_nm: values of q2 to draw lines at, nm⁻¹; none given: q1, and 220 of fcc if q1 is 111.
         scaled: divide the second map by the scale factor, as for a measurement and a simulation.
         rods: of both, if they are known.
 
+    Returns:
+        The figure: the maps above, all else below.
+
     Raises:
         InputError: for a line outside of the maps.
+
+    Example:
+        >>> from simsc.builders.supraparticle import ball
+        >>> from simsc.correlation.compare import compare_maps
+        >>> from simsc.correlation.engine import correlate
+        >>> from simsc.correlation.shells import shells_of_crystal
+        >>> q2, delta_deg = 0.481 * np.linspace(0.9, 1.1, 5), np.linspace(0, 180, 61)
+        >>> fcc, hcp = (
+        ...     correlate(*shells_of_crystal([ball(name, 16.0, n=100, radius_nm=7.4)], 0.481, q2), delta_deg)
+        ...     for name in ("fcc", "hcp")
+        ... )
+        >>> figure = comparison(compare_maps(fcc, hcp), ("fcc", "hcp"))
     """
     names = plain(names[0]), plain(names[1])
-    rows = lines_of(comparison, lines_inv_nm)
+    rows = lines_of(compared, lines_inv_nm)
     below = len(rows) + 1 + (rods is not None)
     columns = below if below <= 4 else 3
     figure = Figure(figsize=(15.0, 5.2 + 3.3 * -(-below // columns)), layout="constrained")
     parts = figure.subfigures(2, 1, squeeze=False, height_ratios=(5.2, 3.3 * -(-below // columns)))
     upper, lower = parts[0, 0], parts[1, 0]
-    _draw_maps(upper, comparison, names, rows, scaled)
+    _draw_maps(upper, compared, names, rows, scaled)
     panels = lower.subplots(-(-below // columns), columns, squeeze=False).ravel()
     for ax, row in zip(panels, rows, strict=False):
-        _draw_line(ax, comparison, names, row, scaled)
-    draw_profiles(panels[len(rows)], comparison, names)
+        _draw_line(ax, compared, names, row, scaled)
+    draw_profiles(panels[len(rows)], compared, names)
     if rods is not None:
         draw_rods(panels[len(rows) + 1], rods, names)
     for ax in panels[below:]:
@@ -96,13 +104,13 @@ def _draw_maps(
     norm = Normalize(*np.percentile(inner, [1, 99.5]))
     titles = [names[0], names[1] + (f", divided by {factor:.3g}" if scaled else "")]
     for ax, values, title in zip(panels, maps, titles, strict=False):
-        mesh = _mesh(ax, first, values, norm, "viridis")
+        mesh = _mesh(ax, first, values, norm, CORRELATION_MAP)
         ax.set_title(title)
     bar: dict[str, Any] = {"location": "bottom", "extend": "both", "fraction": 0.05, "pad": 0.02}
     figure.colorbar(mesh, ax=panels[:2], label="C(q₁, q₂, Δ) (dimensionless)", shrink=0.6, **bar)
     difference = comparison.difference(scaled)
     limit = float(np.percentile(np.abs(difference[comparison.used]), 99.5)) or 1.0
-    mesh = _mesh(panels[2], first, difference, Normalize(-limit, limit), "PuOr_r")
+    mesh = _mesh(panels[2], first, difference, Normalize(-limit, limit), DIFFERENCE_MAP)
     panels[2].set_title(f"{names[1]} − {names[0]}" if not scaled else f"{names[1]} / {factor:.3g} − {names[0]}")
     figure.colorbar(mesh, ax=panels[2], label="difference (dimensionless)", **bar)
     compared = first.delta_deg[comparison.used.any(axis=0)]
@@ -113,7 +121,7 @@ def _draw_maps(
         for row in rows:
             ax.plot([0, 1], [first.q2_inv_nm[row]] * 2, transform=ax.get_yaxis_transform(), color="white",
                     linewidth=0.7, linestyle=(0, (1, 3)))  # fmt: skip
-    panels[0].set_ylabel(_Q2_LABEL)
+    panels[0].set_ylabel(Q2_LABEL)
     _draw_row_coefficients(panels[3], comparison)
     q1 = " and ".join(dict.fromkeys(f"{one.q1_inv_nm:.4g}" for one in (first, second)))
     r = _with_error(comparison.pearson, comparison.pearson_error)
@@ -122,8 +130,8 @@ def _draw_maps(
 
 
 def _mesh(ax: Axes, axes: CorrelationMap, values: np.ndarray, norm: Normalize, colours: str):  # type: ignore[no-untyped-def]
-    ax.set_facecolor(_UNMEASURED)
-    ax.set(xlabel=_DELTA_LABEL, xlim=(0, 180), xticks=range(0, 181, 30))
+    ax.set_facecolor(UNMEASURED)
+    delta_axis(ax)
     masked = np.ma.masked_invalid(values)
     if len(axes.q2_inv_nm) == 1:  # one row alone has no height
         masked = np.ma.vstack([masked, masked])
@@ -157,8 +165,8 @@ def _draw_line(ax: Axes, comparison: MapComparison, names: tuple[str, str], row:
     delta, used = comparison.first.delta_deg, comparison.used[row]
     shown = []
     maps = (comparison.first, comparison.second)
-    for one, name, colour, style, factor in zip(
-        maps, names, _PAIR, _STYLES, (1.0, comparison.scale if scaled else 1.0), strict=True
+    for one, name, (colour, style), factor in zip(
+        maps, names, LINES[:2], (1.0, comparison.scale if scaled else 1.0), strict=True
     ):
         values = one.ccf[row] / factor
         ax.plot(delta, values, style, color=colour, linewidth=1.3, label=name)
@@ -171,7 +179,8 @@ def _draw_line(ax: Axes, comparison: MapComparison, names: tuple[str, str], row:
     if finite.size and np.ptp(finite) > 0:
         ax.set_ylim(finite.min() - 0.06 * np.ptp(finite), finite.max() + 0.3 * np.ptp(finite))
     _grey_out(ax, delta, np.isfinite(maps[0].ccf[row]) & np.isfinite(maps[1].ccf[row]))
-    ax.set(xlabel=_DELTA_LABEL, xlim=(0, 180), xticks=range(0, 181, 30), ylabel="C(q₁, q₂, Δ)")
+    delta_axis(ax)
+    ax.set_ylabel("C(q₁, q₂, Δ)")
     r, error = comparison.row_pearson[row], comparison.row_pearson_error[row]
     text = "" if np.isnan(r) else f":  r = {_with_error(r, error)}"
     ax.set_title(f"q₂ = {comparison.first.q2_inv_nm[row]:.3f} nm⁻¹{text}")
@@ -181,7 +190,7 @@ def _draw_line(ax: Axes, comparison: MapComparison, names: tuple[str, str], row:
 
 def _grey_out(ax: Axes, delta: np.ndarray, known: np.ndarray) -> None:
     """Mark the angles at which one map has no value."""
-    ax.fill_between(delta, 0, 1, where=~known, transform=ax.get_xaxis_transform(), color=_UNMEASURED, linewidth=0)
+    ax.fill_between(delta, 0, 1, where=~known, transform=ax.get_xaxis_transform(), color=UNMEASURED, linewidth=0)
 
 
 def draw_profiles(ax: Axes, comparison: MapComparison, names: tuple[str, str]) -> None:
@@ -190,8 +199,8 @@ def draw_profiles(ax: Axes, comparison: MapComparison, names: tuple[str, str]) -
     q2 = comparison.first.q2_inv_nm
     both = (first > 0) & (second > 0)
     factor = float(np.exp(np.mean(np.log(first[both] / second[both])))) if both.any() else 1.0
-    for values, name, colour, style in zip(
-        (first, second * factor), (names[0], f"{names[1]} × {factor:.3g}"), _PAIR, _STYLES, strict=True
+    for values, name, (colour, style) in zip(
+        (first, second * factor), (names[0], f"{names[1]} × {factor:.3g}"), LINES[:2], strict=True
     ):
         ax.plot(q2, np.where(both, values, np.nan), style, color=colour, linewidth=1.3, label=name)
     ax.set_yscale("log")
@@ -204,10 +213,34 @@ def draw_profiles(ax: Axes, comparison: MapComparison, names: tuple[str, str]) -
     ax.legend(frameon=False, fontsize=9)
 
 
-def draw_rods(ax: Axes, rods: tuple[RodProfile, RodProfile], names: tuple[str, str]) -> None:
-    """Draw the intensity along the rods 10l of both, each over its mean, like Fig. 4c of the paper."""
+def rods(profiles: RodProfile | Mapping[str, RodProfile]) -> Figure:
+    """Draw the intensity along Bragg rods, each over its mean, like Fig. 4c of the paper.
+
+    Args:
+        profiles: one, or several by name, of the same rods: from `simsc.scattering.rods`.
+
+    Returns:
+        The figure: l in units of c* of hcp across.
+
+    Example:
+        >>> from simsc.builders.supraparticle import ball
+        >>> from simsc.classify.stacking import layer_frame
+        >>> from simsc.scattering.rods import rod_profile
+        >>> crystal = ball("hcp", 16.0, n=200, radius_nm=7.4)
+        >>> figure = rods(rod_profile([crystal], layer_frame(crystal), np.linspace(0.2, 2, 10)))
+        >>> figure.axes[0].get_title()
+        'Bragg rods 10l'
+    """
+    found = by_name(profiles)
+    figure = Figure(figsize=(5.4, 3.9), layout="constrained")
+    draw_rods(figure.subplots(), tuple(found.values()), [plain(name) for name in found])
+    return figure
+
+
+def draw_rods(ax: Axes, rods: Sequence[RodProfile], names: Sequence[str]) -> None:
+    """Draw the intensity along the rods 10l of each, each over its mean, like Fig. 4c of the paper."""
     top = 0.0
-    for rod, name, colour, style in zip(rods, names, _PAIR, _STYLES, strict=True):
+    for rod, name, (colour, style) in zip(rods, names, itertools.cycle(LINES), strict=False):
         mean = float(np.nanmean(rod.intensity))
         values, spread = rod.intensity / mean, rod.spread / mean
         ax.plot(rod.l_hcp, values, style, color=colour, linewidth=1.3, label=name)
