@@ -1,4 +1,4 @@
-"""`simsc slide`: free energy of a layer that slides from one hollow to the next."""
+"""`simsc slide`: free energy of layers that glide from one hollow to the next."""
 
 import json
 from pathlib import Path
@@ -20,8 +20,9 @@ from simsc.models.coarse_grained import DEFAULT, coarse_grained_names
 from simsc.models.heads import Dressing, Shape
 from simsc.plot.sliding import profile_figure
 from simsc.plot.style import write_figure
-from simsc.sliding.free_energy import SlidingProfile
-from simsc.sliding.umbrella import Slide, sample_slide
+from simsc.sliding.free_energy import GlideProfile
+from simsc.sliding.glide import Glide
+from simsc.sliding.umbrella import sample_glide
 
 
 @click.command(
@@ -96,9 +97,9 @@ def slide(
     All layers above it move along, as layers do in a run whose cell may lean, or it moves alone. From umbrella windows
     between the hollows follow the barrier, the difference of the two stackings, and how often this happens by itself.
     """
-    wanted = Slide(dressing=Dressing(shape, coverage_per_nm2, aligned), **settings)  # type: ignore[arg-type]
+    wanted = Glide(dressing=Dressing(shape, coverage_per_nm2, aligned), **settings)  # type: ignore[arg-type]
     with StageProgress() as progress:
-        profile = sample_slide(
+        profile = sample_glide(
             wanted, folder, jobs or available_cores(), lambda done, text: progress("windows", done, text)
         )
         progress("windows", 1.0, "")
@@ -110,7 +111,7 @@ def slide(
     tell(as_json, facts, _text(wanted, profile, folder))
 
 
-def _facts(wanted: Slide, profile: SlidingProfile) -> dict[str, object]:
+def _facts(wanted: Glide, profile: GlideProfile) -> dict[str, object]:
     barrier, error = profile.barrier
     return {
         "stacking": wanted.stacking,
@@ -134,7 +135,7 @@ def _facts(wanted: Slide, profile: SlidingProfile) -> dict[str, object]:
     }
 
 
-def _text(wanted: Slide, profile: SlidingProfile, folder: Path) -> str:
+def _text(wanted: Glide, profile: GlideProfile, folder: Path) -> str:
     barrier, error = profile.barrier
     per = wanted.n_layer
     place = "interface" if wanted.interfaces == 1 else "layer between two alike"
@@ -151,7 +152,7 @@ def _text(wanted: Slide, profile: SlidingProfile, folder: Path) -> str:
     )
 
 
-def _table(profile: SlidingProfile) -> str:
+def _table(profile: GlideProfile) -> str:
     rows = zip(profile.fraction, profile.free_energy, profile.errors, strict=True)
     return csv_text(
         ["fraction_of_way", "free_energy_kT", "error_kT"],

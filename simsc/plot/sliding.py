@@ -1,18 +1,18 @@
-"""Figures of sliding layers. Each function returns a Matplotlib figure, or writes one."""
+"""Figures of layers that glide over others. Each function returns a Matplotlib figure, or writes one."""
 
 from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
 from simsc.plot.style import plain
-from simsc.sliding.free_energy import SlidingProfile
+from simsc.sliding.free_energy import GlideProfile
 
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
 _STYLES = ("-", "--", "-.", ":")
 
 
-def profile_figure(profiles: Sequence[SlidingProfile], names: Sequence[str]) -> Figure:
-    """Draw free energies along the way, for each NP of the layer, with bands of one standard error."""
+def profile_figure(profiles: Sequence[GlideProfile], names: Sequence[str]) -> Figure:
+    """Draw free energies along the path, for each NP of the layer, with bands of one standard error."""
     figure = Figure(figsize=(5.4, 3.6), layout="constrained")
     ax = figure.subplots()
     for k, (profile, name) in enumerate(zip(profiles, names, strict=True)):

@@ -37,14 +37,14 @@ from simsc.md.trajectory import Trajectory
 from simsc.plot import annealing as figures
 from simsc.plot import scattering as scattering_figures
 from simsc.plot.comparison import comparison_figure
-from simsc.plot.healing import hcp_against_chance, slides_over_time
+from simsc.plot.healing import hcp_against_chance, slips_over_time
 from simsc.plot.nanoparticle import portraits, spacing_series
 from simsc.plot.reciprocal import reciprocal_space
 from simsc.plot.sliding import profile_figure
 from simsc.plot.structure import structure_views
 from simsc.report.embed import drawing_style
 from simsc.scattering.amplitude import intensity_on_grid
-from simsc.sliding.free_energy import SlidingProfile
+from simsc.sliding.free_energy import GlideProfile
 from simsc.sliding.healing import run_healing, set_healing
 from simsc.study.results import Results, read_results
 
@@ -123,11 +123,11 @@ def reciprocal() -> Figure:
     return reciprocal_space(volume(), found, BraggPeaks(q, np.ones(len(q))))
 
 
-def profile(barrier: float) -> SlidingProfile:
+def profile(barrier: float) -> GlideProfile:
     x = np.linspace(-0.2, 1.2, 60)
     energy = barrier * np.sin(np.pi * x) ** 2
     errors, diffusion = 0.02 * barrier + 0 * x, np.array([[0.0, 1.0]])
-    return SlidingProfile(600.0, 8, 36.0, x, energy, errors, 0.1, 0.2, diffusion, 0.5, 40, 1.0)
+    return GlideProfile(600.0, 8, 36.0, x, energy, errors, 0.1, 0.2, diffusion, 0.5, 40, 1.0)
 
 
 def nanoparticle() -> Figure:
@@ -168,7 +168,7 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "comparison": lambda: comparison_figure(compare_maps(*maps().values()), ("hcp", "fcc"), [0.5, 0.8]),
     "reciprocal_space": reciprocal,
     "hcp_against_chance": lambda: hcp_against_chance(set_healing([healing()])),
-    "slides_over_time": lambda: slides_over_time(healing()),
+    "slips_over_time": lambda: slips_over_time(healing()),
     "sliding_profiles": lambda: profile_figure([profile(12.7), profile(6.5)], ["5.07 ligands/nm²", "3.5 ligands/nm²"]),
     "portraits": nanoparticle,
     "spacing_series": lambda: spacing_series(expanding()),

@@ -15,6 +15,7 @@ from scipy.stats import chisquare
 from simsc.builders.close_packed import close_packed
 from simsc.cli.main import cli
 from simsc.core.errors import InputError
+from simsc.core.stacking import hcp_layers, stacking_steps
 from simsc.core.units import KCAL_PER_MOL_K, angstrom_from_nm
 from simsc.forcefield.one_site import load_one_site
 from simsc.md.anneal import DATA, prepare
@@ -25,7 +26,6 @@ from simsc.models.coarse_grained import coarse_grained
 from simsc.models.heads import SPHERES
 from simsc.sliding.chance import null_distribution
 from simsc.sliding.monte_carlo import StackingSample, _Moves, sample_stackings
-from simsc.sliding.slips import hcp_layers, stacking_steps
 
 PARAMETERS = load_one_site("oleate_one_site")
 
