@@ -37,7 +37,7 @@ from simsc.study.run import STUDY_FILE, study_of
 )
 @JSON
 def healing(folders: tuple[Path, ...], confirm: int, as_json: bool) -> None:
-    """Tell which layers of RUNs slid, and whether so few hcp-like layers are left by chance.
+    """Report which layers of RUNs slid, and whether so few hcp-like layers are left by chance.
 
     RUN is a run folder, one of replicas (those that are classified count), or one that `simsc classify -o` wrote. All
     together are one set of independent runs: do not choose them by their outcome.

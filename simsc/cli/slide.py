@@ -39,11 +39,11 @@ from simsc.sliding.umbrella import sample_glide
     type=click.IntRange(1, 2),
     default=1,
     show_default=True,
-    help="1: all layers above slide with it, over one interface, and the cell leans; 2: it slides alone, between two "
+    help="1: all layers above slide with it, over one interface, and the cell tilts; 2: it slides alone, between two "
     "alike.",
 )
 @lateral_option((2, 2))
-@click.option("--d-nn", "d_nn_nm", type=float, required=True, help="Nearest-neighbour distance at the begin, nm.")
+@click.option("--d-nn", "d_nn_nm", type=float, required=True, help="Initial nearest-neighbour distance, nm.")
 @click.option("--radius", "radius_nm", type=float, required=True, help="Core radius, nm.")
 @click.option("--temperature", "temperature_K", type=float, required=True, help="K.")
 @click.option("--pressure", "pressure_atm", type=float, default=1.0, show_default=True, help="atm.")
@@ -58,8 +58,8 @@ from simsc.sliding.umbrella import sample_glide
     type=click.IntRange(2, 100),
     default=40,
     show_default=True,
-    help="Springs along the way; more for more NPs a layer or less heat (2 at 600 K: 40, 8: 64). Up to as many are "
-    "added where they hardly overlap.",
+    help="Springs along the path; more for more NPs a layer or lower temperatures (2 at 600 K: 40, 8: 64). Up to as "
+    "many are added where they hardly overlap.",
 )
 @click.option(
     "--equilibrate", "equilibration_ns", type=float, default=0.1, show_default=True, help="ns of each window."
@@ -68,8 +68,8 @@ from simsc.sliding.umbrella import sample_glide
     "--start-temperature",
     "start_K",
     type=float,
-    help="K: the first half of each equilibration is at this heat, and the second cools from it; for ligands that are "
-    "slow at the temperature of the slide.",
+    help="K: the first half of each equilibration is at this temperature, and the second cools from it; for ligands "
+    "that are slow at the temperature of the slide.",
 )
 @click.option("--ns", "duration_ns", type=float, default=2.0, show_default=True, help="Sampled in each window.")
 @click.option(
@@ -77,9 +77,9 @@ from simsc.sliding.umbrella import sample_glide
     type=click.IntRange(1),
     default=1,
     show_default=True,
-    help="Samples of each window, with starts of their own; more of them in the same folder are added.",
+    help="Independent samples of each window; more of them in the same folder are added.",
 )
-@click.option("--seed", type=click.IntRange(1), default=1, show_default=True, help="Of all chance.")
+@click.option("--seed", type=click.IntRange(1), default=1, show_default=True, help="Of all random numbers.")
 @click.option("--jobs", type=click.IntRange(1), help="Processes; the default is one a core.")
 @click.option("-o", "--output", "folder", type=PATH, required=True, help="Folder; the same command goes on there.")
 @JSON
@@ -92,9 +92,9 @@ def slide(
     aligned: bool,
     **settings: object,
 ) -> None:
-    """Compute the free energy along the way of a layer of STACKING to its other hollow.
+    """Compute the free energy along the path of a layer of STACKING to its other hollow sites.
 
-    All layers above it move along, as layers do in a run whose cell may lean, or it moves alone. From umbrella windows
+    All layers above it move along, as layers do in a run whose cell may tilt, or it moves alone. From umbrella windows
     between the hollows follow the barrier, the difference of the two stackings, and how often this happens by itself.
     """
     wanted = Glide(dressing=Dressing(shape, coverage_per_nm2, aligned), **settings)  # type: ignore[arg-type]

@@ -125,8 +125,8 @@ def sample_stackings(
     near, far = parameters.validity.d_nn_nm
     if not near - _MARGIN_NM <= d_nn_nm <= far + _MARGIN_NM:
         raise InputError(
-            f"d_NN {d_nn_nm:g} nm at the begin: {parameters.name} was derived from {near:g} to {far:g} nm, and a "
-            f"crystal may begin up to {_MARGIN_NM:g} nm beside that"
+            f"d_NN {d_nn_nm:g} nm at the start: {parameters.name} was derived from {near:g} to {far:g} nm, and a "
+            f"crystal may start up to {_MARGIN_NM:g} nm beside that"
         )
     rng = np.random.default_rng(seed)
     crystal = close_packed(stacking, d_nn_nm, lateral, parameters.validity.core_radius_nm)

@@ -155,6 +155,6 @@ def test_the_command_writes_a_table(tmp_path):
 
 def test_a_distance_of_other_nanoparticles_is_refused():
     with pytest.raises(
-        InputError, match=r"d_NN 14 nm at the begin: oleate_one_site was derived from 6\.32 to 6\.71 nm"
+        InputError, match=r"d_NN 14 nm at the start: oleate_one_site was derived from 6\.32 to 6\.71 nm"
     ):
         sample_stackings(PARAMETERS, "ABAB", (1, 1), 14.0, 600.0, 20)
