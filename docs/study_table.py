@@ -32,9 +32,9 @@ SECTIONS = {
 }
 WORDS = {
     "title": "Heads the report.",
-    "seed": "Of all chance; replicas count on from it.",
+    "seed": "Of all random numbers; replicas count on from it.",
     "superlattice.stacking": "One letter A, B or C a layer; the cell is periodic.",
-    "superlattice.d_nn_nm": "Nearest-neighbour distance at the begin, nm; the pressure sets it. More than the "
+    "superlattice.d_nn_nm": "Initial nearest-neighbour distance, nm; the pressure sets it. More than the "
     "diameter of the cores, and so near that ligands meet. Needed; leave it out with `[all_atom]`.",
     "superlattice.lateral": "Repeats of the 2-NP rectangle within each layer.",
     "nanoparticle.core_radius_nm": "Core radius, nm; of a polyhedron, that of the sphere of the same volume. "
@@ -98,7 +98,7 @@ WORDS = {
 PHASE_WORDS = {
     "name": "Name of the phase, which others refer to.",
     "kind": "Constant pressure, constant volume, change of the cell, or minimisation.",
-    "start_K": "Temperature at the begin, K; not of `minimise`.",
+    "start_K": "Initial temperature, K; not of `minimise`.",
     "stop_K": "At the end, K; it goes linearly. Likewise.",
     "duration_ns": "Duration, ns; likewise.",
     "pressure_atm": "Instead of that of the section; `npt` only.",

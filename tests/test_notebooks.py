@@ -17,7 +17,7 @@ def check_stacking_to_map(names: dict) -> None:
 
 def check_does_it_heal(names: dict) -> None:
     assert sorted(round(p, 3) for p in names["one_run"].values()) == [0.028, 0.033, 0.055]
-    assert names["slides_in_a_run"] < 0.1
+    assert names["slips_in_a_run"] < 0.1
     epsilon, error = names["sample"].energy_kT()
     assert abs(epsilon) < 4 * error + 0.2
     assert 0.8 < names["needed"] < 1.1

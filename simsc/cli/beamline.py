@@ -56,7 +56,7 @@ _KEV, _M, _UM = click.FloatRange(1, 200), click.FloatRange(0.01, 100), click.Flo
     "--like",
     type=PATH,
     help="Frames of a scan, as simsc import takes them: measure with that detector, its bad pixels, energy, distance, "
-    "beam centre and angles. What they do not tell is told by the options.",
+    "beam centre and angles. What they do not state is given by the options.",
 )
 @click.option("--energy", "energy_kev", type=_KEV, help="Photon energy, keV.  [default: 10]")
 @click.option("--distance", "distance_m", type=_M, help="From the sample to the detector, m.  [default: 5]")

@@ -71,7 +71,7 @@ class _Radii:
 )
 @click.argument("a", metavar="A", type=PATH)
 @click.argument("b", metavar="B", type=PATH)
-@click.option("--lines", metavar="Q2,Q2,…", help="Where to draw and tell lines, nm⁻¹; default: q1, and 220 of fcc.")
+@click.option("--lines", metavar="Q2,Q2,…", help="Where to draw and report lines, nm⁻¹; default: q1, and 220 of fcc.")
 @click.option("--names", nargs=2, metavar="A B", help="What to call them; default: the names of the files.")
 @click.option("--coverage", type=click.FloatRange(0, 1), default=0.3, show_default=True, help="Least, of both maps.")
 @click.option("--q1-tolerance", type=float, default=0.01, show_default=True, help="Of unequal q1, nm⁻¹.")

@@ -22,7 +22,7 @@ from simsc.study.status import run_status
 def doctor(folder: Path | None, as_json: bool) -> None:
     """Check LAMMPS, MPI, freud, disk and memory, and say how to mend what is wrong.
 
-    What is printed is what to send along with a question; with a RUN also how far it is, and what LAMMPS said last.
+    What is printed is what to send along with a question; with a RUN also its progress, and what LAMMPS said last.
     """
     facts, state = about(), None if folder is None else run_status(folder)
     checks = run_checks(folder or Path.cwd())

@@ -11,11 +11,12 @@ from simsc.cli.options import (
     tell,
 )
 from simsc.core.errors import InputError
-from simsc.report.healing_text import FORGOTTEN, MEANING, NULL_NAMES, energy, energy_from_slides, run_lines, verdict
-from simsc.sliding.chance import NULLS, fit_energy
+from simsc.report.healing_text import FORGOTTEN, MEANING, NULL_NAMES, energy, energy_from_slips, run_lines, verdict
+from simsc.sliding.chance import NULLS
+from simsc.sliding.energies import fit_energy
 from simsc.sliding.healing import (
     SetHealing,
-    described,
+    healing_facts,
     order_folder,
     run_healing,
     set_healing,
@@ -36,7 +37,7 @@ from simsc.study.run import STUDY_FILE, study_of
 )
 @JSON
 def healing(folders: tuple[Path, ...], confirm: int, as_json: bool) -> None:
-    """Tell which layers of RUNs slid, and whether so few hcp-like layers are left by chance.
+    """Report which layers of RUNs slid, and whether so few hcp-like layers are left by chance.
 
     RUN is a run folder, one of replicas (those that are classified count), or one that `simsc classify -o` wrote. All
     together are one set of independent runs: do not choose them by their outcome.
@@ -56,7 +57,7 @@ def healing(folders: tuple[Path, ...], confirm: int, as_json: bool) -> None:
         raise InputError(f"{folders[0]}: no stacking lasted for {confirm} frames in a row in any run")
     together = set_healing(found)
     _warn(together)
-    tell(as_json, described(together), _text(together))
+    tell(as_json, healing_facts(together), _text(together))
 
 
 def _runs(folder: Path) -> list[Path]:
@@ -73,16 +74,16 @@ def _runs(folder: Path) -> list[Path]:
 def _warn(found: SetHealing) -> None:
     """Warn, once, of runs whose ends remember their starts."""
     chances = [run.chance("free") for run in found.runs]
-    fit_energy(found.h_end, [chance for chance in chances if chance is not None], found.n_slides)
+    fit_energy(found.h_end, [chance for chance in chances if chance is not None], found.n_slips)
 
 
 def _text(found: SetHealing) -> str:
     lines = [line for run in found.runs for line in run_lines(run)]
     lines += ["", verdict(found)]
-    if not found.says_something:
+    if not found.informative:
         return "\n".join(lines)
-    if found.energy_of_slides is not None:
-        lines += ["", energy_from_slides(found.energy_of_slides)]
+    if found.energy_from_slips is not None:
+        lines += ["", energy_from_slips(found.energy_from_slips)]
     lines += ["", f"{'slides by chance':>34}  {FORGOTTEN:>40}  energy per hcp-like layer, kT (95 %)"]
     for null in NULLS:
         p = found.p_values[null]

@@ -71,22 +71,22 @@ _KEV, _M, _UM = click.FloatRange(1, 200), click.FloatRange(0.01, 100), click.Flo
 @click.option("--column", help="Name of the column in that file; the default is its last, or the one with even steps.")
 @click.option("--orientation", "turn", type=click.Choice(ORIENTATIONS), default="right-down", show_default=True,
               help="Where columns and rows of the files go, seen along the beam.")  # fmt: skip
-@click.option("--distance", "distance_m", type=_M, help="From sample to detector, m; default: as the files tell.")
-@click.option("--energy", "energy_kev", type=_KEV, help="Photon energy, keV; default: as the files tell.")
+@click.option("--distance", "distance_m", type=_M, help="From sample to detector, m; default: as in the files.")
+@click.option("--energy", "energy_kev", type=_KEV, help="Photon energy, keV; default: as in the files.")
 @click.option(
     "--pixel",
     "pixel_um",
     type=_UM,
     nargs=2,
     metavar="HEIGHT WIDTH",
-    help="Size of a pixel, µm; default: as the files tell.",
+    help="Size of a pixel, µm; default: as in the files.",
 )
 @click.option(
     "--beam-centre",
     type=float,
     nargs=2,
     metavar="ROW COLUMN",
-    help="Where the direct beam falls, pixels; 0 0 is the middle of the first one. Default: as the files tell.",
+    help="Where the direct beam falls, pixels; 0 0 is the middle of the first one. Default: as in the files.",
 )
 @click.option("--find-centre", is_flag=True, help="Refine the beam centre first, by Friedel pairs of Bragg peaks.")
 @click.option(

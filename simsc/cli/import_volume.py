@@ -31,12 +31,16 @@ _MEANING = click.Choice(["measured", "missing"])
     ),
 )
 @click.argument("file", type=PATH)
-@click.option("--unit", help="Of momentum transfer q = 4π sin θ / λ: 1/nm or 1/A; needed if the file does not tell.")
+@click.option(
+    "--unit", help="Of momentum transfer q = 4π sin θ / λ: 1/nm or 1/A; needed if the file does not state it."
+)
 @click.option("--q-max", type=float, help="The grid goes from −q to q along each axis, first and last point.")
 @click.option("--q-step", type=float, help="Between points, instead of --q-max.")
 @click.option("--centre", type=float, nargs=3, metavar="X Y Z", help="Number of the voxel at q = 0, counted from 0.")
 @click.option("--q-axes", type=PATH, nargs=3, metavar="QX QY QZ", help="Files of the axes (.npy or text), instead.")
-@click.option("--order", metavar="XYZ", help="What the dimensions are, such as zyx; the default: as told, else xyz.")
+@click.option(
+    "--order", metavar="XYZ", help="What the dimensions are, such as zyx; the default: as in the file, else xyz."
+)
 @click.option("--name", "names", multiple=True, metavar="ROLE=ARRAY", help="Name an array: " + ", ".join(ROLES) + ".")
 @click.option("--mask-true", type=_MEANING, help="What a 1 in an array called mask means.")
 @click.option("--zeros", type=_MEANING, help="What an intensity of exactly 0 means.")
@@ -58,10 +62,10 @@ def import_volume(
     output: Path,
     as_json: bool,
 ) -> None:
-    """Read the 3D intensity in FILE: HDF5 with NXdata, .npy, .npz, MRC or VTK. What it does not tell has to be told.
+    """Read the 3D intensity in FILE: HDF5 with NXdata, .npy, .npz, MRC or VTK. What it does not state has to be given.
 
     NaN means not measured. In .npz, and beside NXdata, arrays are found by the names of their roles: errors are
-    standard deviations, counts tell how many pixels were averaged in a voxel (0: not measured).
+    standard deviations, counts are the numbers of pixels averaged in a voxel (0: not measured).
     """
     if output.exists() and file.exists() and output.samefile(file):
         raise InputError(f"{output}: is the input; give another name with -o")

@@ -60,9 +60,9 @@ Facts = dict[str, Any]
 @click.argument("file", metavar="FILE_OR_RUN", type=PATH)
 @JSON
 def info(file: Path, as_json: bool) -> None:
-    """Tell what a file or folder is: a structure, an intensity, a map, detector frames, a run …, and what made it.
+    """Identify a file or folder (a structure, an intensity, a map, detector frames, a run …), and show what made it.
 
-    Of files of other programs it tells what simsc reads in them, and what options would have to tell.
+    Of files of other programs it shows what simsc reads in them, and what has to be given as options.
     """
     facts, advice = _describe(file)
     made = _made(file)

@@ -26,11 +26,11 @@ _POOR_COVERAGE = 0.5
 PATH = click.Path(path_type=Path)
 LENGTH_UNIT = click.option(
     "--length-unit", type=click.Choice(list(NM_PER_UNIT)),
-    help="Unit of positions in files that are not simsc's own; the default is what the file tells, else A.",
+    help="Unit of positions in files that are not simsc's own; the default is what the file states, else A.",
 )  # fmt: skip
 _READING = [
     click.option(
-        "--topology", type=PATH, help="File that tells what the atoms of FILE are, such as a LAMMPS data file."
+        "--topology", type=PATH, help="File that describes the atoms of FILE, such as a LAMMPS data file."
     ),
     click.option(
         "--select", "selection", help="Which atoms count, in MDAnalysis's language: 'type 1', 'resname CORE' …"
@@ -44,7 +44,7 @@ _READING = [
     click.option(
         "--every-ns", type=click.FloatRange(min=0, min_open=True), help="Time between two frames of FILE, ns."
     ),
-    click.option("--periodic", help="Periodic cell vectors, as abc, ab or none, if FILE does not tell (then: all)."),
+    click.option("--periodic", help="Periodic cell vectors, as abc, ab or none, if FILE does not say (default: all)."),
 ]  # fmt: skip
 FRAMES = click.option(
     "--frames", "frames_text", help="first:last:step from 0, the last included, or one number; -1 is the end."
@@ -119,7 +119,7 @@ CELL = click.option(
     callback=sensible_cell,
     help="Edges, nm, and angles, degrees, of the cell.",
 )
-JSON = click.option("--json", "as_json", is_flag=True, help="Print what came of it as one JSON object.")
+JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
 Q1 = click.option(
     "--q1",
     default="auto",
@@ -143,7 +143,7 @@ def lateral_option(default: tuple[int, int]) -> Callable[..., Any]:
 
 
 def reading(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options that tell how to read files of other programs, as one argument `reading`."""
+    """Give a command the options on how to read files of other programs, as one argument `reading`."""
 
     @functools.wraps(command)
     def wrapped(

@@ -45,7 +45,7 @@ def orient(
     figure: Path | None,
     as_json: bool,
 ) -> None:
-    """Find how a lattice of known cell stands in the intensity volume FILE, from its Bragg peaks."""
+    """Find the orientation of a lattice of known cell in the intensity volume FILE, from its Bragg peaks."""
     volume, cell_told = read_intensity(file), Cell.from_parameters(*parameters)
     with working("orient"):
         peaks = find_peaks(volume, (q_min, volume.q_max_inv_nm), width)

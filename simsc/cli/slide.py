@@ -1,4 +1,4 @@
-"""`simsc slide`: free energy of a layer that slides from one hollow to the next."""
+"""`simsc slide`: free energy of layers that glide from one hollow to the next."""
 
 import json
 from pathlib import Path
@@ -20,8 +20,9 @@ from simsc.models.coarse_grained import DEFAULT, coarse_grained_names
 from simsc.models.heads import Dressing, Shape
 from simsc.plot.sliding import sliding_profile
 from simsc.plot.style import save
-from simsc.sliding.free_energy import SlidingProfile
-from simsc.sliding.umbrella import Slide, sample_slide
+from simsc.sliding.free_energy import GlideProfile
+from simsc.sliding.glide import Glide
+from simsc.sliding.umbrella import sample_glide
 
 
 @click.command(
@@ -38,11 +39,11 @@ from simsc.sliding.umbrella import Slide, sample_slide
     type=click.IntRange(1, 2),
     default=1,
     show_default=True,
-    help="1: all layers above slide with it, over one interface, and the cell leans; 2: it slides alone, between two "
+    help="1: all layers above slide with it, over one interface, and the cell tilts; 2: it slides alone, between two "
     "alike.",
 )
 @lateral_option((2, 2))
-@click.option("--d-nn", "d_nn_nm", type=float, required=True, help="Nearest-neighbour distance at the begin, nm.")
+@click.option("--d-nn", "d_nn_nm", type=float, required=True, help="Initial nearest-neighbour distance, nm.")
 @click.option("--radius", "radius_nm", type=float, required=True, help="Core radius, nm.")
 @click.option("--temperature", "temperature_K", type=float, required=True, help="K.")
 @click.option("--pressure", "pressure_atm", type=float, default=1.0, show_default=True, help="atm.")
@@ -57,8 +58,8 @@ from simsc.sliding.umbrella import Slide, sample_slide
     type=click.IntRange(2, 100),
     default=40,
     show_default=True,
-    help="Springs along the way; more for more NPs a layer or less heat (2 at 600 K: 40, 8: 64). Up to as many are "
-    "added where they hardly overlap.",
+    help="Springs along the path; more for more NPs a layer or lower temperatures (2 at 600 K: 40, 8: 64). Up to as "
+    "many are added where they hardly overlap.",
 )
 @click.option(
     "--equilibrate", "equilibration_ns", type=float, default=0.1, show_default=True, help="ns of each window."
@@ -67,8 +68,8 @@ from simsc.sliding.umbrella import Slide, sample_slide
     "--start-temperature",
     "start_K",
     type=float,
-    help="K: the first half of each equilibration is at this heat, and the second cools from it; for ligands that are "
-    "slow at the temperature of the slide.",
+    help="K: the first half of each equilibration is at this temperature, and the second cools from it; for ligands "
+    "that are slow at the temperature of the slide.",
 )
 @click.option("--ns", "duration_ns", type=float, default=2.0, show_default=True, help="Sampled in each window.")
 @click.option(
@@ -76,9 +77,9 @@ from simsc.sliding.umbrella import Slide, sample_slide
     type=click.IntRange(1),
     default=1,
     show_default=True,
-    help="Samples of each window, with starts of their own; more of them in the same folder are added.",
+    help="Independent samples of each window; more of them in the same folder are added.",
 )
-@click.option("--seed", type=click.IntRange(1), default=1, show_default=True, help="Of all chance.")
+@click.option("--seed", type=click.IntRange(1), default=1, show_default=True, help="Of all random numbers.")
 @click.option("--jobs", type=click.IntRange(1), help="Processes; the default is one a core.")
 @click.option("-o", "--output", "folder", type=PATH, required=True, help="Folder; the same command goes on there.")
 @JSON
@@ -91,14 +92,14 @@ def slide(
     aligned: bool,
     **settings: object,
 ) -> None:
-    """Compute the free energy along the way of a layer of STACKING to its other hollow.
+    """Compute the free energy along the path of a layer of STACKING to its other hollow sites.
 
-    All layers above it move along, as layers do in a run whose cell may lean, or it moves alone. From umbrella windows
+    All layers above it move along, as layers do in a run whose cell may tilt, or it moves alone. From umbrella windows
     between the hollows follow the barrier, the difference of the two stackings, and how often this happens by itself.
     """
-    wanted = Slide(dressing=Dressing(shape, coverage_per_nm2, aligned), **settings)  # type: ignore[arg-type]
+    wanted = Glide(dressing=Dressing(shape, coverage_per_nm2, aligned), **settings)  # type: ignore[arg-type]
     with StageProgress() as progress:
-        profile = sample_slide(
+        profile = sample_glide(
             wanted, folder, jobs or available_cores(), lambda done, text: progress("windows", done, text)
         )
         progress("windows", 1.0, "")
@@ -110,7 +111,7 @@ def slide(
     tell(as_json, facts, _text(wanted, profile, folder))
 
 
-def _facts(wanted: Slide, profile: SlidingProfile) -> dict[str, object]:
+def _facts(wanted: Glide, profile: GlideProfile) -> dict[str, object]:
     barrier, error = profile.barrier
     return {
         "stacking": wanted.stacking,
@@ -134,7 +135,7 @@ def _facts(wanted: Slide, profile: SlidingProfile) -> dict[str, object]:
     }
 
 
-def _text(wanted: Slide, profile: SlidingProfile, folder: Path) -> str:
+def _text(wanted: Glide, profile: GlideProfile, folder: Path) -> str:
     barrier, error = profile.barrier
     per = wanted.n_layer
     place = "interface" if wanted.interfaces == 1 else "layer between two alike"
@@ -151,7 +152,7 @@ def _text(wanted: Slide, profile: SlidingProfile, folder: Path) -> str:
     )
 
 
-def _table(profile: SlidingProfile) -> str:
+def _table(profile: GlideProfile) -> str:
     rows = zip(profile.fraction, profile.free_energy, profile.errors, strict=True)
     return csv_text(
         ["fraction_of_way", "free_energy_kT", "error_kT"],

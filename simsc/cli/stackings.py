@@ -24,7 +24,7 @@ from simsc.sliding.monte_carlo import StackingSample, sample_stackings
 )
 @click.argument("stacking")
 @lateral_option((2, 2))
-@click.option("--d-nn", "d_nn_nm", type=float, required=True, help="Nearest-neighbour distance at the begin, nm.")
+@click.option("--d-nn", "d_nn_nm", type=float, required=True, help="Initial nearest-neighbour distance, nm.")
 @click.option("--temperature", "temperature_K", type=float, required=True, help="K.")
 @click.option("--pressure", "pressure_atm", type=float, default=1.0, show_default=True, help="atm.")
 @click.option(
@@ -37,14 +37,14 @@ from simsc.sliding.monte_carlo import StackingSample, sample_stackings
 @click.option("--sweeps", type=click.IntRange(20), default=2000, show_default=True, help="Pieces of dynamics.")
 @click.option("--sweep", "sweep_ns", type=float, default=0.1, show_default=True, help="Dynamics of each, ns.")
 @click.option("--equilibrate", "equilibration_ns", type=float, default=5.0, show_default=True, help="ns before them.")
-@click.option("--seed", type=click.IntRange(1), default=1, show_default=True, help="Of all chance.")
+@click.option("--seed", type=click.IntRange(1), default=1, show_default=True, help="Of all random numbers.")
 @click.option("-o", "--output", type=PATH, required=True, help="Table (CSV) of all sweeps.")
 @JSON
 def stackings(stacking: str, force_field: str, output: Path, as_json: bool, **settings: object) -> None:
-    """Sample the stackings that a periodic crystal of one-site NPs, STACKING at the begin, has in equilibrium.
+    """Sample the stackings that a periodic crystal of one-site NPs, initially STACKING, has in equilibrium.
 
     Dynamics alone do not get there: layers slide over barriers of tens of kT. Here they slide by Monte Carlo moves. In
-    a cell that stays closed, the numbers of steps + (AB, BC, CA) and − stay those of the begin.
+    a cell that stays closed, the numbers of steps + (AB, BC, CA) and − stay those of the start.
     """
     with StageProgress() as progress:
         sample = sample_stackings(

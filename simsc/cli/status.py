@@ -17,7 +17,7 @@ from simsc.cli.options import (
 @click.argument("folder", metavar="RUN", type=PATH)
 @JSON
 def status(folder: Path, as_json: bool) -> None:
-    """Tell how far a RUN is, from its files: while it goes, after it was stopped, on any machine that sees them."""
+    """Report the progress of a RUN from its files: while it goes, after a stop, on any machine that sees them."""
     from simsc.report.status_text import replicas_text, run_text
     from simsc.study.replicas import outcomes
     from simsc.study.run import study_of

@@ -1,8 +1,14 @@
-"""Stacking sequences as text: which layers are faults, the paper's bracket notation, and when two are the same crystal.
+"""Stacking sequences: which layers are faults, the paper's bracket notation, when two are the same crystal, and steps.
 
 A layer is hcp-like ("h") where both its neighbours stand on the same sites, fcc-like ("c") otherwise. Each h turns the
 sense ABC into ACB or back, so in a crystal of fcc a lone h is a twin boundary, hh an intrinsic fault (a layer taken
 out), hch an extrinsic fault (a layer put in), and three or more are a lamella of hcp.
+
+From each layer to the next a stacking steps by +1 (A → B → C → A) or by −1: Hägg's notation (International Tables for
+Crystallography C, chapter 9.2, DOI 10.1107/97809553602060000618). In a periodic crystal of n layers these steps form a
+ring; step i leads from layer i to layer i + 1. A layer is hcp-like where the steps on its two sides differ, so the
+number h of hcp-like layers is the number of sign changes along the ring, which is even. All signs may be turned at
+once: which of the two senses is called + is a matter of the side that one looks from.
 """
 
 import itertools
@@ -10,6 +16,8 @@ import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+
+import numpy as np
 
 from simsc.core.errors import InputError
 
@@ -112,7 +120,7 @@ def stacking_faults(sequence: str, periodic: bool = True) -> list[Fault]:
 def canonical(sequence: str, periodic: bool = True) -> str:
     """Return one name for all sequences of the same crystal: other letters, read from the other end, another start.
 
-    A periodic sequence is shortened to the shortest one that repeats. Of all names the one with most fcc at its begin
+    A periodic sequence is shortened to the shortest one that repeats. Of all names the one with most fcc at its start
     is taken, so that fcc is "ABC" and hcp is "AB".
 
     Raises:
@@ -159,6 +167,40 @@ def lettered(steps: Iterable[int]) -> str:
     return "".join("ABC"[(k * (steps[0] if steps else 1)) % 3] for k in positions)
 
 
+def stacking_steps(sequence: str) -> np.ndarray:
+    """Return the steps (n,) ±1 of a periodic sequence; the last leads back to its first layer.
+
+    Letters that repeat close by themselves: the steps of a sequence add up to a multiple of 3. Those of a cell need
+    not, if the cell tilts by the rest, a third of a lattice vector of the layer; its sequence then takes three
+    cells.
+
+    Raises:
+        InputError: for a sequence that is not close-packed.
+
+    Example:
+        >>> stacking_steps("ABCABCABABAB")
+        array([ 1,  1,  1,  1,  1,  1,  1, -1,  1, -1,  1, -1], dtype=int8)
+    """
+    check_stacking(sequence)
+    numbers = np.array(["ABC".index(letter) for letter in sequence])
+    return np.where((np.roll(numbers, -1) - numbers) % 3 == 1, 1, -1).astype(np.int8)
+
+
+def hcp_layers(steps: np.ndarray) -> int:
+    """Return h, the number of hcp-like layers of a ring of steps: its sign changes.
+
+    Example:
+        >>> hcp_layers(stacking_steps("ABCABCABABAB")), hcp_layers(stacking_steps("ABCABCACBACB"))
+        (6, 2)
+    """
+    return int(np.count_nonzero(steps != np.roll(steps, 1)))
+
+
+def closes(steps: np.ndarray) -> bool:
+    """Tell whether a ring of steps fits an orthogonal cell: the last layer then stands right below the next first."""
+    return int(np.sum(steps, dtype=int)) % 3 == 0
+
+
 def _named(sequence: str) -> str:
     """Return a sequence with its first layer called A and the first other one B."""
     order = list(dict.fromkeys(sequence))
@@ -166,5 +208,5 @@ def _named(sequence: str) -> str:
 
 
 def _rank(sequence: str) -> tuple[bool, ...]:
-    """Return what sorts sequences with most fcc at their begin first."""
+    """Return what sorts sequences with most fcc at their start first."""
     return tuple(sequence[k] == sequence[k + 2] for k in range(len(sequence) - 2))

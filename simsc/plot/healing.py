@@ -1,4 +1,4 @@
-"""Figures of healing: numbers of hcp-like layers against chance, and slides over time."""
+"""Figures of healing: numbers of hcp-like layers against chance, and slips over time."""
 
 import numpy as np
 from matplotlib.ticker import MaxNLocator
@@ -26,8 +26,8 @@ def hcp_against_chance(found: SetHealing) -> Figure:
             h / n + (k - (len(drawn) - 1) / 2) * width, chance, 0.95 * width, color=_SHADES[null],
             label=f"start forgotten: {_LABELS[null]}",
         )  # fmt: skip
-    if found.p_after_slides is not None:
-        h, chance = _summed([run.chance_after_slides for run in found.runs])
+    if found.p_after_slips is not None:
+        h, chance = _summed([run.chance_after_slips for run in found.runs])
         ax.plot(
             h / n, chance, "o", color="black", markerfacecolor="white", markersize=5, label="as many slides as seen"
         )
@@ -45,8 +45,8 @@ def hcp_against_chance(found: SetHealing) -> Figure:
     return figure
 
 
-def slides_over_time(run: RunHealing) -> Figure:
-    """Draw the number of hcp-like layers over time, and below it which interface or layer slid when."""
+def slips_over_time(run: RunHealing) -> Figure:
+    """Draw the number of hcp-like layers over time, and below it which interface or layer slipped when."""
     figure = Figure(figsize=(7.2, 3.8), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(1, 1.2))
     time_ns, h = run.history.time_ns, run.history.hcp_layers
@@ -61,12 +61,12 @@ def slides_over_time(run: RunHealing) -> Figure:
         ("interface", "^", AFTER, "all above an interface", 1.5),
         ("layer", "s", BEFORE, "a single layer", 1.0),
     ):
-        chosen = [slide for slide in run.slides.slides if slide.kind == kind]
+        chosen = [slip for slip in run.slips.events if slip.kind == kind]
         below.plot(
-            [slide.time_ns for slide in chosen], [slide.layer + shift for slide in chosen],
+            [slip.time_ns for slip in chosen], [slip.layer + shift for slip in chosen],
             marker, color=colour, markersize=6, label=f"{label}: {len(chosen)}",
         )  # fmt: skip
-    if not run.slides.slides:
+    if not run.slips.events:
         below.text(0.5, 0.5, "no slide", transform=below.transAxes, ha="center", va="center", color=NEUTRAL)
     below.set(xlabel=TIME_LABEL, ylabel="layer number", ylim=(0.5, run.n_layers + 1))
     below.yaxis.set_major_locator(MaxNLocator(integer=True))

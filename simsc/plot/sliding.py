@@ -1,19 +1,19 @@
-"""Figures of sliding layers."""
+"""Figures of layers that glide over others."""
 
 from collections.abc import Mapping
 
 from simsc.plot.style import GUIDE, MANY_COLOURS, MANY_DASHES, Figure, by_name, legend_if_named, plain
-from simsc.sliding.free_energy import SlidingProfile
+from simsc.sliding.free_energy import GlideProfile
 
 
-def sliding_profile(profiles: SlidingProfile | Mapping[str, SlidingProfile]) -> Figure:
-    """Draw free energies along the way, for each NP of the layer, with bands of one standard error.
+def sliding_profile(profiles: GlideProfile | Mapping[str, GlideProfile]) -> Figure:
+    """Draw free energies along the path, for each NP of the layer, with bands of one standard error.
 
     Args:
         profiles: one, or several by name.
 
     Returns:
-        The figure: the way from one hollow (0) to the other (1) across, kT per NP of the layer up.
+        The figure: the path from one hollow (0) to the other (1) across, kT per NP of the layer up.
     """
     figure = Figure(figsize=(5.4, 3.6), layout="constrained")
     ax = figure.subplots()

@@ -1,9 +1,9 @@
-"""What the stacking of runs came to, in words that cannot be taken for more than they say."""
+"""The outcome of runs for their stackings, in words that cannot be taken for more than they say."""
 
-from simsc.sliding.chance import EnergyFit, Null
-from simsc.sliding.energies import SlideEnergy
+from simsc.sliding.chance import Null
+from simsc.sliding.energies import EnergyFit, SlipEnergy
 from simsc.sliding.healing import RunHealing, SetHealing
-from simsc.sliding.slips import CONFIRM, Slide, Slides
+from simsc.sliding.slips import CONFIRM, Slip, Slips
 
 NULL_NAMES: dict[Null, str] = {
     "free": "any interface slides by itself",
@@ -27,14 +27,14 @@ def _verdict_of_one(found: SetHealing) -> str:
     run = found.runs[0]
     if run.lost:
         return f"{_LOST.format(read=percent(run.read_at_end))} This run says nothing about healing."
-    if not run.n_slides:
+    if not run.n_slips:
         return (
             "No layer slid for good. This run says nothing about which stacking is preferred, and no p-value belongs "
             f"to it: its {run.h_end} hcp-like layers are those that it began with."
         )
-    said = f"{_slid(run.n_slides)}; of {run.n_layers} layers {run.h_start} were hcp-like, and {run.h_end} are. "
+    said = f"{_counted(run.n_slips)}; of {run.n_layers} layers {run.h_start} were hcp-like, and {run.h_end} are. "
     if run.remembers_start:
-        said += f"These are fewer slides than layers, so the end still remembers the start. {_after_slides(found)}"
+        said += f"These are fewer slides than layers, so the end still remembers the start. {_after_slips(found)}"
     else:
         said += f"If nothing preferred fcc, {run.h_end} or fewer hcp-like layers would be left in {_chances(found)}."
     return f"{said} One run is weak evidence whatever its p-value: replicas are needed."
@@ -46,27 +46,27 @@ def _verdict_of_set(found: SetHealing) -> str:
         read = percent(max(run.read_at_end for run in found.runs if run.lost))
         lost = _LOST.format(read=read)
         return f"{n} independent runs. In {found.n_lost} of them: {lost} The set says nothing about healing."
-    still = sum(not run.n_slides for run in found.runs)
-    said = f"{n} independent runs, {sum(found.n_slides)} slides, {total} hcp-like layers left in all. "
+    still = sum(not run.n_slips for run in found.runs)
+    said = f"{n} independent runs, {sum(found.n_slips)} slides, {total} hcp-like layers left in all. "
     if still == n:
         return f"{said}No layer slid for good in any of them: they say nothing about which stacking is preferred."
     if found.n_remembering:
         said += (
             f"In {found.n_remembering} of them fewer slides than layers were seen ({still} without any), so that their "
-            f"ends still remember their starts. {_after_slides(found)}"
+            f"ends still remember their starts. {_after_slips(found)}"
         )
     else:
         said += f"If nothing preferred fcc, {total} or fewer would be left in {_chances(found)}."
     return said
 
 
-def _after_slides(found: SetHealing) -> str:
-    if found.p_after_slides is None:
+def _after_slips(found: SetHealing) -> str:
+    if found.p_after_slips is None:
         return "What as many slides at random lead to was not computed (too many stackings), so no p-value holds."
     starts = "start" if len(found.runs) == 1 else "starts"
     return (
         f"From the same {starts}, as many slides at random leave so few hcp-like layers, or fewer, in "
-        f"{percent(found.p_after_slides)} of cases (one-sided p = {found.p_after_slides:.2g}, if all interfaces slide "
+        f"{percent(found.p_after_slips)} of cases (one-sided p = {found.p_after_slips:.2g}, if all interfaces slide "
         "alike)."
     )
 
@@ -101,8 +101,8 @@ def energy(fit: EnergyFit | None) -> str:
     return f"{_number(fit.epsilon_kT)} ({_number(fit.low_kT)} to {_number(fit.high_kT)})"
 
 
-def energy_from_slides(fit: SlideEnergy) -> str:
-    """Return what the order in which interfaces slid says of the energy per hcp-like layer."""
+def energy_from_slips(fit: SlipEnergy) -> str:
+    """Return what the order in which interfaces slipped says of the energy per hcp-like layer."""
     n = fit.making + fit.keeping + fit.removing
     value = f"{_number(fit.epsilon_kT)} ({_number(fit.low_kT)} to {_number(fit.high_kT)}) kT"
     return (
@@ -117,11 +117,11 @@ def _number(value: float) -> str:
     return f"{value:+.2f}".replace("+inf", "+∞").replace("-inf", "−∞").replace("-", "−")
 
 
-def moved(slide: Slide) -> str:
-    """Return what slid; layers are numbered from 1, as in the diagram of the stack."""
-    if slide.kind == "interface":
-        return f"all above the interface of layers {slide.layer + 1} and {slide.layer + 2}"
-    return f"layer {slide.layer + 1} alone"
+def moved(slip: Slip) -> str:
+    """Return which layers slipped; layers are numbered from 1, as in the diagram of the stack."""
+    if slip.kind == "interface":
+        return f"all above the interface of layers {slip.layer + 1} and {slip.layer + 2}"
+    return f"layer {slip.layer + 1} alone"
 
 
 def signs(steps: tuple[int, ...]) -> str:
@@ -130,21 +130,21 @@ def signs(steps: tuple[int, ...]) -> str:
 
 
 def run_lines(run: RunHealing) -> list[str]:
-    """Return the lines that tell of one run on a terminal."""
-    start, end = run.slides.sequences
-    lines = [f"{run.name}: {start} (h {run.h_start}) → {end} (h {run.h_end}), {_slid(run.n_slides)}"]
+    """Return the lines on one run for a terminal."""
+    start, end = run.slips.sequences
+    lines = [f"{run.name}: {start} (h {run.h_start}) → {end} (h {run.h_end}), {_counted(run.n_slips)}"]
     lines += [
-        f"  {slide.time_ns:>10.4g} ns  {moved(slide)}: {signs(slide.before)} → {signs(slide.after)}, "
-        f"h {slide.h_before} → {slide.h_after}"
-        for slide in run.slides.slides
+        f"  {slip.time_ns:>10.4g} ns  {moved(slip)}: {signs(slip.before)} → {signs(slip.after)}, "
+        f"h {slip.h_before} → {slip.h_after}"
+        for slip in run.slips.events
     ]
-    return lines + ([] if run.slides.lasting else ["  (the last frame shows another stacking, or none)"])
+    return lines + ([] if run.slips.lasting else ["  (the last frame shows another stacking, or none)"])
 
 
-def unread(slides: Slides) -> str:
+def unread(slips: Slips) -> str:
     """Return a remark on a stacking that does not last to the end."""
-    return "" if slides.lasting else " The last frame shows another stacking, or none, which has not lasted yet."
+    return "" if slips.lasting else " The last frame shows another stacking, or none, which has not lasted yet."
 
 
-def _slid(n: int) -> str:
+def _counted(n: int) -> str:
     return {0: "no slide", 1: "1 slide"}.get(n, f"{n} slides")

@@ -89,7 +89,7 @@ def _healing(found: list[Outcome]) -> str:
         heading = f"<h3>{escape(values)}</h3>" if len(sets) > 1 else ""
         text += f"{heading}<p><strong>{escape(verdict(all_of_them))}</strong></p>"
         text += _table(_HEALING_HEAD, [_start_row(start, of_start) for start, of_start in starts.items()])
-        if all_of_them.says_something:
+        if all_of_them.informative:
             text += f"<h3>All starts together</h3>{chance_table(all_of_them)}"
         with drawing_style():
             drawn = svg(hcp_against_chance(all_of_them), f"chance-{k}", "Hcp-like layers, and what chance leaves.")
@@ -103,17 +103,17 @@ def _healing(found: list[Outcome]) -> str:
 
 def _start_row(start: str, members: list[Outcome]) -> list[Any]:
     found = set_healing([outcome.healing for outcome in members if outcome.healing])
-    after = "–" if found.p_after_slides is None else f"{found.p_after_slides:.2g}"
-    slid = found.says_something
+    after = "–" if found.p_after_slips is None else f"{found.p_after_slips:.2g}"
+    informative = found.informative
     return [
         start,
         len(found.runs),
         ", ".join(str(run.h_start) for run in found.runs),
         ", ".join(str(h) for h in found.h_end),
-        ", ".join(str(n) for n in found.n_slides),
+        ", ".join(str(n) for n in found.n_slips),
         after,
-        *(_p(found.p_values[null]) if slid else "–" for null in NULLS),
-        energy(found.energies["free"]) if slid else "layers lost" if found.n_lost else "nothing slid",
+        *(_p(found.p_values[null]) if informative else "–" for null in NULLS),
+        energy(found.energies["free"]) if informative else "layers lost" if found.n_lost else "nothing slid",
     ]
 
 

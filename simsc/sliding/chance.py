@@ -1,16 +1,16 @@
 """Whether a supercrystal of close-packed layers healed: exact statistics of its number h of hcp-like layers.
 
-h is the number of sign changes in the ring of ± steps of a periodic stacking (`simsc.sliding.slips`). What h comes
-out by chance, when no stacking is better than any other, depends on how layers may slide:
+h is the number of sign changes in the ring of ± steps of a periodic stacking (`simsc.core.stacking`). Its distribution
+by chance, when no stacking is preferred, depends on which slips (`simsc.sliding.slips`) are possible:
 
-    free          any interface slides by itself, every ring of signs comes up alike: 2ⁿ rings.
+    free          any interface slips by itself, every ring of signs is equally likely: 2ⁿ rings.
     closed        as free, in a cell that stays orthogonal: only rings whose steps add up to a multiple of 3.
-    single_layer  only single layers slide, + − ↔ − +, so that the number of + stays that of the start.
+    single_layer  only single layers slip, + − ↔ − +, so that the number of + stays that of the start.
 
-Each of them is the stationary distribution of its chain of slides if all possible slides are equally frequent. A slide
-and its reverse then are, so that all rings that can be reached have the same weight. (Looked at after so many slides,
-instead of after some time, a ring of the single-layer chain has the weight h: so many slides lead out of it.) Pure fcc
-has no single-layer slide at all. With n₊ steps + and n₋ steps −, of rings with h = 2r > 0 there are
+Each of them is the stationary distribution of its chain of slips if all possible slips are equally frequent. A slip
+and its reverse then are, so that all rings that can be reached have the same weight. (Sampled after a number of slips,
+instead of after some time, a ring of the single-layer chain has the weight h: so many slips lead out of it.) Pure fcc
+has no single-layer slip at all. With n₊ steps + and n₋ steps −, of rings with h = 2r > 0 there are
 
     g(2r) = n/r · C(n₊ − 1, r − 1) · C(n₋ − 1, r − 1),
 
@@ -18,27 +18,25 @@ the count behind Ising's ring (Ising, Z. Phys. 31 (1925) 253, DOI 10.1007/BF0298
 symmetric exclusion process, Spitzer, Adv. Math. 5 (1970) 246, DOI 10.1016/0001-8708(70)90034-4). If each hcp-like layer
 costs an energy ε, in units of kT, P(h) ∝ g(h) exp(−ε h).
 
-These distributions have forgotten the start. A run in which few layers slid has not: `after_slides` gives the
-distribution of h after so many random slides from a given start.
+These distributions have forgotten the start. A run in which few layers slipped has not: `after_slips` gives the
+distribution of h after as many random slips from its own start.
 """
 
 import math
-import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
 
-from simsc.core.errors import InputError, SimscWarning
-from simsc.core.stacking import lettered
-from simsc.sliding.slips import SlideKind, closes
+from simsc.core.errors import InputError
+from simsc.core.stacking import closes, lettered
+from simsc.sliding.slips import SlipKind
 
 Null = Literal["free", "closed", "single_layer"]
 NULLS: tuple[Null, ...] = get_args(Null)
-_MOST_LAYERS = 62  # bits of a ring, in `after_slides`
-_MOST_RINGS = 300_000  # that are followed there: a second or so for each slide
-_LARGEST_KT = 100.0  # of an energy per hcp-like layer that is looked for
+_MOST_LAYERS = 62  # bits of a ring, in `after_slips`
+_MOST_RINGS = 300_000  # that are followed there: a second or so for each slip
 _ROUNDING = 1e-9
 
 
@@ -83,7 +81,7 @@ def null_distribution(null: Null, start: np.ndarray) -> HcpDistribution:
         InputError: for an unknown null, or steps that are none.
 
     Example:
-        >>> from simsc.sliding.slips import stacking_steps
+        >>> from simsc.core.stacking import stacking_steps
         >>> start = stacking_steps("ABCABCABABAB")
         >>> [round(p_value([2], [null_distribution(null, start)]), 3) for null in NULLS]
         [0.033, 0.028, 0.055]
@@ -108,15 +106,15 @@ def _rings(n: int, plus: int, h: int) -> int:
     if h % 2:
         return 0
     r = h // 2
-    # Runs of + and of − alternate, r of each. The division leaves no rest: r rings of runs begin at each of n places.
+    # Runs of + and of − alternate, r of each. The division leaves no rest: r rings of runs start at each of n places.
     return n * math.comb(plus - 1, r - 1) * math.comb(n - plus - 1, r - 1) // r
 
 
 def reachable(null: Null, start: np.ndarray, end: np.ndarray) -> bool:
-    """Tell whether the slides of a null distribution lead from one ring of steps (n,) to another (n,).
+    """Return whether the slips of a null distribution lead from one ring of steps (n,) to another (n,).
 
     Example:
-        >>> from simsc.sliding.slips import stacking_steps
+        >>> from simsc.core.stacking import stacking_steps
         >>> start, end = stacking_steps("ABCABCABABAB"), stacking_steps("ABCABCACBACB")
         >>> [reachable(null, start, end) for null in NULLS]
         [True, True, False]
@@ -127,28 +125,28 @@ def reachable(null: Null, start: np.ndarray, end: np.ndarray) -> bool:
     return null == "free" or (closes(start) and closes(end))
 
 
-def after_slides(start: np.ndarray, kinds: Sequence[SlideKind]) -> HcpDistribution:
-    """Return the distribution of h after some slides at random from a given start.
+def after_slips(start: np.ndarray, kinds: Sequence[SlipKind]) -> HcpDistribution:
+    """Return the distribution of h after some slips at random from a given start.
 
-    It is the chance that a run is to be held against if its layers slid a few times only. Any interface slides with
-    equal probability, so often as told. Single layers slide by attempts: a layer is taken at random, and slides if it
-    can. For each of their slides so many attempts are made that one slide comes of them on average, because all
-    possible slides are equally frequent in time, and runs that come to fewer hcp-like layers slide less from then on.
+    It is what a run is to be compared with if its layers slipped a few times only. Each slip of an interface takes
+    place at any of them with equal probability. Single layers slip by attempts: a layer is drawn at random, and slips
+    if it can. For each of their slips so many attempts are made that one of them succeeds on average, because all
+    possible slips are equally frequent in time, and runs that come to fewer hcp-like layers slip less from then on.
 
     Args:
         start: (n,) steps ±1 of the start, 2 ≤ n ≤ 62.
-        kinds: "interface" or "layer" for each slide, in their order.
+        kinds: "interface" or "layer" for each slip, in their order.
 
     Returns:
-        The distribution, exact for this chain. Layers that cannot slide, in fcc, stay.
+        The distribution, exact for this chain. Layers that cannot slip, in fcc, stay.
 
     Raises:
         InputError: for a kind that is unknown, too many layers, or more than 300 000 rings.
 
     Example:
-        >>> from simsc.sliding.slips import stacking_steps
+        >>> from simsc.core.stacking import stacking_steps
         >>> start = stacking_steps("ABCABCABABAB")
-        >>> [round(p_value([2], [after_slides(start, [kind] * 3)]), 3) for kind in ("interface", "layer")]
+        >>> [round(p_value([2], [after_slips(start, [kind] * 3)]), 3) for kind in ("interface", "layer")]
         [0.045, 0.074]
     """
     n = _checked(start)
@@ -157,8 +155,8 @@ def after_slides(start: np.ndarray, kinds: Sequence[SlideKind]) -> HcpDistributi
     rings = np.array([sum(1 << k for k in range(n) if start[k] == 1)], dtype=np.int64)
     weights = np.ones(1)
     for kind in kinds:
-        if kind not in get_args(SlideKind):
-            raise InputError(f"slide {kind!r} is not known; available: {', '.join(get_args(SlideKind))}")
+        if kind not in get_args(SlipKind):
+            raise InputError(f"slide {kind!r} is not known; available: {', '.join(get_args(SlipKind))}")
         wanted = 1.0
         while wanted > _ROUNDING and (succeeds := _success(rings, weights, kind, n)) > 0:
             part = min(1.0, wanted / succeeds)
@@ -170,13 +168,13 @@ def after_slides(start: np.ndarray, kinds: Sequence[SlideKind]) -> HcpDistributi
         return HcpDistribution(np.log(np.bincount(np.bitwise_count(_hcp(rings, n)), weights, minlength=n + 1)))
 
 
-def _success(rings: np.ndarray, weights: np.ndarray, kind: SlideKind, n: int) -> float:
-    """Return the probability that an attempt at a random place is a slide."""
+def _success(rings: np.ndarray, weights: np.ndarray, kind: SlipKind, n: int) -> float:
+    """Return the probability that an attempt at a random place is a slip."""
     return 1.0 if kind == "interface" else float(weights @ np.bitwise_count(_hcp(rings, n)) / n)
 
 
 def _attempted(
-    rings: np.ndarray, weights: np.ndarray, kind: SlideKind, n: int, part: float
+    rings: np.ndarray, weights: np.ndarray, kind: SlipKind, n: int, part: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the rings, as bits, and their weights after an attempt at a random place, made with a probability."""
     hcp = _hcp(rings, n)
@@ -212,129 +210,31 @@ def p_value(h: Sequence[int], chances: Sequence[HcpDistribution]) -> float:
         InputError: for no run, or other than one distribution a run.
 
     Example:
-        >>> from simsc.sliding.slips import stacking_steps
+        >>> from simsc.core.stacking import stacking_steps
         >>> chance = null_distribution("closed", stacking_steps("ABCABCABABAB"))
         >>> round(p_value([2, 4, 2], [chance] * 3), 5)
         0.00099
     """
-    _check_runs(h, chances)
+    check_runs(h, chances)
     total = np.ones(1)
     for chance in chances:
         total = np.convolve(total, chance.probabilities())
     return float(min(1.0, total[: sum(h) + 1].sum()))
 
 
-@dataclass(frozen=True)
-class EnergyFit:
-    """Energy per hcp-like layer, in units of kT; positive where fcc is preferred.
+def remembers_start(n_slips: int, n_layers: int) -> bool:
+    """Return whether a run had fewer slips than layers: its end then still remembers its start.
 
-    Args:
-        epsilon_kT: of largest likelihood; infinite if every run has as few (−: many) hcp-like layers as it can have;
-            NaN if none could have another number.
-        low_kT: lower bound of the likelihood interval.
-        high_kT: upper bound.
-        confidence: of the interval.
-        runs: number of independent runs.
+    As many slips as layers are the least that is needed, not a proof: interfaces that slip one by one forget a sign
+    change e-fold in n/4 slips, but single layers have to carry + and − around the ring, in about n³/80.
     """
-
-    epsilon_kT: float
-    low_kT: float
-    high_kT: float
-    confidence: float
-    runs: int
+    return n_slips < n_layers
 
 
-def fit_energy(
-    h: Sequence[int],
-    chances: Sequence[HcpDistribution],
-    slides: Sequence[int] | None = None,
-    confidence: float = 0.95,
-) -> EnergyFit:
-    """Fit the energy per hcp-like layer to the end states of independent runs, by largest likelihood.
-
-    P(h) ∝ g(h) exp(−ε h) in each run. The interval holds all ε whose likelihood is within the χ² limit of one degree
-    of freedom of the largest (Wilks, Ann. Math. Stat. 9 (1938) 60, DOI 10.1214/aoms/1177732360); with few runs its
-    coverage is near its confidence, not equal to it.
-
-    End states must have forgotten their start: an end like its start tells of the start, not of an energy. The energy
-    is that at the temperature where layers stopped sliding, which in a run that is cooled is not the last one.
-
-    Args:
-        h: number of hcp-like layers at the end of each run.
-        chances: stationary distribution of each without an energy (`null_distribution`).
-        slides: how many slides each run had; warns of runs with fewer than layers. None for no warning.
-        confidence: of the interval, in 0 … 1.
-
-    Raises:
-        InputError: for no run, other than one distribution a run, an impossible h, or a confidence outside 0 … 1.
-
-    Warns:
-        SimscWarning: if runs had fewer slides than layers.
-
-    Example:
-        >>> from simsc.sliding.slips import stacking_steps
-        >>> chance = null_distribution("free", stacking_steps("ABCABCABABAB"))
-        >>> fit = fit_energy([2, 4, 2, 4], [chance] * 4)
-        >>> f"{fit.epsilon_kT:.2f} ({fit.low_kT:.2f} to {fit.high_kT:.2f})"
-        '1.10 (0.47 to 1.78)'
-    """
-    from scipy.optimize import brentq  # slow to load
-    from scipy.stats import chi2
-
-    _check_runs(h, chances)
-    if not 0 < confidence < 1:
-        raise InputError(f"a confidence lies between 0 and 1, not at {confidence:g}")
-    for count, chance in zip(h, chances, strict=True):
-        if count not in chance.possible:
-            raise InputError(f"{count} hcp-like layers are impossible here; possible: {chance.possible.tolist()}")
-    if slides is not None:
-        _warn_of_memory(slides, chances)
-    total = sum(h)
-    fewest, most = (sum(int(end(chance.possible)) for chance in chances) for end in (np.min, np.max))
-    if fewest == most:
-        return EnergyFit(math.nan, -math.inf, math.inf, confidence, len(h))
-
-    def excess(epsilon: float) -> float:
-        return sum(chance.mean(epsilon) for chance in chances) - total
-
-    def log_likelihood(epsilon: float) -> float:
-        pairs = zip(h, chances, strict=True)
-        return float(sum(chance.log_probabilities(epsilon)[count] for count, chance in pairs))
-
-    best, largest = math.copysign(math.inf, (fewest + most) / 2 - total), 0.0
-    if fewest < total < most:
-        best = float(brentq(excess, -_LARGEST_KT, _LARGEST_KT, xtol=1e-10))
-        largest = log_likelihood(best)
-    limit = chi2.ppf(confidence, 1) / 2
-
-    def beyond(epsilon: float) -> float:
-        return largest - log_likelihood(epsilon) - limit
-
-    middle = min(max(best, -_LARGEST_KT), _LARGEST_KT)
-    low = -math.inf if total == most else float(brentq(beyond, -_LARGEST_KT, middle, xtol=1e-10))
-    high = math.inf if total == fewest else float(brentq(beyond, middle, _LARGEST_KT, xtol=1e-10))
-    return EnergyFit(best, low, high, confidence, len(h))
-
-
-def remembers_start(slides: int, n_layers: int) -> bool:
-    """Tell whether a run had fewer slides than layers: its end then still remembers its start.
-
-    As many slides as layers are the least that is needed, not a proof: interfaces that slide one by one forget a sign
-    change e-fold in n/4 slides, but single layers have to carry + and − around the ring, in about n³/80.
-    """
-    return slides < n_layers
-
-
-def _warn_of_memory(slides: Sequence[int], chances: Sequence[HcpDistribution]) -> None:
-    n_layers = [len(chance.log_weights) - 1 for chance in chances]
-    few = sum(remembers_start(count, n) for count, n in zip(slides, n_layers, strict=True))
-    if few:
-        warnings.warn(
-            f"{few} of {len(slides)} runs had fewer slides than layers: their ends still remember their starts, and "
-            "the energy per hcp-like layer is not to be trusted",
-            SimscWarning,
-            stacklevel=3,
-        )
+def check_runs(h: Sequence[int], chances: Sequence[HcpDistribution]) -> None:
+    """Raise an `InputError` unless there is at least one run, and one distribution for each."""
+    if not h or len(h) != len(chances):
+        raise InputError(f"{len(h)} runs and {len(chances)} distributions: one a run is needed, and at least one run")
 
 
 def control_starts(n_layers: int, seeds: Iterable[int] = (1,)) -> dict[str, str]:
@@ -375,8 +275,3 @@ def _checked(steps: np.ndarray) -> int:
     if np.ndim(steps) != 1 or len(steps) < 2 or not np.isin(steps, (1, -1)).all():
         raise InputError("a periodic stacking has two or more steps, each +1 or −1")
     return len(steps)
-
-
-def _check_runs(h: Sequence[int], chances: Sequence[HcpDistribution]) -> None:
-    if not h or len(h) != len(chances):
-        raise InputError(f"{len(h)} runs and {len(chances)} distributions: one a run is needed, and at least one run")

@@ -1,4 +1,4 @@
-"""Free energy along the way of a layer from one hollow of its neighbours to the next, and the rate of such slides.
+"""Free energy along the path of a layer from one hollow of its neighbours to the next, and the rate of such slips.
 
 From windows of umbrella sampling (harmonic springs), put together by MBAR (Shirts and Chodera, J. Chem. Phys. 129,
 124105 (2008), DOI 10.1063/1.2978177). The rate follows from the profile and from how fast the layer diffuses in each
@@ -33,12 +33,12 @@ _LEAST_OVERLAP = 0.03
 
 @dataclass(frozen=True, eq=False)
 class Window:
-    """What was sampled with one spring.
+    """The samples of one spring.
 
     Args:
         target_angstrom: offset at which the spring is relaxed, Å.
         spring: its constant K of the energy K/2 (y − target)², kcal/mol/Å².
-        offsets_angstrom: (n,) offsets at equal intervals, Å; or (n_repeats, n), of samples with starts of their own.
+        offsets_angstrom: (n,) offsets at equal intervals, Å; or (n_repeats, n), of independent repeats.
         interval_ns: that interval, ns.
     """
 
@@ -49,23 +49,23 @@ class Window:
 
 
 @dataclass(frozen=True, eq=False)
-class SlidingProfile:
-    """Free energy of a layer along its way.
+class GlideProfile:
+    """Free energy of a layer along its path.
 
     Args:
         temperature_K: temperature, K.
         n_layer: number of NPs of the layer.
-        way_angstrom: from hollow to hollow, Å.
-        fraction: (n,) middle of each bin, as a fraction of the way: 0 is the hollow from which the layer came.
+        way_angstrom: length of the path, from hollow to hollow, Å.
+        fraction: (n,) middle of each bin, as a fraction of the path: 0 is the hollow from which the layer came.
         free_energy: (n,) free energy of the layer, kT, 0 in its first hollow.
         errors: (n,) their standard errors, kT.
-        basins: free energy of the second hollow less that of the first, each that of its whole half of the way, kT.
+        basins: free energy of the second hollow less that of the first, each that of its whole half of the path, kT.
         basins_error: its standard error, kT.
-        diffusion: (n_windows, 2) fraction of the way, and diffusion constant there, Å²/ns.
+        diffusion: (n_windows, 2) fraction of the path, and diffusion constant there, Å²/ns.
         least_overlap: smallest overlap of two neighbouring windows, 0 to 1.
         least_independent: smallest number of independent samples of a window.
         consistency: variance of the offset in a window over that which all windows imply there, mean of the windows: 1
-            in equilibrium, less where windows stay where they began.
+            in equilibrium, less where windows stay where they started.
     """
 
     temperature_K: float
@@ -100,25 +100,25 @@ class SlidingProfile:
 
     @property
     def rate_per_ns(self) -> float:
-        """Rate at which a layer between two alike ones slides, 1/ns: there are three hollows around its own."""
+        """Rate at which a layer between two alike ones slips, 1/ns: there are three hollows around its own."""
         return 3 / self.passage_ns
 
 
-def sliding_profile(
+def glide_profile(
     windows: Sequence[Window], temperature_K: float, n_layer: int, way_angstrom: float, bins: int = 48
-) -> SlidingProfile:
+) -> GlideProfile:
     """Put windows together.
 
     Args:
-        windows: of springs along the way; offset 0 is the first hollow, `way_angstrom` the second.
+        windows: of springs along the path; offset 0 is the first hollow, `way_angstrom` the second.
         temperature_K: temperature, K.
         n_layer: number of NPs of the layer.
-        way_angstrom: from hollow to hollow, Å.
-        bins: of the profile, over what all windows reach; fewer, not below 12, where few samples leave bins empty.
+        way_angstrom: length of the path, from hollow to hollow, Å.
+        bins: of the profile, over the range of all windows; fewer, not below 12, where few samples leave bins empty.
 
     Raises:
-        InputError: for fewer than two windows, too few samples, windows that do not overlap, a way that they do not
-            cover, or windows that stay where they began.
+        InputError: for fewer than two windows, too few samples, windows that do not overlap, a path that they do not
+            cover, or windows that stay where they started.
 
     Warns:
         SimscWarning: if a window holds few independent samples, or windows sampled less than they imply together.
@@ -166,7 +166,7 @@ def sliding_profile(
         )
     far = offsets > way_angstrom / 2
     basins = mbar.compute_perturbed_free_energies(np.where([~far, far], 0.0, _NEVER))
-    return SlidingProfile(
+    return GlideProfile(
         temperature_K=temperature_K,
         n_layer=n_layer,
         way_angstrom=way_angstrom,
@@ -183,7 +183,7 @@ def sliding_profile(
 
 
 def _along_the_way(windows: Sequence[Window]) -> list[Window]:
-    """Return windows in the order of what they sampled, which is not always that of their springs.
+    """Return windows in the order of their mean offsets, which is not always that of their springs.
 
     Raises:
         InputError: if one has too few samples.
@@ -198,19 +198,19 @@ def gaps_between(windows: Sequence[Window], temperature_K: float) -> list[tuple[
     """Return the neighbouring windows that overlap too little to be put together, or leave a bin between them empty.
 
     Args:
-        windows: of springs along the way.
+        windows: of springs along the path.
         temperature_K: temperature, K.
 
     Returns:
-        pairs, in the order of what was sampled along the way.
+        pairs, in the order of their mean offsets along the path.
 
     Raises:
-        InputError: if a window has too few samples, its offset does not change, or windows stay where they began.
+        InputError: if a window has too few samples, its offset does not change, or windows stay where they started.
     """
     windows = _along_the_way(windows)
     offsets, numbers, biases = _pooled(windows, temperature_K)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of what does not converge where windows lie apart, which is asked here
+        warnings.simplefilter("ignore")  # it does not converge where windows lie apart, which is to be found out here
         mbar = _pymbar().MBAR(biases, numbers)
         overlaps = _overlaps(mbar)
         _consistency(windows, offsets, mbar)  # more windows would be as frozen
@@ -222,7 +222,7 @@ def gaps_between(windows: Sequence[Window], temperature_K: float) -> list[tuple[
 
 def _pymbar() -> Any:
     """Return pymbar: its import takes a second, and only this needs it."""
-    logging.getLogger("pymbar").setLevel(logging.ERROR)  # which tells, at its import, how it could be faster
+    logging.getLogger("pymbar").setLevel(logging.ERROR)  # which says, at its import, how it could be faster
     import pymbar
 
     return pymbar
@@ -237,7 +237,7 @@ def _pooled(windows: Sequence[Window], temperature_K: float) -> tuple[np.ndarray
 
 
 def _overlaps(mbar: Any) -> np.ndarray:
-    """Return how far neighbouring windows overlap (n_windows − 1,)."""
+    """Return the overlaps of neighbouring windows (n_windows − 1,)."""
     overlap = mbar.compute_overlap()["matrix"]
     return np.minimum(np.diag(overlap, 1), np.diag(overlap, -1))
 
@@ -246,7 +246,7 @@ def _consistency(windows: Sequence[Window], offsets: np.ndarray, mbar: Any) -> f
     """Return the variance of the offset in a window over that which all windows imply under its spring, in the mean.
 
     Where ligands hold a layer, windows lie apart, each narrower than its spring and the slopes between windows allow:
-    what is computed of them is wrong by more than its error. Histograms of windows against those that all imply: Zhu
+    what is computed from them is wrong by more than its error. Histograms of windows against those that all imply: Zhu
     and Hummer, J. Comput. Chem. 33, 453 (2012), DOI 10.1002/jcc.21989.
 
     Raises:
@@ -282,13 +282,13 @@ def _edges(offsets: np.ndarray, windows: Sequence[Window], way_angstrom: float, 
 
 
 def _independent(offsets: np.ndarray) -> np.ndarray:
-    """Return every so many-th sample, so that they are independent."""
+    """Return a subsample of each repeat at a spacing of its correlation time, so that samples are independent."""
     from pymbar import timeseries
 
     repeats = np.atleast_2d(offsets)
     if np.ptp(repeats) == 0:
         raise InputError("the offset of the layer does not change")
-    # About the mean of all repeats: what keeps them apart for longer than they last is seen so.
+    # About the mean of all repeats, so that a difference between them that outlasts them counts as correlation.
     apart = timeseries.statistical_inefficiency_multiple(list(repeats))
     return np.concatenate([part[timeseries.subsample_correlated_data(part, g=apart)] for part in repeats])
 
@@ -304,7 +304,7 @@ def _covered(windows: Sequence[Window], way_angstrom: float) -> tuple[float, flo
 
 
 def _diffusion(window: Window, way_angstrom: float) -> tuple[float, float]:
-    """Return where a window was on the way, and the diffusion constant there, Å²/ns."""
+    """Return where a window was on the path, and the diffusion constant there, Å²/ns."""
     offsets = np.atleast_2d(window.offsets_angstrom)
     moved = offsets - offsets.mean()
     n = moved.shape[1]

@@ -1,4 +1,4 @@
-"""Whether runs healed: what slid in each, and what the ends of one run or of a set of replicas are worth."""
+"""Whether runs healed: the slips of each, and what follows from the ends of one run or of a set of replicas."""
 
 import functools
 from collections.abc import Sequence
@@ -9,31 +9,28 @@ from typing import Any
 import numpy as np
 
 from simsc.core.errors import InputError
+from simsc.core.stacking import hcp_layers
 from simsc.sliding.chance import (
     NULLS,
-    EnergyFit,
     HcpDistribution,
     Null,
-    after_slides,
-    fit_energy,
+    after_slips,
     null_distribution,
     p_value,
     reachable,
     remembers_start,
 )
-from simsc.sliding.energies import SlideEnergy, energy_of_slides
-from simsc.sliding.history import read_history
+from simsc.sliding.energies import EnergyFit, SlipEnergy, energy_from_slips, fit_energy
+from simsc.sliding.history import StackingHistory, read_history
 from simsc.sliding.slips import (
     CONFIRM,
-    Slides,
-    StackingHistory,
-    find_slides,
-    hcp_layers,
-    hopping_rates,
+    Slips,
+    find_slips,
+    slip_rates,
 )
 
 _LOST = 0.5  # part of the frames
-_FOLLOWED = 10  # slides a layer, after which a start is forgotten
+_FOLLOWED = 10  # slips a layer, after which a start is forgotten
 _KEPT = 4096  # runs that are not read again as long as their files stay the same
 
 
@@ -42,34 +39,34 @@ class RunHealing:
     """What became of the stacking of one run.
 
     Args:
-        name: what to call the run.
-        slides: what slid between the first and the last stacking that lasted.
+        name: name of the run.
+        slips: the slips between the first and the last stacking that lasted.
         history: the stacking frame by frame.
     """
 
     name: str
-    slides: Slides
+    slips: Slips
     history: StackingHistory
 
     @property
     def n_layers(self) -> int:
         """Number of layers."""
-        return len(self.slides.start)
+        return len(self.slips.start)
 
     @property
     def h_start(self) -> int:
         """Number of hcp-like layers at the start."""
-        return hcp_layers(self.slides.start)
+        return hcp_layers(self.slips.start)
 
     @property
     def h_end(self) -> int:
         """Number of hcp-like layers at the end."""
-        return hcp_layers(self.slides.end)
+        return hcp_layers(self.slips.end)
 
     @property
-    def n_slides(self) -> int:
-        """Number of slides that were seen."""
-        return len(self.slides.slides)
+    def n_slips(self) -> int:
+        """Number of slips that were seen."""
+        return len(self.slips.events)
 
     @property
     def read_at_end(self) -> float:
@@ -84,45 +81,45 @@ class RunHealing:
 
     @property
     def remembers_start(self) -> bool:
-        """Whether there were fewer slides than layers."""
-        return remembers_start(self.n_slides, self.n_layers)
+        """Whether there were fewer slips than layers."""
+        return remembers_start(self.n_slips, self.n_layers)
 
     def chance(self, null: Null) -> HcpDistribution | None:
-        """Return the distribution of h by chance; None if slides as these cannot have led to the end."""
-        possible = reachable(null, self.slides.start, self.slides.end)
-        return null_distribution(null, self.slides.start) if possible else None
+        """Return the distribution of h by chance; None if such slips cannot have led to the end."""
+        possible = reachable(null, self.slips.start, self.slips.end)
+        return null_distribution(null, self.slips.start) if possible else None
 
     @functools.cached_property
-    def chance_after_slides(self) -> HcpDistribution | None:
-        """Distribution of h after as many random slides as there were; None for too many to follow."""
-        kinds = [slide.kind for slide in self.slides.slides]
+    def chance_after_slips(self) -> HcpDistribution | None:
+        """Distribution of h after as many random slips as there were; None for too many to follow."""
+        kinds = [slip.kind for slip in self.slips.events]
         if len(kinds) > _FOLLOWED * self.n_layers:
             return None
         try:
-            return after_slides(self.slides.start, kinds)
+            return after_slips(self.slips.start, kinds)
         except InputError:
             return None
 
 
 @dataclass(frozen=True, eq=False)
 class SetHealing:
-    """What the ends of independent runs are worth together; of a single run too.
+    """What follows from the ends of independent runs together; of a single run too.
 
     Args:
         runs: the runs, ≥ 1.
-        p_values: probability of so few hcp-like layers, or fewer, by chance, for each null; None where the slides of a
+        p_values: probability of so few hcp-like layers, or fewer, by chance, for each null; None where the slips of a
             null cannot have led to all ends, or a run lost its layers.
-        p_after_slides: the same after as many random slides from each start as there were; None where nothing slid, or
+        p_after_slips: the same after as many random slips from each start as there were; None where nothing slipped, or
             too much did to be followed.
         energies: energy per hcp-like layer for each null; None as above.
-        energy_of_slides: the same from which interfaces slid; None where none did, or a run lost its layers.
+        energy_from_slips: the same from which interfaces slipped; None where none did, or a run lost its layers.
     """
 
     runs: tuple[RunHealing, ...]
     p_values: dict[Null, float | None]
-    p_after_slides: float | None
+    p_after_slips: float | None
     energies: dict[Null, EnergyFit | None]
-    energy_of_slides: SlideEnergy | None
+    energy_from_slips: SlipEnergy | None
 
     @property
     def h_end(self) -> list[int]:
@@ -130,9 +127,9 @@ class SetHealing:
         return [run.h_end for run in self.runs]
 
     @property
-    def n_slides(self) -> list[int]:
-        """Number of slides of each run."""
-        return [run.n_slides for run in self.runs]
+    def n_slips(self) -> list[int]:
+        """Number of slips of each run."""
+        return [run.n_slips for run in self.runs]
 
     @property
     def n_lost(self) -> int:
@@ -140,18 +137,18 @@ class SetHealing:
         return sum(run.lost for run in self.runs)
 
     @property
-    def says_something(self) -> bool:
-        """Whether p-values and energies belong to these runs: something slid, and none lost its layers."""
-        return any(self.n_slides) and not self.n_lost
+    def informative(self) -> bool:
+        """Whether p-values and energies belong to these runs: something slipped, and none lost its layers."""
+        return any(self.n_slips) and not self.n_lost
 
     @property
     def n_remembering(self) -> int:
-        """How many runs had fewer slides than layers."""
+        """How many runs had fewer slips than layers."""
         return sum(run.remembers_start for run in self.runs)
 
 
 def set_healing(runs: Sequence[RunHealing]) -> SetHealing:
-    """Return what the ends of independent runs are worth together; their starts may differ.
+    """Return what follows from the ends of independent runs together; their starts may differ.
 
     Raises:
         InputError: for no run.
@@ -164,10 +161,10 @@ def set_healing(runs: Sequence[RunHealing]) -> SetHealing:
         chances = None if lost else _all_of([run.chance(null) for run in runs])
         p_values[null] = None if chances is None else p_value(h, chances)
         energies[null] = None if chances is None else fit_energy(h, chances)
-    slid = any(run.n_slides for run in runs) and not lost
-    chances = _all_of([run.chance_after_slides for run in runs]) if slid else None
-    told = None if lost else energy_of_slides([run.slides for run in runs])
-    return SetHealing(tuple(runs), p_values, None if chances is None else p_value(h, chances), energies, told)
+    slipped = any(run.n_slips for run in runs) and not lost
+    chances = _all_of([run.chance_after_slips for run in runs]) if slipped else None
+    from_slips = None if lost else energy_from_slips([run.slips for run in runs])
+    return SetHealing(tuple(runs), p_values, None if chances is None else p_value(h, chances), energies, from_slips)
 
 
 def _all_of(chances: list[HcpDistribution | None]) -> list[HcpDistribution] | None:
@@ -178,8 +175,8 @@ def _all_of(chances: list[HcpDistribution | None]) -> list[HcpDistribution] | No
 
 def healing_of(name: str, history: StackingHistory, confirm: int = CONFIRM) -> RunHealing | None:
     """Return what became of a stacking; None if none lasted for so many frames in a row."""
-    slides = find_slides(history, confirm)
-    return None if slides is None else RunHealing(name, slides, history)
+    slips = find_slips(history, confirm)
+    return None if slips is None else RunHealing(name, slips, history)
 
 
 def run_healing(folder: Path, confirm: int = CONFIRM) -> RunHealing | None:
@@ -216,36 +213,36 @@ def _read(folder: Path, order: Path, stamp: int, confirm: int) -> RunHealing | N
     return healing_of(folder.name or str(folder), read_history(order), confirm)
 
 
-def described(found: SetHealing) -> dict[str, Any]:
-    """Return what is known of a set of runs as JSON holds it.
+def healing_facts(found: SetHealing) -> dict[str, Any]:
+    """Return the results of a set of runs for JSON.
 
-    Numbers that are not finite are None, and so are p-values and energies of runs without slides, or without
-    close-packed layers at the end: these say nothing.
+    Numbers that are not finite are None, and so are p-values and energies of runs without slips, or without
+    close-packed layers at the end: nothing follows from these.
     """
-    slid, told = found.says_something, found.energy_of_slides
+    informative, from_slips = found.informative, found.energy_from_slips
     return {
-        "runs": [_described_run(run) for run in found.runs],
+        "runs": [_run_facts(run) for run in found.runs],
         "independent_runs": len(found.runs),
         "runs_with_fewer_slides_than_layers": found.n_remembering,
         "runs_that_lost_their_layers": found.n_lost,
-        "p_values_one_sided_few_hcp": {null: p if slid else None for null, p in found.p_values.items()},
-        "p_value_after_as_many_slides": found.p_after_slides if slid else None,
+        "p_values_one_sided_few_hcp": {null: p if informative else None for null, p in found.p_values.items()},
+        "p_value_after_as_many_slides": found.p_after_slips if informative else None,
         "energy_per_hcp_layer_kT": {
-            null: None if fit is None or not slid else _described_energy(fit) for null, fit in found.energies.items()
+            null: None if fit is None or not informative else _energy_facts(fit) for null, fit in found.energies.items()
         },
         "energy_per_hcp_layer_from_slides_kT": None
-        if told is None
-        else _described_energy(told)
+        if from_slips is None
+        else _energy_facts(from_slips)
         | {
-            "p_value_one_sided": told.p_value,
-            "slides_making_two": told.making,
-            "slides_keeping_h": told.keeping,
-            "slides_removing_two": told.removing,
+            "p_value_one_sided": from_slips.p_value,
+            "slides_making_two": from_slips.making,
+            "slides_keeping_h": from_slips.keeping,
+            "slides_removing_two": from_slips.removing,
         },
     }
 
 
-def _described_energy(fit: EnergyFit | SlideEnergy) -> dict[str, float | None]:
+def _energy_facts(fit: EnergyFit | SlipEnergy) -> dict[str, float | None]:
     return {
         "value": _finite(fit.epsilon_kT),
         "low": _finite(fit.low_kT),
@@ -254,43 +251,43 @@ def _described_energy(fit: EnergyFit | SlideEnergy) -> dict[str, float | None]:
     }
 
 
-def _described_run(run: RunHealing) -> dict[str, Any]:
-    start, end = run.slides.sequences
+def _run_facts(run: RunHealing) -> dict[str, Any]:
+    start, end = run.slips.sequences
     return {
         "run": run.name,
         "layers": run.n_layers,
         "start": start,
         "end": end,
-        "end_lasts": run.slides.lasting,
+        "end_lasts": run.slips.lasting,
         "h_start": run.h_start,
         "h_end": run.h_end,
         "frames_not_read": int((~run.history.read).sum()),
         "read_at_end": run.read_at_end,
         "slides": [
             {
-                "time_ns": _finite(slide.time_ns),
-                "since_ns": _finite(slide.since_ns),
-                "phase": slide.phase,
-                "kind": slide.kind,
-                "layer": slide.layer,
-                "before": list(slide.before),
-                "after": list(slide.after),
-                "h_before": slide.h_before,
-                "h_after": slide.h_after,
+                "time_ns": _finite(slip.time_ns),
+                "since_ns": _finite(slip.since_ns),
+                "phase": slip.phase,
+                "kind": slip.kind,
+                "layer": slip.layer,
+                "before": list(slip.before),
+                "after": list(slip.after),
+                "h_before": slip.h_before,
+                "h_after": slip.h_after,
             }
-            for slide in run.slides.slides
+            for slip in run.slips.events
         ],
         "rates_per_ns": {
             phase: {
                 kind: {
-                    "slides": rate.slides,
+                    "slides": rate.slips,
                     "rate": rate.rate_per_ns,
                     "low": rate.low_per_ns,
                     "high": rate.high_per_ns,
                 }
                 for kind, rate in rates.items()
             }
-            for phase, rates in hopping_rates(run.slides).items()
+            for phase, rates in slip_rates(run.slips).items()
         },
     }
 

@@ -1,13 +1,13 @@
-"""Equilibrium of stackings of the one-site model, by dynamics with Monte Carlo moves that slide layers at once.
+"""Equilibrium of stackings of the one-site model, by dynamics with Monte Carlo moves that displace whole layers.
 
-Layers of NPs slide over barriers of tens of kT, which dynamics never crosses. But what lies on the other side differs
+Layers of NPs slip over barriers of tens of kT, which dynamics never crosses. But what lies on the other side differs
 little in energy, thermal displacements and all. So between pieces of dynamics (Langevin, constant pressure) blocks of
 layers are moved from their hollow to the next with the probability min(1, exp(−ΔU/kT)) of Metropolis et al., J. Chem.
 Phys. 21, 1087 (1953), DOI 10.1063/1.1699114: hybrid Monte Carlo in the sense of Duane et al., Phys. Lett. B 195, 216
 (1987), DOI 10.1016/0370-2693(87)91197-X, with the lattice switch of Bruce, Wilding and Ackland, Phys. Rev. Lett. 79,
 3002 (1997), DOI 10.1103/PhysRevLett.79.3002, as its move. Dynamics and moves each keep the Boltzmann distribution.
 
-A block between two interfaces slides where they have opposite steps, so that the cell stays closed and the number of
+A block between two interfaces can slip where they have opposite steps, so that the cell stays closed and the number of
 steps + stays that of the start. The distribution without an energy is `single_layer` of `simsc.sliding.chance`.
 """
 
@@ -23,6 +23,7 @@ import numpy as np
 from simsc.builders.close_packed import close_packed
 from simsc.core.cell import Cell
 from simsc.core.errors import InputError, SimulationError
+from simsc.core.stacking import hcp_layers, stacking_steps
 from simsc.core.units import KCAL_PER_MOL_K, steps_from_ns
 from simsc.forcefield.one_site import OneSiteParameters
 from simsc.md.anneal import DATA, prepare
@@ -30,7 +31,6 @@ from simsc.md.hardware import ONE_THREAD
 from simsc.md.session import LammpsSession
 from simsc.models.one_site import dress_one_site, energy_kcal_per_mol
 from simsc.sliding.chance import HcpDistribution, null_distribution
-from simsc.sliding.slips import hcp_layers, stacking_steps
 
 _MARGIN_NM = 0.3
 
@@ -99,20 +99,20 @@ def sample_stackings(
 
     Args:
         parameters: of the one-site model.
-        stacking: at the begin, one letter A, B or C a layer.
+        stacking: initial stacking, one letter A, B or C a layer.
         lateral: repeats (NX, NY) of the 2-NP rectangle within a layer.
-        d_nn_nm: nearest-neighbour distance at the begin, nm.
+        d_nn_nm: initial nearest-neighbour distance, nm.
         temperature_K: temperature, K.
         sweeps: number of sweeps; each is a piece of dynamics and as many moves as there are layers.
         pressure_atm: pressure, atm; the box lengths follow it one by one.
         sweep_ns: dynamics of a sweep, ns.
         equilibration_ns: dynamics before the first, ns.
-        seed: of all chance.
+        seed: of all random numbers.
         progress: called with the part that is done, 0 to 1, and a line of text.
 
     Raises:
         InputError: for a stacking without two kinds of steps, or a temperature that the model does not hold for.
-        SimulationError: if LAMMPS stops, or layers slide in other ways than by moves.
+        SimulationError: if LAMMPS stops, or layers slip in other ways than by moves.
     """
     from mpi4py import MPI
 
@@ -125,8 +125,8 @@ def sample_stackings(
     near, far = parameters.validity.d_nn_nm
     if not near - _MARGIN_NM <= d_nn_nm <= far + _MARGIN_NM:
         raise InputError(
-            f"d_NN {d_nn_nm:g} nm at the begin: {parameters.name} was derived from {near:g} to {far:g} nm, and a "
-            f"crystal may begin up to {_MARGIN_NM:g} nm beside that"
+            f"d_NN {d_nn_nm:g} nm at the start: {parameters.name} was derived from {near:g} to {far:g} nm, and a "
+            f"crystal may start up to {_MARGIN_NM:g} nm beside that"
         )
     rng = np.random.default_rng(seed)
     crystal = close_packed(stacking, d_nn_nm, lateral, parameters.validity.core_radius_nm)
@@ -202,7 +202,7 @@ class _Moves:
         self._ways = np.array([[0, side[1] / 3, 0], [side[0] / 2, -side[1] / 6, 0], [-side[0] / 2, -side[1] / 6, 0]])
 
     def one(self, rng: np.random.Generator) -> bool | None:
-        """Try one move; return whether it was accepted, None if the block cannot slide."""
+        """Try one move; return whether it was accepted, None if the block cannot slip."""
         first, length = int(rng.integers(self._n)), int(rng.integers(1, self._n))
         below, above = first - 1, (first + length - 1) % self._n  # numbers of the steps
         way, chance = self._ways[rng.integers(3)], rng.random()
@@ -210,8 +210,8 @@ class _Moves:
             return None
         shift = np.zeros_like(self._positions)
         for layer in range(first, first + length):
-            begin = layer % self._n * self._n_layer
-            shift[begin : begin + self._n_layer] = self.steps[below] * way
+            first_np = layer % self._n * self._n_layer
+            shift[first_np : first_np + self._n_layer] = self.steps[below] * way
         trial = self._positions + shift
         expected = self.steps.copy()
         expected[[below, above]] *= -1

@@ -78,7 +78,7 @@ class Outcome:
             },
             "hcp_layers_start": "" if self.healing is None else self.healing.h_start,
             "hcp_layers_end": "" if self.healing is None else self.healing.h_end,
-            "slides": "" if self.healing is None else self.healing.n_slides,
+            "slides": "" if self.healing is None else self.healing.n_slips,
             "d_nn_nm": "" if self.d_nn_nm is None else f"{self.d_nn_nm:.4f}",
             "error": progress.text if progress is not None and self.state == "failed" else "",
         }

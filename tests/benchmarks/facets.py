@@ -1,8 +1,8 @@
-"""Does the shape of the cores, or the coverage, make fcc preferred? Slides of super-ligand NPs over one interface.
+"""Does the shape of the cores, or the coverage, make fcc preferred? Slip of super-ligand NPs over one interface.
 
     python tests/benchmarks/facets.py [--folder facets] [--jobs 2] [--write]
 
-All layers above an interface of hcp slide to their other hollow (ABABAB to ABCACA) at 600 K and 1 atm, 2 NPs a layer:
+All layers above an interface of hcp glide to their other hollow (ABABAB to ABCACA) at 600 K and 1 atm, 2 NPs a layer:
 spheres of radius 2 nm, and truncated cuboctahedra of their volume that all lie like the cubic axes of fcc at the begin,
 each with the coverage of the model and with less. Of the six hcp-like layers four are left: half of what this costs is
 the energy of an hcp-like layer. Two hours on one core; windows in the folder are not sampled again.
@@ -20,7 +20,8 @@ from benchmark_tables import table_of, write_table
 from simsc.core.errors import SimscWarning
 from simsc.core.units import nm_from_angstrom
 from simsc.models.heads import Dressing
-from simsc.sliding.umbrella import Slide, sample_slide
+from simsc.sliding.glide import Glide
+from simsc.sliding.umbrella import sample_glide
 
 RESULT = table_of(__file__)
 SPHERE, FACETED = "sphere", "truncated_cuboctahedron"
@@ -43,23 +44,23 @@ def main() -> None:
     warnings.simplefilter("ignore", SimscWarning)  # of few independent samples: the table has their number
     rows = []
     for name, dressing, d_nm, equilibration_ns, duration_ns in CASES:
-        slide = Slide(
+        glide = Glide(
             "ABABAB", 2, (1, 1), d_nm, 2.0, 600.0, windows=32, equilibration_ns=equilibration_ns,
             duration_ns=duration_ns, dressing=dressing,
         )  # fmt: skip
         folder = arguments.folder / name
-        profile = sample_slide(slide, folder, arguments.jobs, lambda done, text, name=name: print(f"{name}: {text}"))
+        profile = sample_glide(glide, folder, arguments.jobs, lambda done, text, name=name: print(f"{name}: {text}"))
         cell = np.array(json.loads((folder / "cell.json").read_text())["cell_angstrom"])
-        volume = np.linalg.det(nm_from_angstrom(cell)) / (slide.n_layer * len(slide.stacking))
+        volume = np.linalg.det(nm_from_angstrom(cell)) / (glide.n_layer * len(glide.stacking))
         barrier, error = profile.barrier
         rows.append(
             {
                 "core": dressing.shape + (", aligned" if dressing.aligned else ""),
                 "ligands_per_nm2": f"{dressing.coverage_per_nm2 or 5.07:g}",
                 "d_nn_nm": f"{(math.sqrt(2) * volume) ** (1 / 3):.3f}",
-                "barrier_kT_per_np_of_a_layer": f"{barrier / slide.n_layer:.2f} ± {error / slide.n_layer:.2f}",
+                "barrier_kT_per_np_of_a_layer": f"{barrier / glide.n_layer:.2f} ± {error / glide.n_layer:.2f}",
                 "energy_of_an_hcp_layer_kT_per_np": (
-                    f"{-profile.basins / 2 / slide.n_layer:.2f} ± {profile.basins_error / 2 / slide.n_layer:.2f}"
+                    f"{-profile.basins / 2 / glide.n_layer:.2f} ± {profile.basins_error / 2 / glide.n_layer:.2f}"
                 ),
                 "slides_in_160_ns_of_an_interface": f"{160 * profile.rate_per_ns:.1g}",
                 "least_independent_samples": profile.least_independent,

@@ -3,10 +3,10 @@
     python tests/benchmarks/healing.py [--folder healing] [--jobs 2] [--hours 2.5] [--accelerator auto] [--figure FILE]
 
 12 layers of 2 NPs, super-ligands on spheres of radius 2 nm, the cell free to lean. Where a question can be answered
-was sought first, in trial runs that count for nothing: at the model's 5.07 ligands/nm² no interface slides in 160 ns
+was sought first, in trial runs that count for nothing: at the model's 5.07 ligands/nm² no interface slips in 160 ns
 (0.002 are expected, `facets.csv`); at 4.0 and 3.75 none did in 8 ns at 600 K; at 3.5 crystals leave close packing at
-300 K, where the paper's protocol begins and ends. So did the one run of 160 ns that is in the table. But
-held at 600 K and 3.25/nm² all NPs stayed fcc or hcp for 12 ns, while 7 interfaces slid. Hence runs that begin at 600 K
+300 K, where the paper's protocol begins and ends. So did the one run of 160 ns that is in the table. But held at 600 K
+and 3.25/nm² all NPs stayed fcc or hcp for 12 ns, while 7 interfaces slipped. Hence runs that begin at 600 K
 and stay there, 10 ns each. Which runs there are was fixed before the first of them: CASES. They are made in that order;
 each is added to `healing.csv` as it ends, and those in the table are not made again. One takes ten minutes of a core.
 
@@ -27,14 +27,14 @@ import numpy as np
 import tomli_w
 from benchmark_tables import read_table, table_of, write_table
 
+from simsc.core.stacking import stacking_steps
 from simsc.plot.healing import hcp_against_chance
-from simsc.report.healing_text import NULL_NAMES, energy, energy_from_slides, verdict
+from simsc.report.healing_text import NULL_NAMES, energy, energy_from_slips, verdict
 from simsc.sliding.healing import RunHealing, run_healing, set_healing
 from simsc.sliding.slips import (
-    Slide,
-    Slides,
+    Slip,
+    Slips,
     StackingHistory,
-    stacking_steps,
 )
 from simsc.study.replicas import replica_folder
 from simsc.study.schema import preset_text
@@ -108,16 +108,16 @@ def row_of(case: tuple[str, int], run: Path) -> dict[str, str]:
         "ligands_per_nm2": COVERAGE,
         "start": case[0],
         "seed": str(case[1]),
-        "end": found.slides.sequences[1],
-        "end_lasts": "yes" if found.slides.lasting else "no",
+        "end": found.slips.sequences[1],
+        "end_lasts": "yes" if found.slips.lasting else "no",
         "h_start": str(found.h_start),
         "h_end": str(found.h_end),
-        "slides": str(found.n_slides),
+        "slides": str(found.n_slips),
         "frames_not_read": f"{np.mean(~found.history.read):.3f}",
         "read_at_end": f"{found.read_at_end:.3f}",
         "d_nn_600_K_nm": f"{np.mean(hold):.3f}",
         # When (ns), which kind, layer from 0, hcp-like layers afterwards.
-        "slid": " ".join(f"{x.time_ns:.1f}:{x.kind}:{x.layer}:{x.h_after}" for x in found.slides.slides),
+        "slid": " ".join(f"{x.time_ns:.1f}:{x.kind}:{x.layer}:{x.h_after}" for x in found.slips.events),
     }
 
 
@@ -138,8 +138,8 @@ def tell(rows: list[dict[str, str]], figure: Path | None) -> None:
             continue
         found = set_healing(runs)
         print(f"\n{name}: h {[run.h_start for run in runs]} → {found.h_end}\n  {verdict(found)}")
-        if found.energy_of_slides is not None:
-            print(f"  {energy_from_slides(found.energy_of_slides)}")
+        if found.energy_from_slips is not None:
+            print(f"  {energy_from_slips(found.energy_from_slips)}")
         for null, fit in found.energies.items() if found.says_something else ():
             print(f"  {NULL_NAMES[null]}: p {_or_dash(found.p_values[null])}, kT per hcp-like layer {energy(fit)}")
         if figure is not None and name == "all":
@@ -147,18 +147,18 @@ def tell(rows: list[dict[str, str]], figure: Path | None) -> None:
 
 
 def run_of(row: dict[str, str]) -> RunHealing:
-    """Return the run of a row, as far as its end and its slides go."""
+    """Return the run of a row, with its end and its slips."""
     start, end = stacking_steps(row["start"]), stacking_steps(row["end"])[: len(row["start"])]
-    slides = []
+    slips = []
     for text in row["slid"].split():
         time, kind, layer, h = text.split(":")
-        slides.append(Slide(kind, int(layer), float(time), float("nan"), "", (), (), -1, int(h)))
+        slips.append(Slip(kind, int(layer), float(time), float("nan"), "", (), (), -1, int(h)))
     # Of the frames only how many were read at the end matters here.
     steps = np.zeros((500, len(start)), np.int8)
     steps[-100:][: round(100 * float(row["read_at_end"]))] = start
     history = StackingHistory(steps, np.arange(500.0), ("",) * 500)
     name = f"{row['start']} {row['seed']}"
-    return RunHealing(name, Slides(start, end, tuple(slides), {}, row["end_lasts"] == "yes"), history)
+    return RunHealing(name, Slips(start, end, tuple(slips), {}, row["end_lasts"] == "yes"), history)
 
 
 def _or_dash(value: float | None) -> str:

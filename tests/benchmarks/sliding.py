@@ -1,12 +1,12 @@
-"""Free energy of sliding layers, and the stackings of equilibrium, by all coarse-grained models.
+"""Free energy of gliding layers, and the stackings of equilibrium, by all coarse-grained models.
 
     python tests/benchmarks/sliding.py [--folder sliding] [--jobs 2] [--only oleate_martini]
 
-Layers of hcp (ABABAB) slide at 1 atm, core radius 2 nm, in the paper's cell of 2 NPs a layer: all above an interface
+Layers of hcp (ABABAB) glide at 1 atm, core radius 2 nm, in the paper's cell of 2 NPs a layer: all above an interface
 (to ABCACA, the cell leans), or one alone (to ABCBAB); with sites at 600 K in a cell of 8 NPs a layer too. The stackings
 of 12 layers are sampled with the one-site model alone, from hcp. What is in the table is not done again: delete its row
 to have it measured anew. Windows in the folder are not sampled again. All of it takes four hours of one core, without
-Martini, whose slides take two hours each.
+Martini, whose profiles take two hours each.
 
 At 300 K ligands hardly rearrange within 1 ns. So each window begins at 600 K and is cooled, of super-ligands four times
 from starts of their own.
@@ -22,14 +22,15 @@ from benchmark_tables import read_table, table_of, write_table
 
 from simsc.core.errors import InputError, SimscWarning
 from simsc.forcefield.one_site import load_one_site
+from simsc.sliding.glide import Glide
 from simsc.sliding.monte_carlo import sample_stackings
-from simsc.sliding.umbrella import Slide, sample_slide
+from simsc.sliding.umbrella import sample_glide
 
 RESULT = table_of(__file__)
 SUPER, MARTINI, SITE = "oleate_super_ligand", "oleate_martini", "oleate_one_site"
 # Model, temperature, interfaces, lateral cells, windows, ns to equilibrate and to sample in each, repeats of all that,
 # and the temperature from which windows are cooled.
-SLIDES = [
+PATHS = [
     (SITE, 600.0, 1, (1, 1), 40, 1.0, 8.0, 1, None),
     (SITE, 600.0, 2, (1, 1), 40, 1.0, 8.0, 1, None),
     (SITE, 450.0, 1, (1, 1), 48, 1.0, 8.0, 1, None),
@@ -66,7 +67,7 @@ def add(row: dict[str, object]) -> None:
     write_table(RESULT, [*read_table(RESULT), row], columns=FIELDS)
 
 
-def slide_row(
+def glide_row(
     model: str,
     temperature: float,
     interfaces: Literal[1, 2],
@@ -79,25 +80,25 @@ def slide_row(
     folder: Path,
     jobs: int,
 ) -> dict[str, object]:
-    """Return the row of one slide."""
+    """Return the row of one path."""
     d_nn_nm = (OF_MARTINI_NM if model == MARTINI else DISTANCES_NM)[temperature]
-    slide = Slide(
+    glide = Glide(
         "ABABAB", 2, lateral, d_nn_nm, 2.0, temperature, force_field=model, windows=windows,
         equilibration_ns=equilibration_ns, duration_ns=ns, interfaces=interfaces,
         repeats=repeats, start_K=start_K,
     )  # fmt: skip
     name = f"{model}_{temperature:g}_{interfaces}_{lateral[0]}x{lateral[1]}"
-    profile = sample_slide(slide, folder / name, jobs, lambda done, text: print(f"{name}: {text}", flush=True))
+    profile = sample_glide(glide, folder / name, jobs, lambda done, text: print(f"{name}: {text}", flush=True))
     barrier, error = profile.barrier
     return {
         "what": WHAT[interfaces],
         "model": model,
         "temperature_K": f"{temperature:g}",
-        "nps_a_layer": slide.n_layer,
+        "nps_a_layer": glide.n_layer,
         "barrier_kT": f"{barrier:.2f} ± {error:.2f}",
-        "barrier_kT_per_np": f"{barrier / slide.n_layer:.2f} ± {error / slide.n_layer:.2f}",
+        "barrier_kT_per_np": f"{barrier / glide.n_layer:.2f} ± {error / glide.n_layer:.2f}",
         "energy_of_an_hcp_layer_kT_per_np": (
-            f"{-profile.basins / 2 / slide.n_layer:.4f} ± {profile.basins_error / 2 / slide.n_layer:.4f}"
+            f"{-profile.basins / 2 / glide.n_layer:.4f} ± {profile.basins_error / 2 / glide.n_layer:.4f}"
         ),
         "slides_in_160_ns": f"{160 * profile.rate_per_ns:.1e}",
         "least_overlap": f"{profile.least_overlap:.2f}",
@@ -132,12 +133,12 @@ def main() -> None:
     for temperature, lateral in STACKINGS:
         if arguments.only in (None, SITE) and not is_known(STACKED, SITE, temperature, 2 * math.prod(lateral)):
             add(stacking_row(temperature, lateral))
-    for model, temperature, interfaces, lateral, *times in SLIDES:
+    for model, temperature, interfaces, lateral, *times in PATHS:
         if arguments.only in (None, model) and not is_known(
             WHAT[interfaces], model, temperature, 2 * math.prod(lateral)
         ):
             try:
-                add(slide_row(model, temperature, interfaces, lateral, *times, arguments.folder, arguments.jobs))
+                add(glide_row(model, temperature, interfaces, lateral, *times, arguments.folder, arguments.jobs))
             except InputError as refusal:
                 what = f"{WHAT[interfaces]}; refused: {refusal}"
                 cell = {"temperature_K": f"{temperature:g}", "nps_a_layer": 2 * math.prod(lateral)}

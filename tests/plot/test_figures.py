@@ -35,10 +35,10 @@ from simsc.correlation.peaks import cell_reflections, layer_momentum_transfer
 from simsc.correlation.shells import shells_of_crystal
 from simsc.experiment.bragg import BraggPeaks, Orientation
 from simsc.md.trajectory import Trajectory
-from simsc.plot.healing import slides_over_time
+from simsc.plot.healing import slips_over_time
 from simsc.report.embed import drawing_style
 from simsc.scattering.amplitude import intensity_on_grid
-from simsc.sliding.free_energy import SlidingProfile
+from simsc.sliding.free_energy import GlideProfile
 from simsc.sliding.healing import run_healing, set_healing
 from simsc.study.results import Results, read_results
 
@@ -117,11 +117,11 @@ def reciprocal() -> Figure:
     return plot.reciprocal_space(volume(), found, BraggPeaks(q, np.ones(len(q))))
 
 
-def profile(barrier: float) -> SlidingProfile:
+def profile(barrier: float) -> GlideProfile:
     x = np.linspace(-0.2, 1.2, 60)
     energy = barrier * np.sin(np.pi * x) ** 2
     errors, diffusion = 0.02 * barrier + 0 * x, np.array([[0.0, 1.0]])
-    return SlidingProfile(600.0, 8, 36.0, x, energy, errors, 0.1, 0.2, diffusion, 0.5, 40, 1.0)
+    return GlideProfile(600.0, 8, 36.0, x, energy, errors, 0.1, 0.2, diffusion, 0.5, 40, 1.0)
 
 
 def nanoparticle() -> Figure:
@@ -160,7 +160,7 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "comparison": lambda: plot.comparison(compare_maps(*maps().values()), ("hcp", "fcc"), [0.5, 0.8]),
     "reciprocal_space": reciprocal,
     "hcp_against_chance": lambda: plot.hcp_against_chance(set_healing([healing()])),
-    "slides_over_time": lambda: slides_over_time(healing()),
+    "slips_over_time": lambda: slips_over_time(healing()),
     "sliding_profiles": lambda: plot.sliding_profile(
         {"5.07 ligands/nm²": profile(12.7), "3.5 ligands/nm²": profile(6.5)}
     ),

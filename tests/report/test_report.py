@@ -200,7 +200,7 @@ def test_healing_on_the_command_line(tmp_path: Path) -> None:
     assert known["p_value_after_as_many_slides"] == pytest.approx((6 / 12**3) ** 2)
     assert known["p_values_one_sided_few_hcp"]["free"] == pytest.approx((2 / 2**12) ** 2)
     assert known["p_values_one_sided_few_hcp"]["single_layer"] is None
-    assert [slide["layer"] for slide in known["runs"][0]["slides"]] == [7, 9, 11]
+    assert [slip["layer"] for slip in known["runs"][0]["slides"]] == [7, 9, 11]
     assert "From which interfaces slid" in told.stdout
     from_slides = known["energy_per_hcp_layer_from_slides_kT"]
     assert (from_slides["slides_removing_two"], from_slides["slides_making_two"]) == (6, 0)

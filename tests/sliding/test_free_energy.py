@@ -5,7 +5,7 @@ import pytest
 
 from simsc.core.errors import InputError, SimscWarning
 from simsc.core.units import KCAL_PER_MOL_K
-from simsc.sliding.free_energy import Window, gaps_between, sliding_profile
+from simsc.sliding.free_energy import Window, gaps_between, glide_profile
 
 T, WAY = 500.0, 36.0
 KT = KCAL_PER_MOL_K * T
@@ -31,7 +31,7 @@ def drawn(rng, n=4000, windows=14, spring=None, free_energy=truth, interval_ns=0
 
 
 def test_a_known_profile_comes_back_within_its_errors(rng):
-    profile = sliding_profile(drawn(rng), T, 8, WAY)
+    profile = glide_profile(drawn(rng), T, 8, WAY)
     expected = truth(profile.fraction * WAY)
     first = np.argmin(np.abs(profile.fraction))
     pulls = (profile.free_energy - (expected - expected[first]))[profile.errors > 0] / profile.errors[
@@ -45,7 +45,7 @@ def test_a_known_profile_comes_back_within_its_errors(rng):
 
 
 def test_basins_are_weighed_whole(rng):
-    found = sliding_profile(drawn(rng), T, 8, WAY)
+    found = glide_profile(drawn(rng), T, 8, WAY)
     y = np.linspace(-0.25 * WAY, 1.25 * WAY, 10_001)
     weight = np.exp(-truth(y))
     expected = -np.log(weight[y > WAY / 2].sum() / weight[y < WAY / 2].sum())
@@ -54,7 +54,7 @@ def test_basins_are_weighed_whole(rng):
 
 
 def test_alike_hollows_have_no_difference(rng):
-    found = sliding_profile(drawn(rng, free_energy=lambda y: truth(y, 8.0, 0.0)), T, 8, WAY)
+    found = glide_profile(drawn(rng, free_energy=lambda y: truth(y, 8.0, 0.0)), T, 8, WAY)
     assert abs(found.basins) < 4 * found.basins_error
 
 
@@ -79,7 +79,7 @@ def test_passage_time_is_that_of_simulated_walkers(rng):
     windows = [
         Window(target, spring, part, step_ns) for target, part in zip(targets, np.array(kept[500:]).T, strict=True)
     ]
-    profile = sliding_profile(windows, T, 8, WAY)
+    profile = glide_profile(windows, T, 8, WAY)
     assert profile.diffusion[:, 1] == pytest.approx(np.full(14, diffusion), rel=0.5)
     assert profile.diffusion[:, 1].mean() == pytest.approx(diffusion, rel=0.15)
     walkers, times = np.zeros(400), np.full(400, np.nan)
@@ -105,7 +105,7 @@ def test_passage_time_is_that_of_simulated_walkers(rng):
 )
 def test_what_cannot_be_put_together_is_said(windows, says, rng):
     with pytest.raises(InputError, match=says):
-        sliding_profile(windows(rng), T, 8, WAY)
+        glide_profile(windows(rng), T, 8, WAY)
 
 
 def test_few_independent_samples_are_told(rng):
@@ -114,11 +114,11 @@ def test_few_independent_samples_are_told(rng):
         Window(w.target_angstrom, w.spring, np.repeat(w.offsets_angstrom, 100), w.interval_ns) for w in drawn(rng, n=15)
     ]
     with pytest.warns(SimscWarning, match=r"independent samples, and 20 are wanted.*more repeats"):
-        found = sliding_profile(slow, T, 8, WAY)
+        found = glide_profile(slow, T, 8, WAY)
     assert found.least_independent < 20
     assert len(found.fraction) < 48  # so that no bin is empty
     assert found.barrier[0] == pytest.approx(6.2, abs=4 * found.barrier[1])
-    assert sliding_profile(drawn(rng), T, 8, WAY).least_independent > 1000
+    assert glide_profile(drawn(rng), T, 8, WAY).least_independent > 1000
 
 
 def stuck(rng, part, n=400):
@@ -134,11 +134,11 @@ def stuck(rng, part, n=400):
 
 def test_windows_that_stay_where_they_began_are_refused(rng):
     with pytest.raises(InputError, match="% of the variance that they imply together: the layer stays where each"):
-        sliding_profile(stuck(rng, 0.4), T, 8, WAY)
+        glide_profile(stuck(rng, 0.4), T, 8, WAY)
     with pytest.raises(InputError, match="stays where each"):
         gaps_between(stuck(rng, 0.4), T)
     with pytest.warns(SimscWarning, match="they are not quite in equilibrium"):
-        found = sliding_profile(stuck(np.random.default_rng(3), 0.7), T, 8, WAY)
+        found = glide_profile(stuck(np.random.default_rng(3), 0.7), T, 8, WAY)
     assert 0.5 < found.consistency < 0.7
 
 
@@ -149,7 +149,7 @@ def test_repeats_from_places_found_by_chance_add_up_to_equilibrium(rng):
         Window(same[0].target_angstrom, same[0].spring, np.array([one.offsets_angstrom for one in same]), 0.001)
         for same in zip(*repeats, strict=True)
     ]
-    assert sliding_profile(windows, T, 8, WAY).consistency == pytest.approx(1.0, abs=0.1)
+    assert glide_profile(windows, T, 8, WAY).consistency == pytest.approx(1.0, abs=0.1)
 
 
 def test_repeats_count_as_more_samples(rng):
@@ -159,7 +159,7 @@ def test_repeats_count_as_more_samples(rng):
         for a, b in zip(one, two, strict=True)
     ]
     longer = [Window(w.target_angstrom, w.spring, w.offsets_angstrom.reshape(-1), w.interval_ns) for w in both]
-    found, expected = (sliding_profile(windows, T, 8, WAY) for windows in (both, longer))
+    found, expected = (glide_profile(windows, T, 8, WAY) for windows in (both, longer))
     assert found.barrier == pytest.approx(expected.barrier, abs=0.05)
     assert found.basins == pytest.approx(expected.basins, abs=0.05)
     assert found.passage_ns == pytest.approx(expected.passage_ns, rel=0.1)
@@ -172,7 +172,7 @@ def test_repeats_that_do_not_agree_are_few_independent_samples(rng):
         for w in drawn(rng, n=8000, windows=28)
     ]
     with pytest.warns(SimscWarning, match="20 are wanted"):
-        found = sliding_profile(apart, T, 8, WAY)
+        found = glide_profile(apart, T, 8, WAY)
     assert found.least_independent < 20
 
 
@@ -188,8 +188,8 @@ def test_gaps_are_found_and_close_with_stiffer_springs(rng):
     for one, two in gaps:
         assert one.offsets_angstrom.mean() < WAY / 2 < two.offsets_angstrom.mean()
     with pytest.raises(InputError, match="use more repeats"):
-        sliding_profile(weak, T, 8, WAY)
+        glide_profile(weak, T, 8, WAY)
     stiff = drawn(rng, n=250, windows=32, free_energy=steep)
     assert gaps_between([*weak, *stiff], T) == []
-    found = sliding_profile([*weak, *stiff], T, 8, WAY)
+    found = glide_profile([*weak, *stiff], T, 8, WAY)
     assert found.barrier[0] == pytest.approx(60.0, abs=1.0)

@@ -15,6 +15,7 @@ from scipy.stats import chisquare
 from simsc.builders.close_packed import close_packed
 from simsc.cli.main import cli
 from simsc.core.errors import InputError
+from simsc.core.stacking import hcp_layers, stacking_steps
 from simsc.core.units import KCAL_PER_MOL_K, angstrom_from_nm
 from simsc.forcefield.one_site import load_one_site
 from simsc.md.anneal import DATA, prepare
@@ -25,7 +26,6 @@ from simsc.models.coarse_grained import coarse_grained
 from simsc.models.heads import SPHERES
 from simsc.sliding.chance import null_distribution
 from simsc.sliding.monte_carlo import StackingSample, _Moves, sample_stackings
-from simsc.sliding.slips import hcp_layers, stacking_steps
 
 PARAMETERS = load_one_site("oleate_one_site")
 
@@ -155,6 +155,6 @@ def test_the_command_writes_a_table(tmp_path):
 
 def test_a_distance_of_other_nanoparticles_is_refused():
     with pytest.raises(
-        InputError, match=r"d_NN 14 nm at the begin: oleate_one_site was derived from 6\.32 to 6\.71 nm"
+        InputError, match=r"d_NN 14 nm at the start: oleate_one_site was derived from 6\.32 to 6\.71 nm"
     ):
         sample_stackings(PARAMETERS, "ABAB", (1, 1), 14.0, 600.0, 20)

@@ -1,4 +1,4 @@
-"""Slides of layers, on sequences and NPs that slid at known times."""
+"""Slips of layers, on sequences and NPs that slipped at known times."""
 
 import numpy as np
 import pytest
@@ -13,23 +13,19 @@ from simsc.classify.over_time import timed_order
 from simsc.classify.stacking import stacking_sequence
 from simsc.core.cell import Cell
 from simsc.core.errors import InputError
+from simsc.core.stacking import closes, hcp_layers, stacking_steps
 from simsc.core.superlattice import Frame, Superlattice
-from simsc.sliding.history import read_history
+from simsc.sliding.history import StackingHistory, read_history, stacking_history
 from simsc.sliding.slips import (
-    StackingHistory,
-    closes,
-    find_slides,
-    hcp_layers,
-    hopping_rate,
-    hopping_rates,
-    stacking_history,
-    stacking_steps,
+    find_slips,
+    slip_rate,
+    slip_rates,
 )
 
 D_NM = 6.2
 
 
-def slid(crystal: Superlattice, layers: list[int], sign: int) -> Superlattice:
+def slipped(crystal: Superlattice, layers: list[int], sign: int) -> Superlattice:
     """Move some layers of 2 NPs by the step from A to B, or back."""
     positions = crystal.positions_nm.copy()
     for layer in layers:
@@ -46,13 +42,13 @@ def frames_of(crystals: list[Superlattice], rng: np.random.Generator) -> list[Fr
     return found
 
 
-def test_known_slides_of_a_vibrating_drifting_crystal(tmp_path, rng):
-    """One layer slides; later all layers above one interface do, the cell leaning with them."""
+def test_known_slips_of_a_vibrating_drifting_crystal(tmp_path, rng):
+    """One layer slips; later all layers above one interface do, and the cell tilts with them."""
     start = close_packed(PAPER, D_NM)
-    single = slid(start, [9], 1)  # A B A B: layer 9, an A between Bs, goes to C
+    single = slipped(start, [9], 1)  # A B A B: layer 9, an A between Bs, goes to C
     assert stacking_sequence(single) is not None
-    # Layers 4 … 11 go on by one step: the step from 3 to 4 turns, and the cell leans.
-    block = slid(single, list(range(4, 12)), 1)
+    # Layers 4 … 11 go on by one step: the step from 3 to 4 turns, and the cell tilts.
+    block = slipped(single, list(range(4, 12)), 1)
     vectors = start.cell.vectors_nm.copy()
     vectors[2, 1] += D_NM / np.sqrt(3)
     block = Superlattice(block.positions_nm, cell=Cell(vectors))
@@ -62,11 +58,11 @@ def test_known_slides_of_a_vibrating_drifting_crystal(tmp_path, rng):
     write_order(tmp_path, timed_order(frames_of(crystals, rng), "paper"), len(crystals), {"a": 0}, {})
     history = read_history(tmp_path)
     assert history.steps.shape == (18, 12)
-    found = find_slides(history)
+    found = find_slips(history)
     assert found is not None
     assert found.lasting
     assert hcp_layers(found.start) == 6
-    layer, interface = found.slides
+    layer, interface = found.events
     assert (layer.kind, layer.h_before, layer.h_after) == ("layer", 6, hcp_layers(stacking_steps("ABCABCABACAB")))
     assert (round(layer.since_ns, 6), round(layer.time_ns, 6), layer.phase) == (0.8, 0.9, "heat")
     assert interface.kind == "interface"
@@ -81,14 +77,14 @@ def test_known_slides_of_a_vibrating_drifting_crystal(tmp_path, rng):
     assert closes(found.start)
     assert not closes(found.end)
     assert len(found.sequences[1]) == 36
-    rates = hopping_rates(found)
-    assert rates["heat"]["layer"].slides == 1
-    assert rates["heat"]["interface"].slides == 0
+    rates = slip_rates(found)
+    assert rates["heat"]["layer"].slips == 1
+    assert rates["heat"]["interface"].slips == 0
     assert rates["cool"]["interface"].exposure_ns == pytest.approx(12 * 0.6)
     # If one frame were enough, the passing return would count.
-    assert len(find_slides(history, confirm=1).slides) >= 4
-    assert len(find_slides(history, confirm=5).slides) == 2
-    assert find_slides(history, confirm=9) is None
+    assert len(find_slips(history, confirm=1).events) >= 4
+    assert len(find_slips(history, confirm=5).events) == 2
+    assert find_slips(history, confirm=9) is None
 
 
 steps_of_12 = st.lists(st.sampled_from([1, -1]), min_size=12, max_size=12).filter(lambda ring: sum(ring) % 3 == 0)
@@ -115,24 +111,24 @@ def test_the_same_layers_are_followed_whatever_the_sequences_look_like(rings, da
 
 
 @given(steps_of_12, st.lists(st.integers(0, 11), max_size=6), st.booleans())
-def test_slides_add_up(ring, interfaces, turned):
-    """Interfaces slide one after the other: in frames of their own each is found, in its place."""
+def test_slips_add_up(ring, interfaces, turned):
+    """Interfaces slip one after the other: in frames of their own each is found, in its place."""
     rings = [np.array(ring)]
     for k in interfaces:
         after = rings[-1].copy()
         after[k] *= -1
         rings.append(after)
     steps = np.array([x * x[0] for x in rings for _ in range(3)], np.int8)
-    found = find_slides(StackingHistory(steps, np.arange(len(steps)) * 1.0, ("x",) * len(steps)))
-    assert [(slide.kind, slide.layer) for slide in found.slides] == [("interface", k) for k in interfaces]
-    assert [slide.time_ns for slide in found.slides] == [3.0 * (k + 1) for k in range(len(interfaces))]
-    assert [slide.h_after for slide in found.slides] == [hcp_layers(x) for x in rings[1:]]
+    found = find_slips(StackingHistory(steps, np.arange(len(steps)) * 1.0, ("x",) * len(steps)))
+    assert [(slip.kind, slip.layer) for slip in found.events] == [("interface", k) for k in interfaces]
+    assert [slip.time_ns for slip in found.events] == [3.0 * (k + 1) for k in range(len(interfaces))]
+    assert [slip.h_after for slip in found.events] == [hcp_layers(x) for x in rings[1:]]
     assert hcp_layers(found.end) == hcp_layers(rings[-1])
-    # Seen only before and after, no more slides than that are told, and they lead there.
-    ends = find_slides(StackingHistory(steps[[0, 0, 0, -1, -1, -1]], np.arange(6.0), ("x",) * 6))
-    assert len(ends.slides) <= len(interfaces)
-    h = [hcp_layers(rings[0]), *(slide.h_after for slide in ends.slides)]
-    assert [slide.h_before for slide in ends.slides] == h[:-1]
+    # Seen only before and after, no more slips than that are found, and they lead there.
+    ends = find_slips(StackingHistory(steps[[0, 0, 0, -1, -1, -1]], np.arange(6.0), ("x",) * 6))
+    assert len(ends.events) <= len(interfaces)
+    h = [hcp_layers(rings[0]), *(slip.h_after for slip in ends.events)]
+    assert [slip.h_before for slip in ends.events] == h[:-1]
     assert hcp_layers(ends.end) == hcp_layers(rings[-1])
 
 
@@ -144,17 +140,17 @@ def test_layers_that_mix_are_not_read():
     assert history.read.tolist() == [True, False, False]
     assert np.isnan(history.hcp_layers).tolist() == [False, True, True]
     nothing = stacking_history(["", ""], [layers] * 2, np.arange(2), ["x"] * 2)
-    assert find_slides(nothing) is None
+    assert find_slips(nothing) is None
 
 
-@pytest.mark.parametrize("slides", [0, 1, 7, 40])
-def test_rates_have_the_exact_interval_of_a_poisson_process(slides):
+@pytest.mark.parametrize("slips", [0, 1, 7, 40])
+def test_rates_have_the_exact_interval_of_a_poisson_process(slips):
     """At its bounds the observed number, or one beyond, has a probability of 2.5 %."""
-    rate = hopping_rate(slides, 30.0)
-    assert rate.rate_per_ns == slides / 30
-    assert poisson.cdf(slides, 30 * rate.high_per_ns) == pytest.approx(0.025, rel=1e-9)
-    if slides:
-        assert poisson.sf(slides - 1, 30 * rate.low_per_ns) == pytest.approx(0.025, rel=1e-9)
+    rate = slip_rate(slips, 30.0)
+    assert rate.rate_per_ns == slips / 30
+    assert poisson.cdf(slips, 30 * rate.high_per_ns) == pytest.approx(0.025, rel=1e-9)
+    if slips:
+        assert poisson.sf(slips - 1, 30 * rate.low_per_ns) == pytest.approx(0.025, rel=1e-9)
     else:
         assert rate.low_per_ns == 0
 
@@ -164,9 +160,9 @@ def test_what_cannot_be(tmp_path):
     with pytest.raises(InputError, match="finite crystal"):
         stacking_history([PAPER], [np.where(layers == 0, -1, layers)], np.zeros(1), ["x"])
     with pytest.raises(InputError, match="at least one frame"):
-        find_slides(stacking_history([PAPER], [layers], np.zeros(1), ["x"]), confirm=0)
+        find_slips(stacking_history([PAPER], [layers], np.zeros(1), ["x"]), confirm=0)
     with pytest.raises(InputError, match="no rate"):
-        hopping_rate(1, 0.0)
+        slip_rate(1, 0.0)
     with pytest.raises(InputError, match="no stacking over time"):
         read_history(tmp_path)
     ball = close_packed(PAPER, D_NM, (6, 4)).replicate((1, 1, 1)).largest_ball()

@@ -17,15 +17,16 @@ from simsc.forcefield.one_site import load_one_site
 from simsc.models import coarse_grained
 from simsc.models.heads import Dressing
 from simsc.models.one_site import energy_kcal_per_mol
-from simsc.sliding import umbrella as slide
-from simsc.sliding.free_energy import sliding_profile
-from simsc.sliding.umbrella import Slide, sample_slide
+from simsc.sliding import umbrella
+from simsc.sliding.free_energy import glide_profile
+from simsc.sliding.glide import Glide
+from simsc.sliding.umbrella import sample_glide
 
 # Windows as short as tests allow: what they tell is compared within wide bounds.
 pytestmark = pytest.mark.filterwarnings("ignore:.*independent samples:simsc.core.errors.SimscWarning")
 
 # The mirror image of BABAC, read backwards, is BACAC with other letters: before and after are alike.
-ALIKE = Slide(
+ALIKE = Glide(
     "BABAC", 2, (1, 1), 6.6, 2.0, 600.0, force_field="oleate_one_site", windows=32, equilibration_ns=0.2,
     duration_ns=2.0, interfaces=2,
 )  # fmt: skip
@@ -35,13 +36,13 @@ SLIP = replace(ALIKE, interfaces=1, duration_ns=1.6)
 @pytest.fixture(scope="module")
 def sampled(tmp_path_factory):
     folder = tmp_path_factory.mktemp("slide")
-    return folder, sample_slide(ALIKE, folder)
+    return folder, sample_glide(ALIKE, folder)
 
 
 @pytest.fixture(scope="module")
 def slipped(tmp_path_factory):
     folder = tmp_path_factory.mktemp("slip")
-    return folder, sample_slide(SLIP, folder)
+    return folder, sample_glide(SLIP, folder)
 
 
 def test_stackings_and_layers():
@@ -128,7 +129,7 @@ def test_stackings_of_as_many_hcp_like_layers_have_no_difference(slipped):
 
 @pytest.mark.slow
 def test_the_rate_is_that_of_interfaces_that_slide_by_themselves(monkeypatch, tmp_path):
-    """With a third of all energies layers slide within nanoseconds: what windows tell against counted slides."""
+    """With a third of all energies layers slip within nanoseconds: the rate from windows against counted slips."""
     whole = load_one_site("oleate_one_site")
     names = ("energy_kcal_per_mol", "slope_kcal_per_mol_K")
     weak = whole.model_copy(
@@ -140,17 +141,17 @@ def test_the_rate_is_that_of_interfaces_that_slide_by_themselves(monkeypatch, tm
         }
     )
     monkeypatch.setattr(coarse_grained, "load_one_site", lambda name: weak)
-    wanted = Slide(
+    wanted = Glide(
         "ABABAB", 2, (1, 1), 6.6, 2.0, 600.0, force_field="oleate_one_site", windows=20, equilibration_ns=1.0,
         duration_ns=10.0,
     )  # fmt: skip
     model = coarse_grained.coarse_grained("oleate_one_site")
-    cell = slide._rest(wanted, model)  # of this process: in others there is no weak model
-    springs = slide._springs(wanted, cell, tmp_path)
+    cell = umbrella._rest(wanted, model)  # of this process: in others there is no weak model
+    springs = umbrella._springs(wanted, cell, tmp_path)
     for spring in springs:
-        slide._sample_window(wanted, cell, spring, 0, spring.file(tmp_path, 0))
-    windows = [slide._read_window(spring, tmp_path, 1) for spring in springs]
-    profile = sliding_profile(windows, wanted.temperature_K, 2, slide._way(wanted, cell))
+        umbrella._sample_window(wanted, cell, spring, 0, spring.file(tmp_path, 0))
+    windows = [umbrella._read_window(spring, tmp_path, 1) for spring in springs]
+    profile = glide_profile(windows, wanted.temperature_K, 2, wanted.way_angstrom(cell))
     expected = profile.rate_per_ns * 6 * DIRECT_NS
     counted = _slides_of_interfaces(wanted, model)
     assert counted > 20
@@ -176,7 +177,7 @@ def _slides_of_interfaces(wanted, model):
             steps[-1] += cell[2]
             offsets.append((steps @ np.linalg.inv(cell))[:, :2])
 
-    slide._with_session(
+    umbrella._with_session(
         wanted, model, close_packed(wanted.stacking, wanted.d_nn_nm, (1, 1), 2.0), np.random.default_rng(5), run
     )
     hollows = {1: np.array([[0, 1 / 3], [1 / 2, 5 / 6]]), -1: np.array([[0, 2 / 3], [1 / 2, 1 / 6]])}
@@ -193,26 +194,26 @@ def test_it_goes_on_with_the_windows_that_are_missing(sampled):
     folder, profile = sampled
     kept = (folder / "window_04.csv").read_bytes()
     (folder / "window_04.csv").unlink()
-    again = sample_slide(ALIKE, folder)
+    again = sample_glide(ALIKE, folder)
     assert (folder / "window_04.csv").read_bytes() == kept
     assert (again.free_energy == profile.free_energy).all()
     with pytest.raises(StudyError, match=r"holds another slide \(temperature_K is 600.0, not 500.0\)"):
-        sample_slide(replace(ALIKE, temperature_K=500.0), folder)
+        sample_glide(replace(ALIKE, temperature_K=500.0), folder)
     (folder / "window_04.csv").write_text("time_ns,offset_angstrom\n0,?\n")
     with pytest.raises(InputError, match=r"window_04.csv: cannot be read; remove it"):
-        sample_slide(ALIKE, folder)
+        sample_glide(ALIKE, folder)
     (folder / "window_04.csv").write_bytes(kept)
 
 
 def test_windows_are_added_where_they_do_not_overlap_and_repeats_to_those_there(tmp_path, slipped):
     few = replace(SLIP, windows=12, equilibration_ns=0.1, duration_ns=0.6)
-    profile = sample_slide(few, tmp_path)
+    profile = sample_glide(few, tmp_path)
     files = {path.name: path.read_bytes() for path in tmp_path.glob("window_*.csv")}
     assert 12 < len(files) <= 24
     assert profile.least_overlap > 0.03
     (barrier, error), (expected, expected_error) = profile.barrier, slipped[1].barrier
     assert barrier == pytest.approx(expected, abs=4 * np.hypot(error, expected_error))
-    again = sample_slide(replace(few, repeats=2), tmp_path)
+    again = sample_glide(replace(few, repeats=2), tmp_path)
     repeated = {path.name: path.read_bytes() for path in tmp_path.glob("window_*.csv")}
     assert len(repeated) >= 2 * len(files)
     assert repeated.items() >= files.items()
@@ -221,15 +222,15 @@ def test_windows_are_added_where_they_do_not_overlap_and_repeats_to_those_there(
     lines = (tmp_path / "window_03_2.csv").read_text().splitlines()
     (tmp_path / "window_03_2.csv").write_text("\n".join(lines[:-20]))
     with pytest.raises(InputError, match=r"window_03_2.csv: has \d+ samples, not 2001 as others; remove it"):
-        sample_slide(replace(few, repeats=2), tmp_path)
+        sample_glide(replace(few, repeats=2), tmp_path)
 
 
-def test_a_hot_start_cools_to_the_temperature_of_the_slide():
+def test_a_hot_start_cools_to_the_temperature_of_the_path():
     wanted = replace(SLIP, lateral=(4, 4), temperature_K=450.0, start_K=600.0, equilibration_ns=4.0)
     model = coarse_grained.coarse_grained("oleate_one_site")
     stages = []
 
-    class Watched(slide.LammpsSession):
+    class Watched(umbrella.LammpsSession):
         """Keeps the mean temperature of each fifth of each run."""
 
         def run(self, steps, start, stop, first):
@@ -242,11 +243,11 @@ def test_a_hot_start_cools_to_the_temperature_of_the_slide():
     def run(session, system):
         session.__class__ = Watched
         session.set(coupling="aniso")
-        slide._equilibrate(wanted, session, system)
+        umbrella._equilibrate(wanted, session, system)
         session.run(10000, session.step, session.step + 10000, first=False)
 
     crystal = close_packed(wanted.stacking, wanted.d_nn_nm, wanted.lateral, 2.0)
-    slide._with_session(wanted, model, crystal, np.random.default_rng(3), run)
+    umbrella._with_session(wanted, model, crystal, np.random.default_rng(3), run)
     hot, cooling, _, after = stages  # one run of no steps: sets up the last temperature
     # 480 degrees of freedom and twenty samples: ± 6 to 9 K.
     assert hot == pytest.approx([600.0] * 5, abs=35)
@@ -256,27 +257,27 @@ def test_a_hot_start_cools_to_the_temperature_of_the_slide():
 
 def test_ligands_begin_hot():
     """Of ligands the ensemble has more parts, each of which has to end with its ramp."""
-    wanted = Slide("ABAB", 1, (1, 1), 6.3, 2.0, 300.0, equilibration_ns=0.01, start_K=600.0)
+    wanted = Glide("ABAB", 1, (1, 1), 6.3, 2.0, 300.0, equilibration_ns=0.01, start_K=600.0)
     model = coarse_grained.coarse_grained(wanted.force_field)
     temperatures = []
 
     def run(session, system):
         session.set(coupling="aniso")
-        slide._equilibrate(wanted, session, system)
+        umbrella._equilibrate(wanted, session, system)
         for _ in range(10):
             session.run(20, session.step, session.step + 20, first=False)
             temperatures.append(session.thermo()["temperature_K"])
 
     crystal = close_packed(wanted.stacking, wanted.d_nn_nm, wanted.lateral, wanted.radius_nm)
-    slide._with_session(wanted, model, crystal, np.random.default_rng(3), run)
+    umbrella._with_session(wanted, model, crystal, np.random.default_rng(3), run)
     assert 280 < np.mean(temperatures) < 400  # friction is weak: it lags behind 5 ps of cooling
 
 
 def test_temperatures_out_of_range_are_refused(tmp_path):
     with pytest.raises(InputError, match="800 K: oleate_one_site holds from 450 to 600 K"):
-        sample_slide(replace(ALIKE, temperature_K=800.0), tmp_path)
+        sample_glide(replace(ALIKE, temperature_K=800.0), tmp_path)
     with pytest.raises(InputError, match="700 K: oleate_one_site holds from 450 to 600 K"):
-        sample_slide(replace(ALIKE, start_K=700.0), tmp_path)
+        sample_glide(replace(ALIKE, start_K=700.0), tmp_path)
 
 
 def test_the_command_tells_what_was_found(sampled):
@@ -300,7 +301,7 @@ def test_the_command_tells_what_was_found(sampled):
 
 def test_what_is_refused_leaves_no_folder(tmp_path):
     with pytest.raises(InputError, match=r"core radius 7 nm: oleate_super_ligand holds for 1\.5 to 4 nm"):
-        sample_slide(replace(ALIKE, radius_nm=7.0, force_field="oleate_super_ligand"), tmp_path / "slide")
+        sample_glide(replace(ALIKE, radius_nm=7.0, force_field="oleate_super_ligand"), tmp_path / "slide")
     with pytest.raises(InputError, match="oleate_one_site holds for spheres"):
-        sample_slide(replace(ALIKE, dressing=Dressing("cube")), tmp_path / "slide")
+        sample_glide(replace(ALIKE, dressing=Dressing("cube")), tmp_path / "slide")
     assert not (tmp_path / "slide").exists()

@@ -13,19 +13,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simsc.core.errors import InputError, SimscWarning
-from simsc.core.stacking import layer_kinds
+from simsc.core.stacking import closes, hcp_layers, layer_kinds, stacking_steps
 from simsc.sliding.chance import (
     NULLS,
     HcpDistribution,
-    after_slides,
+    after_slips,
     control_starts,
-    fit_energy,
     null_distribution,
     p_value,
     reachable,
     remembers_start,
 )
-from simsc.sliding.slips import closes, hcp_layers, stacking_steps
+from simsc.sliding.energies import fit_energy
 from simsc.study.schema import Study, preset_text
 
 HEALED = "ABCABCACBACB"  # of the paper
@@ -37,7 +36,7 @@ def same_next(ring: tuple[int, ...]) -> int:
     return sum(ring[k] != ring[k - 1] for k in range(len(ring)))
 
 
-def slid_layers(letters: str) -> list[str]:
+def slipped_layers(letters: str) -> list[str]:
     """All sequences that one layer of a periodic one makes by moving to the other hollow site."""
     found = []
     for k in range(len(letters)):
@@ -48,10 +47,10 @@ def slid_layers(letters: str) -> list[str]:
 
 
 def reached_by_layers(letters: str) -> set[str]:
-    """All sequences that single layers reach, sliding one after the other."""
+    """All sequences that single layers reach, slipping one after the other."""
     seen, waiting = {letters}, [letters]
     while waiting:
-        for other in slid_layers(waiting.pop()):
+        for other in slipped_layers(waiting.pop()):
             if other not in seen:
                 seen.add(other)
                 waiting.append(other)
@@ -148,12 +147,12 @@ def test_single_layers_reach_what_the_null_counts(letters):
         assert reachable("single_layer", start, np.array(ring)) == (
             ring in steps or tuple(-step for step in ring) in steps
         )
-    # Only hcp-like layers can slide.
-    assert len(slid_layers(letters)) == layer_kinds(letters).count("h")
+    # Only hcp-like layers can slip.
+    assert len(slipped_layers(letters)) == layer_kinds(letters).count("h")
 
 
-def test_random_slides_come_to_the_stationary_distribution(rng):
-    """A crystal whose layers try to slide at random, in letters: its time average is the null distribution."""
+def test_random_slips_come_to_the_stationary_distribution(rng):
+    """A crystal whose layers try to slip at random, in letters: its time average is the null distribution."""
     letters, counts = "ABACBC" + "ABC", Counter()  # 9 layers
     n = len(letters)
     for attempt in range(60_000):
@@ -167,8 +166,8 @@ def test_random_slides_come_to_the_stationary_distribution(rng):
     assert np.allclose(found, null_distribution("single_layer", stacking_steps(letters)).probabilities(), atol=0.02)
 
 
-def test_a_few_slides_from_a_start_by_letters(rng):
-    """Random walks in letters: blocks above an interface slide, or single layers do."""
+def test_a_few_slips_from_a_start_by_letters(rng):
+    """Random walks in letters: blocks above an interface slip, or single layers do."""
     start, walks = stacking_steps(PAPER), 20_000
     counts = np.zeros(13)
     for _ in range(walks):
@@ -176,36 +175,36 @@ def test_a_few_slides_from_a_start_by_letters(rng):
         for k in rng.integers(12, size=4):
             steps[k] *= -1
         counts[same_next(tuple(steps))] += 1
-    assert np.allclose(after_slides(start, ["interface"] * 4).probabilities(), counts / walks, atol=0.015)
-    # Single layers: attempts by all walkers, the last one by a part of them, until they have slid twice on average.
-    walkers, slides = [PAPER] * walks, 0
+    assert np.allclose(after_slips(start, ["interface"] * 4).probabilities(), counts / walks, atol=0.015)
+    # Single layers: attempts by all walkers, the last one by a part of them, until they have slipped twice on average.
+    walkers, slips = [PAPER] * walks, 0
     for wanted in (1, 2):
-        while slides < wanted * walks - walks / 1000:
+        while slips < wanted * walks - walks / 1000:
             due = np.mean([layer_kinds(letters).count("h") for letters in walkers]) / 12
-            part = min(1, (wanted - slides / walks) / due)
+            part = min(1, (wanted - slips / walks) / due)
             for w in np.flatnonzero(rng.random(walks) < part):
                 letters, k = walkers[w], int(rng.integers(12))
                 free = set("ABC") - {letters[k - 1], letters[k], letters[(k + 1) % 12]}
                 if free:
                     walkers[w] = letters[:k] + free.pop() + letters[k + 1 :]
-                    slides += 1
+                    slips += 1
     counts = np.bincount([layer_kinds(letters).count("h") for letters in walkers], minlength=13)
-    assert np.allclose(after_slides(start, ["layer"] * 2).probabilities(), counts / walks, atol=0.015)
+    assert np.allclose(after_slips(start, ["layer"] * 2).probabilities(), counts / walks, atol=0.015)
 
 
 @pytest.mark.parametrize("kind", ["interface", "layer"])
-def test_no_and_many_slides(kind):
+def test_no_and_many_slips(kind):
     start = stacking_steps(PAPER)
-    assert after_slides(start, []).probabilities().argmax() == 6
-    assert after_slides(start, []).probabilities()[6] == 1
-    many = [after_slides(start, [kind] * k).probabilities() for k in (400, 401)]
+    assert after_slips(start, []).probabilities().argmax() == 6
+    assert after_slips(start, []).probabilities()[6] == 1
+    many = [after_slips(start, [kind] * k).probabilities() for k in (400, 401)]
     null = {"interface": "free", "layer": "single_layer"}[kind]
     # Each interface that turns changes whether the number of + is even: the mean of an even and an odd number of them.
     assert np.allclose(np.mean(many, axis=0), null_distribution(null, start).probabilities(), atol=1e-6)
-    # In fcc no layer can slide.
+    # In fcc no layer can slip.
     fcc = np.ones(12, int)
-    assert after_slides(fcc, ["layer"] * 5).probabilities()[0] == 1
-    assert after_slides(fcc, ["interface"]).probabilities()[2] == 1
+    assert after_slips(fcc, ["layer"] * 5).probabilities()[0] == 1
+    assert after_slips(fcc, ["interface"]).probabilities()[2] == 1
 
 
 @given(st.lists(st.tuples(rings, st.sampled_from(NULLS)), min_size=1, max_size=4), st.data())
@@ -278,8 +277,8 @@ def test_energy_without_an_upper_bound_or_any():
 def test_ends_that_remember_their_starts_are_warned_of():
     chance = null_distribution("closed", stacking_steps(PAPER))
     with pytest.warns(SimscWarning, match="1 of 2 runs had fewer slides than layers"):
-        fit_energy([2, 4], [chance] * 2, slides=[3, 40])
-    fit_energy([2, 4], [chance] * 2, slides=[12, 40])
+        fit_energy([2, 4], [chance] * 2, n_slips=[3, 40])
+    fit_energy([2, 4], [chance] * 2, n_slips=[12, 40])
     assert remembers_start(11, 12)
     assert not remembers_start(12, 12)
 
@@ -301,9 +300,9 @@ def test_control_starts():
     [
         (lambda: null_distribution("open", np.ones(3)), "available: free, closed, single_layer"),
         (lambda: null_distribution("free", np.array([1, 0, 1])), "each \\+1 or −1"),
-        (lambda: after_slides(np.ones(6, int), ["block"]), "available: interface, layer"),
-        (lambda: after_slides(np.ones(63, int), []), "at most 62 layers"),
-        (lambda: after_slides(np.ones(62, int), ["interface"] * 6), "too many stackings"),
+        (lambda: after_slips(np.ones(6, int), ["block"]), "available: interface, layer"),
+        (lambda: after_slips(np.ones(63, int), []), "at most 62 layers"),
+        (lambda: after_slips(np.ones(62, int), ["interface"] * 6), "too many stackings"),
         (lambda: p_value([], []), "at least one run"),
         (lambda: p_value([2], [HcpDistribution(np.zeros(3))] * 2), "one a run"),
         (lambda: fit_energy([3], [null_distribution("free", np.ones(6))]), "3 hcp-like layers are impossible"),
