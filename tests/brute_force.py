@@ -7,9 +7,9 @@ from scipy.spatial.transform import Rotation
 
 from simsc.core.cell import Cell
 from simsc.core.superlattice import Superlattice
-from simsc.scattering.amplitude import SPHERE, Form
 from simsc.scattering.atoms import Atoms, form_factors
 from simsc.scattering.polyhedron import Polyhedron
+from simsc.scattering.scattering_model import SPHERE, Form
 
 
 def direct_amplitudes(scatterer: Superlattice | Atoms, q: np.ndarray, form: Form = SPHERE) -> np.ndarray:

@@ -7,19 +7,19 @@ from typing import Any, get_args
 import click
 import numpy as np
 
-from simsc.builders.finite_crystal import with_normal_radii
+from simsc.builders.finite_crystal import CoreRadii
 from simsc.classify.stacking import layer_frame, stacking_sequence
 from simsc.cli.console import StageProgress, working
 from simsc.cli.options import (
-    INTENSITY,
     JSON,
     LENGTH_UNIT,
     PATH,
     RADIUS,
     RADIUS_STD,
     example,
-    tell,
+    print_result,
 )
+from simsc.cli.scattering_options import INTENSITY, core_radii, with_radii
 from simsc.core.correlation_map import CorrelationMap
 from simsc.core.errors import InputError, SimscWarning
 from simsc.core.processes import available_cores
@@ -88,18 +88,17 @@ _LARGEST_L = 3.2
 )
 @LENGTH_UNIT
 @JSON
+@core_radii
 def stacking(
     file: Path,
     d_nn_nm: float | None,
     diameter_nm: float | None,
-    radius_nm: float | None,
-    radius_std_nm: float,
+    radii: CoreRadii,
     process: Process,
     bootstrap: int,
     intensity: Path | None,
     draws: int,
     jobs: int | None,
-    seed: int,
     length_unit: str | None,
     as_json: bool,
 ) -> None:
@@ -108,38 +107,37 @@ def stacking(
     The fcc fraction of this crystal counts each layer by the overlap of the layers around it: in a ball those in its
     middle count most. That of the process is the one of an endless crystal.
     """
-    if radius_std_nm and radius_nm is None:
+    if radii.std_nm and radii.mean_nm is None:
         raise InputError("--radius-std needs --radius")
-    if intensity is not None and radius_nm is None:
+    if intensity is not None and radii.mean_nm is None:
         raise InputError("--intensity needs --radius, for simulations")
     sequence = effect = None
     if is_map(file):
         correlation = read_map(file)
         nearest_nm = np.pi * np.sqrt(6) / correlation.q1_inv_nm  # if 111 lies at q1
-        if radius_nm is not None and 2 * radius_nm > 1.3 * nearest_nm:
+        if radii.mean_nm is not None and 2 * radii.mean_nm > 1.3 * nearest_nm:
             raise InputError(
-                f"--radius {radius_nm:g}: with 111 at q1 = {correlation.q1_inv_nm:.4g} nm⁻¹ neighbours are "
+                f"--radius {radii.mean_nm:g}: with 111 at q1 = {correlation.q1_inv_nm:.4g} nm⁻¹ neighbours are "
                 f"{nearest_nm:.3g} nm apart, and cores of this radius overlap (nm)"
             )
         with working("map"), warnings.catch_warnings():
             if intensity is not None:  # which is what the warning about poor coverage asks for
                 warnings.simplefilter("ignore", SimscWarning)
-            found = _of_map(file, correlation, d_nn_nm, diameter_nm, radius_nm, radius_std_nm)
+            found = _of_map(file, correlation, d_nn_nm, diameter_nm, radii)
     elif intensity is not None:
         raise InputError(f"--intensity: is for correlation maps, which {file} is not")
     elif is_intensity(file):
-        found = _of_volume(file, d_nn_nm, diameter_nm, radius_nm, radius_std_nm)
+        found = _of_volume(file, d_nn_nm, diameter_nm, radii)
     else:
-        found, sequence = _of_structure(file, d_nn_nm, diameter_nm, radius_nm, radius_std_nm, seed, length_unit)
+        found, sequence = _of_structure(file, d_nn_nm, diameter_nm, radii, length_unit)
     with working("stacking"):
-        fit = fit_stacking(found, process, bootstrap, seed)
+        fit = fit_stacking(found, process, bootstrap, radii.seed)
     alone = fit.realised_fcc_error
     if intensity is not None:
-        assert radius_nm is not None
-        effect = _effect(correlation, fit, intensity, radius_nm, radius_std_nm, draws, seed, jobs or available_cores())
-        fit = fit_stacking(effect.added_to(found), process, bootstrap, seed)
+        effect = _effect(correlation, fit, intensity, radii, draws, jobs or available_cores())
+        fit = fit_stacking(effect.added_to(found), process, bootstrap, radii.seed)
     if as_json:
-        tell(as_json, _as_dict(fit, sequence) | {"mask": _mask_as_dict(effect, alone)})
+        print_result(as_json, _as_dict(fit, sequence) | {"mask": _mask_as_dict(effect, alone)})
         return
     click.echo(f"from the {found.source}: d_NN {found.d_nn_nm:.4g} nm, ball of {found.diameter_nm:.4g} nm")
     click.echo(f"this crystal: fcc fraction {fit.realised_fcc:.3f} ± {fit.realised_fcc_error:.3f}")
@@ -166,21 +164,20 @@ def _effect(
     correlation: CorrelationMap,
     fit: StackingFit,
     intensity: Path,
-    radius_nm: float,
-    radius_std_nm: float,
+    radii: CoreRadii,
     draws: int,
-    seed: int,
     jobs: int,
 ) -> MaskEffect:
+    assert radii.mean_nm is not None
     jobs = min(jobs, draws)
     with StageProgress() as progress:
 
-        def tell(done: int) -> None:
+        def show(done: int) -> None:
             progress("draws", done / draws, f"{done} of {draws}" if done < draws else "")
 
         return mask_effect(
-            correlation, fit, mask_of_file(intensity), radius_nm, radius_std_nm, draws, seed, jobs,
-            max(1, available_cores() // jobs), tell,
+            correlation, fit, mask_of_file(intensity), radii.mean_nm, radii.std_nm, draws, radii.seed, jobs,
+            max(1, available_cores() // jobs), show,
         )  # fmt: skip
 
 
@@ -189,44 +186,37 @@ def _of_map(
     correlation: CorrelationMap,
     d_nn_nm: float | None,
     diameter_nm: float | None,
-    radius_nm: float | None,
-    radius_std_nm: float,
+    radii: CoreRadii,
 ) -> PairCorrelations:
     if diameter_nm is None:
         raise InputError(f"{file}: is a map; give the --diameter of the crystal (nm)")
-    form = None if radius_nm is None else sphere_statistics(correlation.q2_inv_nm, radius_nm, radius_std_nm)[0]
+    form = None
+    if radii.mean_nm is not None:
+        form = sphere_statistics(correlation.q2_inv_nm, radii.mean_nm, radii.std_nm)[0]
     return correlations_of_map(correlation, diameter_nm, d_nn_nm, form)
 
 
-def _of_volume(
-    file: Path, d_nn_nm: float | None, diameter_nm: float | None, radius_nm: float | None, radius_std_nm: float
-) -> PairCorrelations:
+def _of_volume(file: Path, d_nn_nm: float | None, diameter_nm: float | None, radii: CoreRadii) -> PairCorrelations:
     volume = read_intensity(file)
     diameter_nm = diameter_nm if diameter_nm is not None else volume.diameter_nm
-    if d_nn_nm is None or diameter_nm is None or radius_nm is None:
+    if d_nn_nm is None or diameter_nm is None or radii.mean_nm is None:
         raise InputError(f"{file}: is an intensity; give --d-nn, --radius and, if it is measured, --diameter (nm)")
     layers = layers_of_volume(volume, d_nn_nm)
     profile = rod_profile_of_volume(volume, layers, _heights(), disc_inv_nm=default_disc(diameter_nm))
-    return correlations_of_rod(profile.with_spheres(radius_nm, radius_std_nm), diameter_nm)
+    return correlations_of_rod(profile.with_spheres(radii.mean_nm, radii.std_nm), diameter_nm)
 
 
 def _of_structure(
     file: Path,
     d_nn_nm: float | None,
     diameter_nm: float | None,
-    radius_nm: float | None,
-    radius_std_nm: float,
-    seed: int,
+    radii: CoreRadii,
     length_unit: str | None,
 ) -> tuple[PairCorrelations, str]:
     superlattice = read_superlattice(file, length_unit)
     if superlattice.cell is not None and superlattice.cell.periodic.any():
         raise InputError(f"{file}: is periodic; rods are those of a finite crystal; simsc classify reads its sequence")
-    superlattice = superlattice.in_free_space()
-    if radius_nm is not None:
-        superlattice = with_normal_radii(superlattice, radius_nm, radius_std_nm, np.random.default_rng(seed))
-    elif superlattice.radii_nm is None:
-        raise InputError(f"{file}: has no core radii; give --radius (nm)")
+    superlattice = with_radii(file, superlattice.in_free_space(), radii)
     layers, read = layer_frame(superlattice, d_nn_nm), stacking_sequence(superlattice, d_nn_nm)
     if layers is None or read is None:
         raise InputError(f"{file}: no close-packed layers of one axis were found")

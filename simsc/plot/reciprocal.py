@@ -7,7 +7,8 @@ from scipy import ndimage
 
 from simsc.core.centring import FACE_CENTRED, face_centred_cell
 from simsc.core.intensity import IntensityVolume
-from simsc.experiment.bragg import BraggPeaks, Orientation, peak_of_profile, radial_profile
+from simsc.correlation.first_peak import peak_of_profile, radial_profile
+from simsc.experiment.bragg import BraggPeaks, Orientation
 from simsc.plot.scattering import not_measured
 from simsc.plot.style import INTENSITY_MAP, UNMEASURED, Figure
 
