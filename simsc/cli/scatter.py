@@ -26,11 +26,8 @@ from simsc.cli.options import (
 from simsc.core.errors import InputError
 from simsc.core.processes import available_cores
 from simsc.core.superlattice import Superlattice
-from simsc.correlation.peaks import layer_momentum_transfer
-from simsc.correlation.shells import (
-    points_for,
-    points_needed,
-)
+from simsc.correlation.intensity import LARGEST_GRID, farthest_inv_nm, grid_points
+from simsc.correlation.shells import points_needed
 from simsc.io.native import (
     read_superlattice,
     write_intensity,
@@ -41,9 +38,6 @@ from simsc.scattering.counting import counted
 from simsc.scattering.form_factor import CoreShell
 from simsc.scattering.polyhedron import POLYHEDRA
 
-_FARTHEST = 1.9  # times |q| of 111: as far as the paper goes
-_SMALLEST_GRID, _LARGEST_GRID = 65, 321
-_FINER = 1.4  # times what is needed at least: the map then differs by 5e-4 from the exact one, where that is 1 %
 _FORM = click.option(
     "--form", "shape", type=click.Choice(["sphere", *POLYHEDRA]), default="sphere", show_default=True,
     help="Shape of the cores; polyhedra have the volume of the sphere, and the orientations of the file.",
@@ -85,7 +79,7 @@ _RESOLUTION = click.option(
 @click.option(
     "--grid",
     type=click.IntRange(min=4, max=2048),
-    help=f"Points an axis; by default fine enough for simsc correlate, but at most {_LARGEST_GRID}.",
+    help=f"Points an axis; by default fine enough for simsc correlate, but at most {LARGEST_GRID}.",
 )
 @click.option("--photons", type=float, help="Count so many photons in all, under Poisson statistics.")
 @SEED
@@ -125,10 +119,9 @@ def scatter(
         superlattice = _with_radii(read_superlattice(file, length_unit), radius_nm, radius_std_nm, seed, file)
         scatterer, what = superlattice, "NPs"
         if q_max_inv_nm is None:
-            q_max_inv_nm = _FARTHEST * layer_momentum_transfer(distance_nm(file, superlattice, "--q-max"))
+            q_max_inv_nm = farthest_inv_nm(distance_nm(file, superlattice, "--q-max"))
     if grid is None:
-        needed = int(_FINER * points_for(2 * q_max_inv_nm, scatterer.diameter_nm)) | 1  # odd: one point lies at 0
-        grid = int(np.clip(needed, _SMALLEST_GRID, _LARGEST_GRID))
+        grid = grid_points(q_max_inv_nm, scatterer.diameter_nm)
     with working("scatter"):
         volume = intensity_on_grid(
             scatterer,

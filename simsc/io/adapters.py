@@ -26,6 +26,8 @@ from simsc.io.structure_files import table_of_ase
 LengthUnit: TypeAlias = Literal["A", "nm"]
 Structure: TypeAlias = Superlattice | Frame | np.ndarray | Sequence[Any] | str | Path | Any
 """A superlattice, or what `as_superlattice` makes one of."""
+Maps: TypeAlias = CorrelationMap | str | Path | Iterable[CorrelationMap | str | Path]
+"""One correlation map or several, each as such or as the file that holds it."""
 
 _KINDS = (
     "a Superlattice, a file, an ase.Atoms, an MDAnalysis AtomGroup or Universe, an OVITO DataCollection, NP centres as "
@@ -75,6 +77,8 @@ def as_superlattice(structure: Structure) -> Superlattice:
         return from_arrays(structure)
     if callable(getattr(structure, "superlattice", None)):
         raise InputError(f"a {type(structure).__name__} has many frames; take one, such as the last: .superlattice(-1)")
+    if isinstance(structure, Sequence):
+        raise InputError(f"a {type(structure).__name__} holds several; take one, such as the last: [-1]")
     raise InputError(f"a {type(structure).__name__} is no structure; it is {_KINDS}")
 
 
@@ -112,7 +116,7 @@ def as_cell(cell: Any) -> Cell | None:
     )
 
 
-def as_maps(maps: CorrelationMap | str | Path | Iterable[CorrelationMap | str | Path]) -> list[CorrelationMap]:
+def as_maps(maps: Maps) -> list[CorrelationMap]:
     """Return correlation maps, given as such or by the files that hold them, one or several, as a list.
 
     Raises:
@@ -239,7 +243,7 @@ def to_ase(structure: Structure, labels: Any = None, length_unit: LengthUnit = "
 
     superlattice, cell = as_superlattice(structure), as_superlattice(structure).cell
     per_nm = 1 / NM_PER_UNIT[_unit(length_unit)]
-    atoms = ase.Atoms(
+    atoms: Any = ase.Atoms(
         numbers=np.zeros(superlattice.n, dtype=int),
         positions=superlattice.positions_nm * per_nm,
         cell=None if cell is None else cell.vectors_nm * per_nm,
@@ -249,7 +253,7 @@ def to_ase(structure: Structure, labels: Any = None, length_unit: LengthUnit = "
         atoms.set_array("radius", superlattice.radii_nm * per_nm)
     if superlattice.orientations is not None:
         atoms.set_array("orientation", superlattice.orientations)
-    for name, values in _described(labels, superlattice.n).items():
+    for name, values in described_by(labels, superlattice.n).items():
         atoms.set_array(name, values)
     return atoms
 
@@ -318,7 +322,7 @@ def to_mdanalysis(structure: Structure, labels: Any = None, length_unit: LengthU
     if superlattice.cell is not None and np.triu(superlattice.cell.vectors_nm, 1).any():
         superlattice = superlattice.upper_triangular()
     per_nm = 1 / NM_PER_UNIT[_unit(length_unit)]
-    described = _described(labels, superlattice.n)
+    described = described_by(labels, superlattice.n)
     types = described.get("label", np.full(superlattice.n, "NP"))
     universe = AtomTable(types=types).universe(superlattice.positions_nm * per_nm)
     if superlattice.radii_nm is not None:
@@ -385,7 +389,7 @@ def to_ovito(structure: Structure, labels: Any = None, length_unit: LengthUnit =
         particles.create_property("Radius", data=superlattice.radii_nm * per_nm)
     if superlattice.orientations is not None:
         particles.create_property("Orientation", data=superlattice.orientations)
-    described = _described(labels, superlattice.n)
+    described = described_by(labels, superlattice.n)
     if "label" in described:
         names, numbers = np.unique(described["label"], return_inverse=True)
         types = particles.create_property("Particle Type", data=numbers + 1)
@@ -457,7 +461,7 @@ def _superlattice(
     return Superlattice(positions_nm, None if radii is None else np.asarray(radii, float) * scale, cell, orientations)
 
 
-def _described(labels: Any, n: int) -> Mapping[str, np.ndarray]:
+def described_by(labels: Any, n: int) -> Mapping[str, np.ndarray]:
     """Return what labels tell of n NPs, by the names that simsc writes: `label`, and `probability` where known."""
     if labels is None:
         return {}

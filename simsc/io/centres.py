@@ -97,8 +97,8 @@ def choose_centres(atoms: Any, selection: str | None, kind: Kind) -> Centres:
     """
     table = atoms[0] if isinstance(atoms, tuple) else None
     if kind == "site" and selection is None:
-        numbers = atoms.atoms.indices if table is None else np.arange(len(atoms[1]))
-        return Centres(numbers, None, (), np.ones(len(numbers)))
+        everyone: np.ndarray = atoms.atoms.indices if table is None else np.arange(len(atoms[1]))
+        return Centres(everyone, None, (), np.ones(len(everyone)))
     universe = atoms if table is None else table.universe(atoms[1])
     chosen = _selected(universe, selection)
     if kind == "site":
