@@ -21,7 +21,7 @@ from simsc.core.superlattice import Frame, Superlattice
 from simsc.core.units import NM_PER_UNIT
 from simsc.io.centres import AtomTable, Kind, choose_centres
 from simsc.io.native import read_map, read_superlattice
-from simsc.io.structure_files import table_of_ase
+from simsc.io.structure_files import MOLECULE_ARRAYS, table_of_ase
 
 LengthUnit: TypeAlias = Literal["A", "nm"]
 Structure: TypeAlias = Superlattice | Frame | np.ndarray | Sequence[Any] | str | Path | Any
@@ -34,7 +34,7 @@ _KINDS = (
     "an array (N, 3) in nm, or a pair (cell, centres)"
 )
 # Names of what a superlattice holds too, or what says nothing of an NP, in the arrays of ASE, MDAnalysis and OVITO.
-_ASE_KNOWN = {"numbers", "positions", "radius", "radii", "orientation", "id", "type", "species"}
+_ASE_KNOWN = {"numbers", "positions", "radius", "radii", "orientation", "id", "type", "species", "tags"}
 _MDA_KNOWN = {"indices", "resindices", "segindices", "ids", "names", "types", "elements", "radii", "resids", "resnames"}
 _MDA_KNOWN |= {"resnums", "segids", "molnums", "icodes", "chainIDs", "record_types", "altLocs", "occupancies"}
 _OVITO_KNOWN = {"Position", "Radius", "Orientation", "Particle Identifier", "Particle Type", "Structure Type", "Color"}
@@ -216,7 +216,7 @@ def from_ase(atoms: Any, length_unit: LengthUnit = "A", centres: Kind = "site") 
         Superlattice(2 NPs, cell 6.2 × 6.2 × 6.2 nm, periodic abc, radii unknown)
     """
     _check(atoms, "an ase.Atoms", "ase", "Atoms")
-    left = sorted(set(atoms.arrays) - _ASE_KNOWN)
+    left = sorted(set(atoms.arrays) - _ASE_KNOWN - (set() if centres == "site" else {"masses", *MOLECULE_ARRAYS}))
     left += ["elements"] if len(set(atoms.numbers)) > 1 and centres == "site" else []
     left += ["constraints"] if atoms.constraints else []
     _note_left_out("ase.Atoms", left)
@@ -370,7 +370,8 @@ def to_ovito(structure: Structure, labels: Any = None, length_unit: LengthUnit =
         length_unit: of what is returned. Default Å.
 
     Returns:
-        A `DataCollection` with the properties `Radius` and `Orientation` where these are known.
+        A `DataCollection` with the properties `Radius` and `Orientation` (in OVITO's single precision) where these
+        are known.
 
     Raises:
         InputError: if ovito is not installed.

@@ -202,9 +202,9 @@ def _by_table(table: AtomTable, chosen: Any, kind: Kind) -> tuple[np.ndarray, Ca
 
 def _by_topology(universe: Any, chosen: Any, kind: Kind) -> tuple[np.ndarray, Callable[[int], str]]:
     if kind == "segment":
-        return chosen.segindices, lambda k: f"segment {universe.universe.segments[k].segid}"
+        return chosen.segindices, lambda k: f"segment {getattr(chosen.universe.segments[k], 'segid', k)}"
     if kind == "residue":
-        return chosen.resindices, lambda k: f"residue {universe.universe.residues[k].resid}"
+        return chosen.resindices, lambda k: f"residue {getattr(chosen.universe.residues[k], 'resid', k)}"
     if hasattr(chosen, "molnums"):
         return chosen.molnums, lambda k: f"molecule {k + 1}"
     if len(getattr(chosen.universe, "bonds", ())):

@@ -33,7 +33,7 @@ _LAMMPS_DATA = (".data", ".lammps-data", ".lmp")
 _STATES_UNIT = (".xtc", ".trr", ".nc", ".ncdf", ".tng", ".gro", ".pdb", ".ent", ".mmcif", ".cif")
 _STATES_TIME = (".dcd", ".xtc", ".trr", ".nc", ".ncdf", ".tng", ".h5md")
 _NS_PER_PS = 1e-3
-_MOLECULES = ("mol-id", "mol_id", "molecule", "residuenumbers", "resid")  # arrays of ASE that number molecules
+MOLECULE_ARRAYS = ("mol-id", "mol_id", "molecule", "residuenumbers", "resid")  # arrays of ASE that number molecules
 
 
 class RawFrame(NamedTuple):
@@ -444,7 +444,7 @@ def _check_style(path: Path) -> None:
 
 def table_of_ase(atoms: Any) -> AtomTable:
     """Return what an `ase.Atoms` tells about its atoms."""
-    molecules = next((atoms.arrays[name] for name in _MOLECULES if name in atoms.arrays), None)
+    molecules = next((atoms.arrays[name] for name in MOLECULE_ARRAYS if name in atoms.arrays), None)
     symbols = np.array(atoms.get_chemical_symbols())
     by_lammps = "type" in atoms.arrays  # where elements are guesses
     return AtomTable(
