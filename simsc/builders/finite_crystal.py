@@ -1,11 +1,37 @@
 """Finite crystals for scattering: cut out of a replicated periodic superlattice, with a spread of core radii."""
 
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
 from simsc.core.errors import InputError
 from simsc.core.superlattice import Superlattice
+
+
+@dataclass(frozen=True)
+class CoreRadii:
+    """Core radii of NPs, from a normal distribution.
+
+    Args:
+        mean_nm: their mean, nm; None (default) leaves each NP its own radius.
+        std_nm: their standard deviation, nm; 0 (default) for equal radii.
+        seed: of the radii.
+    """
+
+    mean_nm: float | None = None
+    std_nm: float = 0.0
+    seed: int = 1
+
+    def given_to(self, superlattice: Superlattice) -> Superlattice:
+        """Return NPs with these radii.
+
+        Raises:
+            InputError: for radii as in `with_normal_radii`.
+        """
+        if self.mean_nm is None:
+            return superlattice
+        return with_normal_radii(superlattice, self.mean_nm, self.std_nm, np.random.default_rng(self.seed))
 
 
 def finite_crystal(

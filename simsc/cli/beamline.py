@@ -1,12 +1,13 @@
 """The command `simsc beamline`: detector frames of a rotation scan, simulated."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
 import numpy as np
 
-from simsc.builders.finite_crystal import with_normal_radii
-from simsc.cli.console import StageProgress
+from simsc.builders.finite_crystal import CoreRadii
+from simsc.cli.console import StageProgress, counting
 from simsc.cli.options import (
     JSON,
     LENGTH_UNIT,
@@ -15,16 +16,16 @@ from simsc.cli.options import (
     RADIUS_STD,
     SEED,
     example,
-    tell,
+    gathered,
+    print_result,
 )
-from simsc.core.detector import eiger_x_4m
+from simsc.cli.scattering_options import core_radii, with_radii
+from simsc.core.detector import Detector, eiger_x_4m
 from simsc.core.errors import InputError
 from simsc.core.processes import available_cores
 from simsc.experiment.geometry import Told, detector_of
 from simsc.experiment.series import read_series
-from simsc.io.native import (
-    read_superlattice,
-)
+from simsc.io.native import read_superlattice
 from simsc.scattering.beamline import Background, Beamline
 from simsc.scattering.eiger_scan import write_scan
 
@@ -32,6 +33,43 @@ from simsc.scattering.eiger_scan import write_scan
 _ENERGY_KEV, _DISTANCE_M, _BEAM_CENTRE_PX, _REPEATS, _DEAD = 10.0, 5.0, (1115.0, 991.0), 5, 2e-4
 # What X-rays, hutches and detectors have; a number outside is one in another unit.
 _KEV, _M, _UM = click.FloatRange(1, 200), click.FloatRange(0.01, 100), click.FloatRange(1, 5000)
+
+
+@dataclass(frozen=True)
+class _Rotation:
+    """Angles of a scan, degrees, and frames at each; None takes those of a measured scan, or of the paper."""
+
+    range_deg: float | None
+    step_deg: float | None
+    repeats: int | None
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """How the beamline sees the NPs: what it counts, how sharply, and where not at all."""
+
+    photons: float
+    blur_inv_nm: float
+    beamstop: float
+    dead: float | None
+
+
+@dataclass(frozen=True)
+class _Files:
+    """How frames are written."""
+
+    folder: Path
+    name: str
+    bits: str
+    jobs: int | None
+
+
+def _background(diffuse: float, air: float, flares: float) -> Background:
+    return Background(diffuse, air, flares)
+
+
+def _geometry(distance_m: float | None, energy_kev: float | None, beam_centre: tuple[float, float] | None) -> Told:
+    return Told(distance_m, energy_kev, None, beam_centre)
 
 
 @click.command(
@@ -116,32 +154,24 @@ _KEV, _M, _UM = click.FloatRange(1, 200), click.FloatRange(0.01, 100), click.Flo
 @click.option("--jobs", type=click.IntRange(min=1), help="Processes; the default is one a core.")
 @SEED
 @LENGTH_UNIT
-@click.option("-o", "--output", type=PATH, required=True, help="Folder for the frames.")
+@click.option("-o", "--output", "folder", type=PATH, required=True, help="Folder for the frames.")
 @JSON
+@core_radii
+@gathered("seen", _Seen)
+@gathered("geometry", _geometry)
+@gathered("rotation", _Rotation)
+@gathered("background", _background)
+@gathered("files", _Files)
 def beamline(
     file: Path,
-    radius_nm: float | None,
-    radius_std_nm: float,
-    photons: float,
+    radii: CoreRadii,
+    seen: _Seen,
     like: Path | None,
-    energy_kev: float | None,
-    distance_m: float | None,
-    beam_centre: tuple[float, float] | None,
-    range_deg: float | None,
-    step_deg: float | None,
-    repeats: int | None,
-    blur_inv_nm: float,
-    beamstop: float,
-    dead: float | None,
-    diffuse: float,
-    air: float,
-    flares: float,
-    bits: str,
-    name: str,
-    jobs: int | None,
-    seed: int,
+    geometry: Told,
+    rotation: _Rotation,
+    background: Background,
+    files: _Files,
     length_unit: str | None,
-    output: Path,
     as_json: bool,
 ) -> None:
     """Simulate the frames that an EIGER X 4M takes of the NPs in FILE while they turn about z.
@@ -149,54 +179,68 @@ def beamline(
     With --like it is the detector of a measured scan. Written as the EIGER itself writes them. A scan that was stopped
     goes on with the same command.
     """
-    superlattice = read_superlattice(file, length_unit)
-    if radius_nm is not None:
-        superlattice = with_normal_radii(superlattice, radius_nm, radius_std_nm, np.random.default_rng(seed))
-    elif superlattice.radii_nm is None:
-        raise InputError(f"{file}: has no core radii; give --radius (nm)")
-    gaps = None
+    superlattice = with_radii(file, read_superlattice(file, length_unit), radii)
     if like is None:
-        detector = eiger_x_4m(energy_kev or _ENERGY_KEV, distance_m or _DISTANCE_M, beam_centre or _BEAM_CENTRE_PX)
-        angles_deg, repeats = _angles(range_deg, step_deg), repeats or _REPEATS
+        detector = eiger_x_4m(
+            geometry.energy_kev or _ENERGY_KEV,
+            geometry.distance_m or _DISTANCE_M,
+            geometry.beam_centre_px or _BEAM_CENTRE_PX,
+        )
+        gaps, dead = None, _DEAD
+        angles_deg, repeats = _angles(rotation), rotation.repeats or _REPEATS
     else:
-        series = read_series(like)
-        detector = detector_of(series, Told(distance_m, energy_kev, None, beam_centre))
-        gaps = np.zeros(series.shape, bool) if series.bad is None else series.bad
-        if range_deg is None and step_deg is None and series.angles_deg is not None:
-            angles_deg, own = _distinct(series.angles_deg)
-        else:
-            angles_deg, own = _angles(range_deg, step_deg), _REPEATS
-        repeats, dead = repeats or own, dead or 0.0
+        detector, gaps, angles_deg, repeats = _like(like, geometry, rotation)
+        dead = 0.0
     centre = detector.beam_centre_px
     if not all(0 <= place < n for place, n in zip(centre, detector.shape, strict=True)):
         click.echo(f"simsc: note: the beam lies outside of the detector of {detector.shape} pixels", err=True)
+    dead = dead if seen.dead is None else seen.dead
     settings = Beamline(
-        photons,
+        seen.photons,
         detector,
         gaps,
-        dead=np.random.default_rng([seed, 2]).random(detector.shape) < (_DEAD if dead is None else dead),
-        beamstop_inv_nm=beamstop,
+        dead=np.random.default_rng([radii.seed, 2]).random(detector.shape) < dead,
+        beamstop_inv_nm=seen.beamstop,
         angles_deg=angles_deg,
         repeats=repeats,
-        blur_inv_nm=blur_inv_nm,
-        background=Background(diffuse, air, flares),
+        blur_inv_nm=seen.blur_inv_nm,
+        background=background,
     )
-    with StageProgress() as progress:
+    with StageProgress() as show:
         master = write_scan(
-            superlattice.in_free_space(), settings, output, name, seed, jobs or available_cores(),
-            lambda done, n: progress("frames", done / n, f"angle {done} of {n}" if done < n else ""), bits=int(bits),
-        )  # fmt: skip
+            superlattice.in_free_space(),
+            settings,
+            files.folder,
+            files.name,
+            radii.seed,
+            files.jobs or available_cores(),
+            counting(show, "frames", "angle"),
+            bits=int(files.bits),
+        )
     n = len(settings.angles_deg)
-    tell(
+    print_result(
         as_json,
         {"output": master, "frames": n * repeats, "angles": n, "n": superlattice.n},
         f"{master}: {n * repeats} frames at {n} angles of {superlattice.n} NPs",
     )
 
 
-def _angles(range_deg: float | None, step_deg: float | None) -> np.ndarray:
+def _like(like: Path, geometry: Told, rotation: _Rotation) -> tuple[Detector, np.ndarray, np.ndarray, int]:
+    """Return the detector of a measured scan, its bad pixels, and the angles and repeats to measure at."""
+    series = read_series(like)
+    detector = detector_of(series, geometry)
+    gaps = np.zeros(series.shape, bool) if series.bad is None else series.bad
+    if rotation.range_deg is None and rotation.step_deg is None and series.angles_deg is not None:
+        angles_deg, own = _distinct(series.angles_deg)
+    else:
+        angles_deg, own = _angles(rotation), _REPEATS
+    return detector, gaps, angles_deg, rotation.repeats or own
+
+
+def _angles(rotation: _Rotation) -> np.ndarray:
     """Return the angles of a scan, degrees."""
-    range_, step = (value if value is not None else usual for value, usual in ((range_deg, 180.0), (step_deg, 1 / 3)))
+    range_ = 180.0 if rotation.range_deg is None else rotation.range_deg
+    step = 1 / 3 if rotation.step_deg is None else rotation.step_deg
     if not (0 < step <= range_ <= 360):
         raise InputError(f"--step {step:g}, --range {range_:g}: need 0 < step ≤ range ≤ 360 degrees")
     return step * np.arange(int(range_ / step + 1e-6) + 1)

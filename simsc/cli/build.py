@@ -29,7 +29,7 @@ from simsc.cli.options import (
     example,
     lateral_option,
     origin,
-    tell,
+    print_result,
 )
 from simsc.core.cell import Cell
 from simsc.core.errors import InputError
@@ -103,7 +103,9 @@ def _written(command: Callable[..., Built]) -> Callable[..., None]:
         superlattice = disordered(superlattice, radius_nm, radius_std_nm, radii, vacancies, displacement_nm, rng)
         write_superlattice(output, superlattice, origin(**facts))
         lines = [f"{name}: {value}" for name, value in facts.items()]
-        tell(as_json, {"output": output, "n": superlattice.n, **facts}, f"{output}: {superlattice.n} NPs", *lines)
+        print_result(
+            as_json, {"output": output, "n": superlattice.n, **facts}, f"{output}: {superlattice.n} NPs", *lines
+        )
 
     return finish
 

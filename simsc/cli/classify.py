@@ -21,8 +21,8 @@ from simsc.cli.options import (
     PATH,
     example,
     origin,
+    print_result,
     reading,
-    tell,
 )
 from simsc.core.errors import InputError, ResourceError
 from simsc.core.processes import available_cores
@@ -98,7 +98,7 @@ def classify(
                 on_frame=on_frame,
             )
     if as_json:
-        tell(as_json, {"frames": n, "n": n_nps, **summary})
+        print_result(as_json, {"frames": n, "n": n_nps, **summary})
     else:
         _print_summary(summary, n, n_nps)
         if output is not None:
@@ -151,7 +151,7 @@ def _print_one(order: FrameOrder, method: str, as_json: bool) -> None:
             "probabilities": labels.probability.round(4),
             "sequence": sequence,
         }
-        tell(as_json, result)
+        print_result(as_json, result)
         return
     click.echo(f"{len(labels.labels)} NPs, d_NN {order.bond_order.d_nn_nm:.4g} nm")
     for name, count in labels.counts.items():

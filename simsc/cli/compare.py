@@ -2,20 +2,14 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import click
 import numpy as np
 
-from simsc.builders.finite_crystal import with_normal_radii
+from simsc.builders.finite_crystal import CoreRadii
 from simsc.classify.stacking import layer_frame
-from simsc.cli.console import StageProgress
-from simsc.cli.first_peak import (
-    peak_of_crystal,
-    peak_of_spheres,
-    peak_of_volume,
-    q2_around,
-)
+from simsc.cli.console import StageProgress, counting
 from simsc.cli.options import (
     JSON,
     LENGTH_UNIT,
@@ -23,43 +17,37 @@ from simsc.cli.options import (
     RADIUS,
     RADIUS_STD,
     SEED,
-    axis_inv_nm,
     example,
+    gathered,
     place_for_picture,
-    tell,
+    print_result,
 )
-from simsc.core.correlation_map import CorrelationMap
+from simsc.cli.scattering_options import asking_for, axis_inv_nm, core_radii, with_radii
+from simsc.core.correlation_map import Q2_OVER_Q1, CorrelationMap
 from simsc.core.errors import InputError
 from simsc.core.intensity import IntensityVolume
-from simsc.core.processes import available_cores
 from simsc.core.superlattice import Superlattice
 from simsc.correlation.compare import MapComparison, compare_maps
-from simsc.correlation.engine import correlate
-from simsc.correlation.shells import shells_of_crystal, shells_of_file, shells_of_volume
-from simsc.io.hdf5 import is_intensity, is_map, is_shells
-from simsc.io.native import (
-    read_intensity,
-    read_map,
-    read_shells,
-    read_superlattice,
-)
+from simsc.correlation.maps import correlation_map, first_sphere, read_source, second_spheres
+from simsc.io.hdf5 import is_map, is_shells
+from simsc.io.native import read_map
 from simsc.scattering.rods import RodProfile, layers_of_volume, rod_profile, rod_profile_of_volume
 
-_N_DELTA, _ROD_POINTS, _LARGEST_L = 721, 161, 3.2
+_ROD_POINTS, _LARGEST_L = 161, 3.2
 _OTHER_COVERAGE = 0.05
 
 
-_Source = IntensityVolume | Superlattice | Path  # what a map is computed from; a path is that of spheres
+_Source: TypeAlias = CorrelationMap | IntensityVolume | Superlattice | Path  # a path is that of spheres
 
 
 @dataclass(frozen=True)
-class _Radii:
-    """Core radii that structures get, and how they are read."""
+class _Drawing:
+    """What of a comparison is drawn and printed, and where the figure goes."""
 
-    radius_nm: float | None
-    radius_std_nm: float
-    seed: int
-    length_unit: str | None
+    lines: str | None
+    names: tuple[str, str] | None
+    scaled: bool
+    output: Path | None
 
 
 @click.command(
@@ -84,7 +72,11 @@ class _Radii:
     help="Of maps to be computed from intensities or structures, nm⁻¹; default: that of the other, if it is a map, or "
     "the first bright peak of A.",
 )
-@click.option("--q2", help="Of them, first:last:step, nm⁻¹; default: that of the other map, or 0.83 to 1.88 times q1.")
+@click.option(
+    "--q2",
+    help="Of them, first:last:step, nm⁻¹; default: that of the other map, or "
+    f"{Q2_OVER_Q1[0]} to {Q2_OVER_Q1[1]} times q1.",
+)
 @click.option("--d-nn", "d_nn_nm", type=float, help="Of them, nm: draws their Bragg rods 10l too.")
 @RADIUS
 @RADIUS_STD
@@ -92,23 +84,20 @@ class _Radii:
 @LENGTH_UNIT
 @click.option("-o", "--output", type=PATH, callback=place_for_picture, help="Figure to write: .png, .svg or .pdf.")
 @JSON
+@core_radii
+@gathered("drawing", _Drawing)
 def compare(
     a: Path,
     b: Path,
-    lines: str | None,
-    names: tuple[str, str] | None,
+    drawing: _Drawing,
     coverage: float,
     q1_tolerance: float,
-    scaled: bool,
     relative: bool,
     q1_inv_nm: float | None,
     q2: str | None,
     d_nn_nm: float | None,
-    radius_nm: float | None,
-    radius_std_nm: float,
-    seed: int,
+    radii: CoreRadii,
     length_unit: str | None,
-    output: Path | None,
     as_json: bool,
 ) -> None:
     """Compare the correlation maps A and B, simulated or measured, where both were measured.
@@ -116,23 +105,13 @@ def compare(
     A and B may also be intensities or structures, of which maps are computed first (--q1, --q2, --radius).
     """
     q2_inv_nm = None if q2 is None else axis_inv_nm("--q2", q2)
-    if is_map(a) != is_map(b):
-        known = read_map(a if is_map(a) else b)
-        q1_inv_nm = known.q1_inv_nm if q1_inv_nm is None else q1_inv_nm  # of the one is that of the other
-        q2_inv_nm = known.q2_inv_nm if q2_inv_nm is None else q2_inv_nm
     if d_nn_nm is not None and any(is_map(file) or is_shells(file) for file in (a, b)):
         raise InputError("--d-nn draws rods of intensity volumes and structures; maps and spheres do not hold them")
-    wanted = _lines(lines)
-    radii = _Radii(radius_nm, radius_std_nm, seed, length_unit)
-    sources = [_source(file, radii) for file in (a, b)]
-    if all(source is None for source in sources) and (q1_inv_nm or radius_nm or d_nn_nm):
+    wanted = _lines(drawing.lines)
+    sources = [_source(file, radii, length_unit) for file in (a, b)]
+    if all(isinstance(source, CorrelationMap) for source in sources) and (q1_inv_nm or radii.mean_nm or d_nn_nm):
         raise InputError("A and B are maps already; --q1, --radius and --d-nn are for intensities and structures")
-    if q1_inv_nm is None and sources[0] is not None:
-        q1_inv_nm = _first_peak(a, sources[0])
-        click.echo(f"simsc: note: q1 is {q1_inv_nm:.4f} nm⁻¹, the first bright peak of {a}", err=True)
-    if q2_inv_nm is None and q1_inv_nm is not None:
-        q2_inv_nm = _q2(q1_inv_nm, sources)
-    maps = [_map(file, source, q1_inv_nm, q2_inv_nm) for file, source in zip((a, b), sources, strict=True)]
+    maps = _maps((a, b), sources, q1_inv_nm, q2_inv_nm)
     if relative:
         own = maps[1].q1_inv_nm
         maps[1] = maps[1].at_q1(maps[0].q1_inv_nm)
@@ -142,24 +121,24 @@ def compare(
             err=True,
         )
     result = compare_maps(maps[0], maps[1], coverage, q1_tolerance_inv_nm=q1_tolerance)
-    called = names or _names(a, b)
+    called = drawing.names or _names(a, b)
     rods = None if d_nn_nm is None else _rods(sources, d_nn_nm)
-    if output is not None or wanted or not as_json:
+    if drawing.output is not None or wanted or not as_json:
         # Matplotlib takes a second to load.
         from simsc.plot.comparison import comparison_figure, lines_of
         from simsc.plot.style import write_figure
 
         rows = lines_of(result, wanted)
-        if output is not None:
-            write_figure(output, comparison_figure(result, called, wanted, scaled, rods))
+        if drawing.output is not None:
+            write_figure(drawing.output, comparison_figure(result, called, wanted, drawing.scaled, rods))
     else:
         rows = []
     if as_json:
-        tell(as_json, _as_dict(result, called, rows))
+        print_result(as_json, _as_dict(result, called, rows))
     else:
         _print(result, called, rows, coverage)
-        if output is not None:
-            click.echo(f"{output}")
+        if drawing.output is not None:
+            click.echo(f"{drawing.output}")
     if result.coverage_difference > _OTHER_COVERAGE:
         click.echo(
             f"simsc: note: the coverages differ by up to {result.coverage_difference:.2f}, which changes the maps; "
@@ -186,63 +165,42 @@ def _names(a: Path, b: Path) -> tuple[str, str]:
     return (a.stem, b.stem) if a.stem != b.stem else (str(a), str(b))
 
 
-def _source(file: Path, radii: _Radii) -> _Source | None:
-    """Return what a map is to be computed from; None for a map."""
+def _source(file: Path, radii: CoreRadii, length_unit: str | None) -> _Source:
+    """Return a map, or what one is to be computed from."""
     if is_map(file):
-        return None
-    if is_intensity(file):
-        return read_intensity(file)
-    if is_shells(file):
-        return file
-    superlattice = read_superlattice(file, radii.length_unit).in_free_space()
-    if radii.radius_nm is not None:
-        rng = np.random.default_rng(radii.seed)
-        return with_normal_radii(superlattice, radii.radius_nm, radii.radius_std_nm, rng)
-    if superlattice.radii_nm is None:
-        raise InputError(f"{file}: has no core radii; give --radius (nm)")
-    return superlattice
-
-
-def _first_peak(file: Path, source: _Source) -> float:
-    """Return where the first sphere of two maps lies if neither tells, nm⁻¹."""
-    if isinstance(source, IntensityVolume):
-        return peak_of_volume(file, source)
-    return peak_of_crystal(file, source)[0] if isinstance(source, Superlattice) else peak_of_spheres(file)
-
-
-def _q2(q1_inv_nm: float, sources: list[_Source | None]) -> np.ndarray:
-    """Return where second spheres lie if nobody tells, nm⁻¹: where both were measured."""
-    for source in sources:
-        if isinstance(source, Path):
-            with read_shells(source) as (q, _):
-                return q
-    volumes = [source for source in sources if isinstance(source, IntensityVolume)]
-    return q2_around(q1_inv_nm, min((volume.q_max_inv_nm for volume in volumes), default=np.inf))
-
-
-def _map(file: Path, source: _Source | None, q1_inv_nm: float | None, q2: np.ndarray | None) -> CorrelationMap:
-    if source is None:
         return read_map(file)
-    assert q1_inv_nm is not None
-    assert q2 is not None
-    if isinstance(source, IntensityVolume):
-        first, second = shells_of_volume(source, q1_inv_nm, q2)
-    elif isinstance(source, Superlattice):
-        first, second = shells_of_crystal([source], q1_inv_nm, q2, threads=available_cores())
-    else:
-        first, second = shells_of_file(source, q1_inv_nm, q2)
-    with StageProgress() as progress:
-        done = 0
-
-        def on_shell() -> None:
-            nonlocal done
-            done += 1
-            progress(file.name, done / len(q2), f"q2 {done} of {len(q2)}" if done < len(q2) else "")
-
-        return correlate(first, second, np.linspace(0, 180, _N_DELTA), available_cores(), on_shell)
+    source = read_source(file, length_unit)
+    return with_radii(file, source.in_free_space(), radii) if isinstance(source, Superlattice) else source
 
 
-def _rods(sources: list[_Source | None], d_nn_nm: float) -> tuple[RodProfile, RodProfile] | None:
+def _maps(
+    files: tuple[Path, Path], sources: list[_Source], q1_inv_nm: float | None, q2_inv_nm: np.ndarray | None
+) -> list[CorrelationMap]:
+    """Return two maps; q1 and q2 of what is not one yet are those of the other, unless they are given."""
+    known = [source for source in sources if isinstance(source, CorrelationMap)]
+    others = [source for source in sources if not isinstance(source, CorrelationMap)]
+    if not others:
+        return known
+    if known:
+        q1_inv_nm = known[0].q1_inv_nm if q1_inv_nm is None else q1_inv_nm
+        q2_inv_nm = known[0].q2_inv_nm if q2_inv_nm is None else q2_inv_nm
+    if q1_inv_nm is None:
+        with asking_for("--q1", files[0]):
+            q1_inv_nm = first_sphere(others[0]).q1_inv_nm
+        click.echo(f"simsc: note: q1 is {q1_inv_nm:.4f} nm⁻¹, the first bright peak of {files[0]}", err=True)
+    if q2_inv_nm is None:
+        q2_inv_nm = second_spheres(q1_inv_nm, *others)
+    maps = []
+    for file, source in zip(files, sources, strict=True):
+        if isinstance(source, CorrelationMap):
+            maps.append(source)
+        else:
+            with StageProgress() as show:
+                maps.append(correlation_map(source, q1_inv_nm, q2_inv_nm, progress=counting(show, file.name, "q2")))
+    return maps
+
+
+def _rods(sources: list[_Source], d_nn_nm: float) -> tuple[RodProfile, RodProfile] | None:
     heights = np.linspace(0, _LARGEST_L, _ROD_POINTS)
     profiles = []
     for source in sources:

@@ -74,6 +74,15 @@ def working(what: str) -> Iterator[None]:
         yield
 
 
+def counting(show: Callable[[str, float, str], None], stage: str, each: str) -> Callable[[int, int], None]:
+    """Return what shows a stage after each of its steps, by the word for one step, such as "angle 3 of 90"."""
+
+    def step(done: int, n: int) -> None:
+        show(stage, done / n, f"{each} {done} of {n}" if done < n else "")
+
+    return step
+
+
 class StageProgress:
     """Progress of stages on standard error: bars on a terminal, a line now and then elsewhere."""
 

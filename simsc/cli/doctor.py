@@ -8,7 +8,7 @@ from simsc.cli.options import (
     JSON,
     PATH,
     example,
-    tell,
+    print_result,
 )
 from simsc.core.errors import ResourceError
 from simsc.hpc.installation import about, end_of_log, run_checks
@@ -36,7 +36,7 @@ def doctor(folder: Path | None, as_json: bool) -> None:
         lines += ["", run_text(state)]
         if (log := end_of_log(folder)) is not None:
             lines += ["", f"{log[0]} ends with:", *log[1]]
-    tell(
+    print_result(
         as_json,
         {
             "about": facts,

@@ -15,14 +15,15 @@ from simsc.cli.options import (
     FRAMES,
     JSON,
     PATH,
+    check_distinct,
     example,
+    print_result,
     reading,
-    tell,
 )
 from simsc.core.correlation_map import CorrelationMap
 from simsc.core.errors import InputError
 from simsc.core.intensity import IntensityVolume
-from simsc.experiment.bragg import peak_of_profile, profile_of_spheres
+from simsc.correlation.first_peak import peak_of_profile, profile_of_spheres
 from simsc.io.hdf5 import is_intensity, is_map, is_shells
 from simsc.io.native import read_intensity, read_map, read_shells
 from simsc.io.structure_export import (
@@ -72,19 +73,18 @@ def export(
     What it is follows from FILE, and the format from the ending of the output. Labels, layers and bond order go along
     as properties of the particles where they are known. Lengths are A, in .csv nm; momentum transfers 1/nm.
     """
-    if output.exists() and file.exists() and output.samefile(file):
-        raise InputError(f"{output}: is the input; give another name with -o")
+    check_distinct(file, output)
     if file.is_file() and h5py.is_hdf5(file) and (is_intensity(file) or is_map(file) or is_shells(file)):
         if reading != Reading() or frames_text is not None or order is not None:
             raise InputError(f"{file}: is no structure; leave out the options that tell how to read one")
-        tell(as_json, *_export_field(file, output))
+        print_result(as_json, *_export_field(file, output))
         return
     opened = open_frames(file, reading)
     numbers = chosen_frames(frames_text, len(opened), file)
     known = _order(file, order)
     if _is_picture(output):
         _draw_structure(output, opened, numbers, known, file)
-        tell(as_json, {"output": output, "frames": 1, "labels": known is not None}, f"{output}: 1 frame")
+        print_result(as_json, {"output": output, "frames": 1, "labels": known is not None}, f"{output}: 1 frame")
         return
     with StageProgress() as progress:
 
@@ -96,7 +96,7 @@ def export(
         n = write_frames(output, described())
     what = "with labels" if known is not None else "without labels (simsc classify -o gives them)"
     facts = {"output": output, "frames": n, "labels": known is not None}
-    tell(as_json, facts, f"{output}: {n} frame{'s' if n != 1 else ''}, {what}")
+    print_result(as_json, facts, f"{output}: {n} frame{'s' if n != 1 else ''}, {what}")
 
 
 def _export_field(file: Path, output: Path) -> tuple[dict[str, Any], str]:

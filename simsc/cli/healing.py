@@ -8,7 +8,7 @@ from simsc.cli.options import (
     JSON,
     PATH,
     example,
-    tell,
+    print_result,
 )
 from simsc.core.errors import InputError
 from simsc.report.healing_text import FORGOTTEN, MEANING, NULL_NAMES, energy, energy_from_slides, run_lines, verdict
@@ -56,7 +56,7 @@ def healing(folders: tuple[Path, ...], confirm: int, as_json: bool) -> None:
         raise InputError(f"{folders[0]}: no stacking lasted for {confirm} frames in a row in any run")
     together = set_healing(found)
     _warn(together)
-    tell(as_json, described(together), _text(together))
+    print_result(as_json, described(together), _text(together))
 
 
 def _runs(folder: Path) -> list[Path]:

@@ -1,45 +1,81 @@
 """The command `simsc import`: detector frames of a rotation scan, merged."""
 
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
 
-from simsc.cli.console import StageProgress, StopRequest
-from simsc.cli.first_peak import peak_of_spheres, told_q1
-from simsc.cli.options import (
-    JSON,
-    OUTPUT,
-    PATH,
-    Q1,
-    axis_inv_nm,
-    example,
-    origin,
-    q1_inv_nm,
-    save_map,
-    tell,
-)
+from simsc.cli.console import StageProgress, StopRequest, counting
+from simsc.cli.options import JSON, OUTPUT, PATH, example, gathered, origin, print_result
+from simsc.cli.scattering_options import Q1, asking_for, axis_inv_nm, lines_of_q1, q1_inv_nm, save_map
 from simsc.core.detector import Detector
 from simsc.core.errors import InputError
 from simsc.core.processes import available_cores
-from simsc.correlation.engine import correlate
-from simsc.correlation.shells import shells_of_file
+from simsc.correlation.maps import FirstSphere, correlation_map, first_sphere
 from simsc.experiment.angles import read_angles
+from simsc.experiment.bragg import CentreShift
+from simsc.experiment.frames import FrameSeries
 from simsc.experiment.geometry import Told, angles_of, bad_pixels, detector_of, flux_of, refined_centre
 from simsc.experiment.merge import Corrections, Merged, Scan, merge
 from simsc.experiment.series import ORIENTATIONS, read_series
 from simsc.experiment.targets import ShellTarget, Target, VoxelTarget
-from simsc.io.native import (
-    write_intensity,
-    write_shells,
-)
+from simsc.io.native import write_intensity, write_shells
 
 _CENTRED_PX, _ROUNDS = 0.1, 4
 _MOST_RINGS, _PEAK_WIDTH_INV_NM = 540, 0.01
 _LITTLE = 0.01  # part of the voxels
 # What X-rays, hutches and detectors have; a number outside is one in another unit.
 _KEV, _M, _UM = click.FloatRange(1, 200), click.FloatRange(0.01, 100), click.FloatRange(1, 5000)
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """What frames are merged into: voxels, or spheres and a map of them."""
+
+    q_max_inv_nm: float
+    grid: int
+    spheres: str | None
+    rings: int | None
+    map_file: Path | None
+    q1: str
+
+
+@dataclass(frozen=True)
+class _Recorded:
+    """What was recorded besides the frames: their angles, fluxes and background, and pixels to leave out."""
+
+    angles: str | None
+    column: str | None
+    turn: str
+    mask: Path | None
+    beamstop: float
+    flux: Path | None
+    background: Path | None
+
+
+@dataclass(frozen=True)
+class _Centring:
+    """Whether the beam centre is refined, and by peaks of which width."""
+
+    find_centre: bool
+    peak_width: float | None
+
+
+def _geometry(
+    distance_m: float | None,
+    energy_kev: float | None,
+    pixel_um: tuple[float, float] | None,
+    beam_centre: tuple[float, float] | None,
+) -> Told:
+    pixel_m = None if pixel_um is None else (1e-6 * pixel_um[0], 1e-6 * pixel_um[1])
+    return Told(distance_m, energy_kev, pixel_m, beam_centre)
+
+
+def _corrections(solid_angle: bool, polarisation: str, lorentz: bool) -> Corrections:
+    return Corrections(solid_angle, _polarisation(polarisation), lorentz)
 
 
 @click.command(
@@ -112,30 +148,18 @@ _KEV, _M, _UM = click.FloatRange(1, 200), click.FloatRange(0.01, 100), click.Flo
 @click.option("--jobs", type=click.IntRange(min=1), help="Processes; the default is one a core.")
 @OUTPUT
 @JSON
+@gathered("wanted", _Wanted)
+@gathered("recorded", _Recorded)
+@gathered("geometry", _geometry)
+@gathered("centring", _Centring)
+@gathered("corrections", _corrections)
 def import_frames(
     frames: Path,
-    q_max_inv_nm: float,
-    grid: int,
-    spheres: str | None,
-    rings: int | None,
-    map_file: Path | None,
-    q1: str,
-    angles: str | None,
-    column: str | None,
-    turn: str,
-    distance_m: float | None,
-    energy_kev: float | None,
-    pixel_um: tuple[float, float] | None,
-    beam_centre: tuple[float, float] | None,
-    find_centre: bool,
-    peak_width: float | None,
-    mask: Path | None,
-    beamstop: float,
-    solid_angle: bool,
-    polarisation: str,
-    lorentz: bool,
-    flux: Path | None,
-    background: Path | None,
+    wanted: _Wanted,
+    recorded: _Recorded,
+    geometry: Told,
+    centring: _Centring,
+    corrections: Corrections,
     jobs: int | None,
     output: Path,
     as_json: bool,
@@ -145,125 +169,146 @@ def import_frames(
     FRAMES is an EIGER master file, a NeXus file (NXmx), a folder of images, or a pattern such as 'scan_*.cbf'. What was
     not measured stays unmeasured. Stopped with Ctrl-C or killed, the same command goes on from its last checkpoint.
     """
+    map_file = wanted.map_file
     if map_file is not None and map_file.absolute() == output.absolute():
         raise InputError(f"--map {map_file}: is what -o writes already; the map needs a file of its own")
-    if map_file is not None and spheres is None:
-        spheres = "0.4:0.9:0.005"
+    spheres = "0.4:0.9:0.005" if map_file is not None and wanted.spheres is None else wanted.spheres
     q = None if spheres is None else axis_inv_nm("--spheres", spheres)
-    first = q1_inv_nm(q1)
-    corrections = Corrections(solid_angle, _polarisation(polarisation), lorentz)
-    series = read_series(frames, turn)
-    pixel_m = None if pixel_um is None else (1e-6 * pixel_um[0], 1e-6 * pixel_um[1])
-    detector = detector_of(series, Told(distance_m, energy_kev, pixel_m, beam_centre))
-    relative = flux_of(series, flux)
-    shade, shade_frames = _background(background, turn, series.shape)
+    given = q1_inv_nm(wanted.q1)
+    scan = _scan(frames, recorded, geometry)
     stop = StopRequest()
-
-    def scan_with(detector: Detector) -> Scan:
-        bad = bad_pixels(series, detector, mask, beamstop)
-        return Scan(series, detector, sample_deg, bad, relative, shade, shade_frames)
-
-    def merged(scan: Scan, target: Target, stage: str, checkpoint: Path) -> Merged:
-        def tell(done: int, n: int) -> None:
-            progress(stage, done / n, f"angle {done} of {n}" if done < n else "")
-
-        return merge(scan, target, checkpoint, corrections, jobs or available_cores(), tell, lambda: stop(0.0))
-
-    sample_deg = angles_of(series, _told_angles(angles, column, series.n))
-    scan = scan_with(detector)
     # Of frames at the same angle there may be several.
-    step_deg = float(np.diff(np.unique(sample_deg.round(6))).max(initial=0.0))
-    if rings is None:
-        rings = _MOST_RINGS if step_deg == 0 else int(np.clip(round(180 / step_deg), 8, _MOST_RINGS))
-    facts: dict[str, Any] = {"frames": series.name}
-    told: dict[str, Any] = {"output": output, "frames": series.n}
+    step_deg = float(np.diff(np.unique(scan.angles_deg.round(6))).max(initial=0.0))
+    facts: dict[str, Any] = {"frames": scan.series.name}
+    printed: dict[str, Any] = {"output": output, "frames": scan.series.n}
     lines = []
     checkpoint = output.with_name(f".{output.name}.merging")
-    with StageProgress() as progress:
-        if find_centre:
-            reach = min(q_max_inv_nm, float(np.linalg.norm(detector.q_inv_nm, axis=-1)[scan.good].max()))
-            # Voxels no smaller than pixels, or than frames lie apart at half the reach: holes would be left.
-            pixel = detector.wavenumber_inv_nm * max(detector.pixel_m) / detector.distance_m
-            voxel = max(1.3 * pixel, 0.5 * reach * float(np.radians(step_deg)))
-            coarse = VoxelTarget(reach, min(256, int(2 * reach / voxel)))
-            width_inv_nm = peak_width or max(_PEAK_WIDTH_INV_NM, 0.7 * voxel)
-            for k in range(1, _ROUNDS + 1):
-                own = output.with_name(f".{output.name}.centre{k}")
-                volume = merged(scan, coarse, f"centre {k}", own)
+    with StageProgress() as show:
+
+        def merged(scan: Scan, target: Target, stage: str, checkpoint: Path) -> Merged:
+            step = counting(show, stage, "angle")
+            return merge(scan, target, checkpoint, corrections, jobs or available_cores(), step, lambda: stop(0.0))
+
+        if centring.find_centre:
+            coarse, width_inv_nm = _for_centring(scan, wanted.q_max_inv_nm, step_deg, centring.peak_width)
+
+            def coarsely(scan: Scan, number: int) -> Merged:
+                own = output.with_name(f".{output.name}.centre{number}")
+                volume = merged(scan, coarse, f"centre {number}", own)
                 own.unlink()
-                better, shift = refined_centre(volume, scan, (0.35 * reach, reach), width_inv_nm)
-                scan = scan_with(better)
-                done = float(np.abs(shift.shift_px).max()) < _CENTRED_PX
-                if done or k == _ROUNDS:
-                    break
+                return volume
+
+            scan, shift = _centred(scan, recorded, coarsely, coarse.q_max_inv_nm, width_inv_nm)
             # What it moved by at last is not less than what is still wrong.
             errors = np.hypot(shift.standard_errors_px, shift.shift_px)
             facts["centre_errors_px"] = errors.tolist()
-            row, column_px = scan.detector.beam_centre_px
-            told |= {"beam_centre_px": [row, column_px], "beam_centre_errors_px": errors, "pairs": shift.n_pairs}
+            row, column = scan.detector.beam_centre_px
+            printed |= {"beam_centre_px": [row, column], "beam_centre_errors_px": errors, "pairs": shift.n_pairs}
             lines.append(
-                f"beam centre: row {row:.2f} ± {errors[0]:.2f}, column {column_px:.2f} ± {errors[1]:.2f} "
+                f"beam centre: row {row:.2f} ± {errors[0]:.2f}, column {column:.2f} ± {errors[1]:.2f} "
                 f"({shift.n_pairs} Friedel pairs)"
             )
-            if not done:
-                click.echo(
-                    f"simsc: note: the beam centre still moves by {np.abs(shift.shift_px).max():.2f} px", err=True
-                )
-        target: Target
-        if q is None:
-            target = VoxelTarget(q_max_inv_nm, grid)
-        else:
-            width = float(q[1] - q[0]) if len(q) > 1 else 0.005
-            target = ShellTarget(q, width, rings, 2 * rings)
+        target = _target(wanted, q, step_deg)
         result = merged(scan, target, "merge", checkpoint)
     farthest = float(np.linalg.norm(scan.detector.q_inv_nm, axis=-1)[scan.good].max())
-    if farthest < (q_max_inv_nm if q is None else q[-1]):
+    if farthest < (wanted.q_max_inv_nm if q is None else q[-1]):
         click.echo(f"simsc: note: the detector reaches to {farthest:.3g} nm⁻¹ only", err=True)
     facts |= _record(scan, corrections)
-    if isinstance(target, VoxelTarget):
-        volume_ = result.volume()
-        write_intensity(output, volume_, origin(**facts))
-        part = 1.0 if volume_.measured is None else float(volume_.measured.mean())
-        told |= {"grid": grid, "measured": part}
-        lines.append(f"{output}: {series.n} frames, {grid}³ voxels, of which {100 * part:.1f} % were measured")
-        if part < _LITTLE:
-            click.echo(
-                "simsc: note: next to nothing was measured; check --energy (keV), --distance (m), --pixel (µm), "
-                "--angles (degrees) and --q-max (nm⁻¹), or take fewer voxels (--grid)",
-                err=True,
-            )
-    else:
-        write_shells(output, result.shells(), origin(**facts))
-        told |= {"spheres": len(target.q_inv_nm)}
-        lines.append(f"{output}: {series.n} frames, {len(target.q_inv_nm)} spheres")
+    more, line = _write(output, result, scan, facts)
+    printed, lines = printed | more, [*lines, line]
     checkpoint.unlink(missing_ok=True)
-    if map_file is not None and isinstance(target, ShellTarget):
-        of_map, map_lines = _write_map(output, map_file, result, first, facts)
-        told, lines = told | of_map, lines + map_lines
-    tell(as_json, told, *lines)
+    if map_file is not None:
+        of_map, map_lines = _write_map(output, map_file, given, facts)
+        printed, lines = printed | of_map, lines + map_lines
+    print_result(as_json, printed, *lines)
+
+
+def _scan(frames: Path, recorded: _Recorded, geometry: Told) -> Scan:
+    """Return the frames with all that was recorded of them."""
+    series = read_series(frames, recorded.turn)
+    detector = detector_of(series, geometry)
+    flux = flux_of(series, recorded.flux)
+    shade, shade_frames = _background(recorded.background, recorded.turn, series.shape)
+    angles_deg = angles_of(series, _given_angles(recorded.angles, recorded.column, series.n))
+    bad = _bad(series, detector, recorded)
+    return Scan(series, detector, angles_deg, bad, flux, shade, shade_frames)
+
+
+def _bad(series: FrameSeries, detector: Detector, recorded: _Recorded) -> np.ndarray:
+    return bad_pixels(series, detector, recorded.mask, recorded.beamstop)
+
+
+def _target(wanted: _Wanted, q_inv_nm: np.ndarray | None, step_deg: float) -> VoxelTarget | ShellTarget:
+    """Return what frames at angles that lie some step apart are merged into."""
+    if q_inv_nm is None:
+        return VoxelTarget(wanted.q_max_inv_nm, wanted.grid)
+    width = float(q_inv_nm[1] - q_inv_nm[0]) if len(q_inv_nm) > 1 else 0.005
+    rings = wanted.rings
+    if rings is None:
+        rings = _MOST_RINGS if step_deg == 0 else int(np.clip(round(180 / step_deg), 8, _MOST_RINGS))
+    return ShellTarget(q_inv_nm, width, rings, 2 * rings)
+
+
+def _for_centring(
+    scan: Scan, q_max_inv_nm: float, step_deg: float, peak_width: float | None
+) -> tuple[VoxelTarget, float]:
+    """Return coarse voxels for the search of the beam centre, and the width of peaks in them, nm⁻¹."""
+    detector = scan.detector
+    reach = min(q_max_inv_nm, float(np.linalg.norm(detector.q_inv_nm, axis=-1)[scan.good].max()))
+    # Voxels no smaller than pixels, or than frames lie apart at half the reach: holes would be left.
+    pixel = detector.wavenumber_inv_nm * max(detector.pixel_m) / detector.distance_m
+    voxel = max(1.3 * pixel, 0.5 * reach * float(np.radians(step_deg)))
+    coarse = VoxelTarget(reach, min(256, int(2 * reach / voxel)))
+    return coarse, peak_width or max(_PEAK_WIDTH_INV_NM, 0.7 * voxel)
+
+
+def _centred(
+    scan: Scan, recorded: _Recorded, coarsely: Callable[[Scan, int], Merged], reach_inv_nm: float, width_inv_nm: float
+) -> tuple[Scan, CentreShift]:
+    """Return the scan about its refined beam centre, and by how much that moved at last."""
+    for k in range(1, _ROUNDS + 1):
+        detector, shift = refined_centre(coarsely(scan, k), scan, (0.35 * reach_inv_nm, reach_inv_nm), width_inv_nm)
+        scan = replace(scan, detector=detector, bad=_bad(scan.series, detector, recorded))
+        if float(np.abs(shift.shift_px).max()) < _CENTRED_PX:
+            return scan, shift
+    click.echo(f"simsc: note: the beam centre still moves by {np.abs(shift.shift_px).max():.2f} px", err=True)
+    return scan, shift
+
+
+def _write(output: Path, merged: Merged, scan: Scan, facts: dict[str, Any]) -> tuple[dict[str, Any], str]:
+    """Write merged voxels or spheres, and return what is to be printed of them."""
+    target, n = merged.target, scan.series.n
+    if isinstance(target, ShellTarget):
+        write_shells(output, merged.shells(), origin(**facts))
+        n_spheres = len(target.q_inv_nm)
+        return {"spheres": n_spheres}, f"{output}: {n} frames, {n_spheres} spheres"
+    volume = merged.volume()
+    write_intensity(output, volume, origin(**facts))
+    part = 1.0 if volume.measured is None else float(volume.measured.mean())
+    if part < _LITTLE:
+        click.echo(
+            "simsc: note: next to nothing was measured; check --energy (keV), --distance (m), --pixel (µm), "
+            "--angles (degrees) and --q-max (nm⁻¹), or take fewer voxels (--grid)",
+            err=True,
+        )
+    grid = len(volume.q_axes_inv_nm[0])
+    line = f"{output}: {n} frames, {grid}³ voxels, of which {100 * part:.1f} % were measured"
+    return {"grid": grid, "measured": part}, line
 
 
 def _write_map(
-    spheres: Path, map_file: Path, merged: Merged, first: float | None, facts: dict[str, Any]
+    spheres: Path, map_file: Path, q1: float | None, facts: dict[str, Any]
 ) -> tuple[dict[str, Any], list[str]]:
-    """Write the map of merged spheres, and return what is to be told of it."""
-    q2 = np.array([shell.q_inv_nm for shell, _ in merged.shells()])
-    at = first or peak_of_spheres(spheres)
-    one, two = shells_of_file(spheres, at, q2)
-    with StageProgress() as progress:
-        n_done = 0
-
-        def on_shell() -> None:
-            nonlocal n_done
-            n_done += 1
-            progress("correlate", n_done / len(q2), f"q2 {n_done} of {len(q2)}" if n_done < len(q2) else "")
-
-        result = correlate(one, two, np.linspace(0, 180, 721), available_cores(), on_shell)
+    """Write the map of merged spheres, and return what is to be printed of it."""
+    with asking_for("--q1", spheres):
+        first = first_sphere(spheres) if q1 is None else FirstSphere(q1, "given")
+    with StageProgress() as show:
+        result = correlation_map(spheres, first.q1_inv_nm, progress=counting(show, "correlate", "q2"))
     of_map, line = save_map(map_file, result, **facts)
-    return of_map, [*told_q1(first, at, "the first bright peak", result.q1_inv_nm), line]
+    return of_map, [*lines_of_q1(first, result), line]
 
 
-def _told_angles(text: str | None, column: str | None, n: int) -> np.ndarray | None:
+def _given_angles(text: str | None, column: str | None, n: int) -> np.ndarray | None:
     if text is None:
         return None
     try:

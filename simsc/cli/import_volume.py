@@ -9,9 +9,10 @@ from simsc.cli.options import (
     JSON,
     OUTPUT,
     PATH,
+    check_distinct,
     example,
     origin,
-    tell,
+    print_result,
 )
 from simsc.core.errors import InputError
 from simsc.io.native import write_intensity
@@ -63,8 +64,7 @@ def import_volume(
     NaN means not measured. In .npz, and beside NXdata, arrays are found by the names of their roles: errors are
     standard deviations, counts tell how many pixels were averaged in a voxel (0: not measured).
     """
-    if output.exists() and file.exists() and output.samefile(file):
-        raise InputError(f"{output}: is the input; give another name with -o")
+    check_distinct(file, output)
     told = Told(unit, q_max, q_step, centre, q_axes, order, _pairs(names), mask_true, zeros, missing)
     with working("import"):
         volume = read_volume(file, told)
@@ -72,7 +72,7 @@ def import_volume(
     part = 1.0 if volume.measured is None else float(volume.measured.mean())
     shape = " × ".join(map(str, volume.intensity.shape))
     ends = ", ".join(f"{axis[0]:.4g} … {axis[-1]:.4g}" for axis in volume.q_axes_inv_nm)
-    tell(
+    print_result(
         as_json,
         {
             "output": output,

@@ -16,7 +16,7 @@ from simsc.cli.options import (
     JSON,
     PATH,
     example,
-    tell,
+    print_result,
 )
 from simsc.core.errors import InputError
 from simsc.core.superlattice import Superlattice
@@ -70,7 +70,7 @@ def info(file: Path, as_json: bool) -> None:
     shown += [f"  {_in_words(name)}: {_value(value)}" for name, value in facts.items() if name != "kind"]
     shown += [f"  {_in_words(name)}: {_value(made[name])}" for name in ("simsc", "created", "command") if name in made]
     shown += [] if advice is None else [f"  next: {advice}"]
-    tell(as_json, {"file": file, **facts, "provenance": made, "next": advice}, *shown)
+    print_result(as_json, {"file": file, **facts, "provenance": made, "next": advice}, *shown)
 
 
 def _describe(file: Path) -> tuple[Facts, str | None]:

@@ -9,7 +9,7 @@ from simsc.cli.options import (
     JSON,
     PATH,
     example,
-    tell,
+    print_result,
 )
 from simsc.core.errors import InputError
 from simsc.io.whole_files import write_text
@@ -27,4 +27,4 @@ def new(file: Path, preset: str, as_json: bool) -> None:
         raise InputError(f"{file}: exists already; give another name")
     write_text(file, text)
     told = f"{file} written; run it with: simsc run {shlex.quote(str(file))}"
-    tell(as_json, {"study": file, "preset": preset}, told)
+    print_result(as_json, {"study": file, "preset": preset}, told)

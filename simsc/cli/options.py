@@ -1,28 +1,27 @@
 """What several commands have in common: options, examples, and where a file came from."""
 
 import functools
+import inspect
 import json
 import re
 import shlex
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeAlias, get_args
 
 import click
 import numpy as np
 
-from simsc.core.correlation_map import MOST_Q2, CorrelationMap
 from simsc.core.errors import InputError
 from simsc.core.units import NM_PER_UNIT
 from simsc.io.centres import Kind
-from simsc.io.native import write_map
 from simsc.io.provenance import provenance
 from simsc.io.structure_files import Reading
 from simsc.io.whole_files import HDF5, PICTURES
 
 _SMALLEST_ANGLE_DEG = 30.0  # no lattice needs three angles below it
-_POOR_COVERAGE = 0.5
+_Command: TypeAlias = Callable[..., Any]
 PATH = click.Path(path_type=Path)
 LENGTH_UNIT = click.option(
     "--length-unit", type=click.Choice(list(NM_PER_UNIT)),
@@ -84,15 +83,13 @@ OUTPUT = click.option(
     callback=_place_for_hdf5,
     help="HDF5 file (.h5) to write; one that is there is replaced.",
 )
+
+
 RADIUS = click.option("--radius", "radius_nm", type=float, help="Core radius, nm; the default is the file's own.")
 RADIUS_STD = click.option(
     "--radius-std", "radius_std_nm", type=float, default=0.0, show_default=True, help="Its standard deviation, nm."
 )
-INTENSITY = click.option(
-    "--intensity",
-    type=PATH,
-    help="Volume or spheres that the map is of: what was not measured there is left out of simulations too.",
-)
+SEED = click.option("--seed", type=int, default=1, show_default=True, help="Of the random radii.")
 
 
 def sensible_cell(
@@ -119,13 +116,6 @@ CELL = click.option(
     help="Edges, nm, and angles, degrees, of the cell.",
 )
 JSON = click.option("--json", "as_json", is_flag=True, help="Print what came of it as one JSON object.")
-Q1 = click.option(
-    "--q1",
-    default="auto",
-    show_default=True,
-    help="Momentum transfer of the first sphere, nm⁻¹; auto is the first bright peak.",
-)
-SEED = click.option("--seed", type=int, default=1, show_default=True, help="Of the random radii.")
 
 
 def lateral_option(default: tuple[int, int]) -> Callable[..., Any]:
@@ -141,21 +131,37 @@ def lateral_option(default: tuple[int, int]) -> Callable[..., Any]:
     )
 
 
-def reading(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options that tell how to read files of other programs, as one argument `reading`."""
+def gathered(argument: str, record: Callable[..., Any], **names: str) -> Callable[[_Command], _Command]:
+    """Return what lets a command take the values of several options as one argument, a record.
 
-    @functools.wraps(command)
-    def wrapped(
-        topology: Path | None,
-        selection: str | None,
-        centres: Kind,
-        length_unit: str | None,
-        every_ns: float | None,
-        periodic: str | None,
-        **others: Any,
-    ) -> None:
-        command(reading=Reading(topology, selection, centres, length_unit, every_ns, periodic), **others)
+    Args:
+        argument: its name.
+        record: what makes it of them, such as a dataclass; it may refuse them with an InputError.
+        names: its parameters, and the parameters of the options; by default both have the same names.
 
+    Example:
+        >>> from simsc.md.hardware import Hardware
+        >>> @gathered("hardware", Hardware, threads="n")
+        ... def command(hardware): print(hardware.threads)
+        >>> command(n=4)
+        4
+    """
+    of_record = names or {name: name for name in inspect.signature(record).parameters}
+
+    def decorate(command: _Command) -> _Command:
+        @functools.wraps(command)
+        def wrapped(**values: Any) -> Any:
+            made = record(**{name: values.pop(option) for name, option in of_record.items()})
+            return command(**{argument: made}, **values)
+
+        return wrapped
+
+    return decorate
+
+
+def reading(command: _Command) -> _Command:
+    """Give a command the options that say how to read files of other programs, as one argument `reading`."""
+    wrapped = gathered("reading", Reading)(command)
     for option in reversed(_READING):
         wrapped = option(wrapped)
     return wrapped
@@ -166,7 +172,17 @@ def example(*lines: str) -> str:
     return "\b\nExample:\n" + "\n".join(f"  {line}" for line in lines)
 
 
-def tell(as_json: bool, facts: Mapping[str, Any], *lines: str) -> None:
+def check_distinct(file: Path, output: Path) -> None:
+    """Refuse to write what is read.
+
+    Raises:
+        InputError: if both are the same file.
+    """
+    if output.exists() and file.exists() and output.samefile(file):
+        raise InputError(f"{output}: is the input; give another name with -o")
+
+
+def print_result(as_json: bool, facts: Mapping[str, Any], *lines: str) -> None:
     """Print what came of a command: lines for people, or with --json one object for programs.
 
     Args:
@@ -200,66 +216,6 @@ def origin(**facts: Any) -> dict[str, Any]:
     return provenance(command="simsc " + shlex.join(sys.argv[1:]), **facts)
 
 
-def _comma(text: str) -> str:
-    """Return a hint for a number with a decimal comma."""
+def decimal_hint(text: str) -> str:
+    """Return a hint for a number with a decimal comma; nothing for others."""
     return "; decimals have a point, not a comma" if re.search(r"\d,\d", text) else ""
-
-
-def q1_inv_nm(text: str) -> float | None:
-    """Return the momentum transfer, nm⁻¹, of an option --q1; None for auto.
-
-    Raises:
-        InputError: for anything else.
-    """
-    if text == "auto":
-        return None
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 < value < np.inf:
-        raise InputError(f"--q1 {text!r}: needs a positive number, nm⁻¹, or auto{_comma(text)}")
-    return value
-
-
-def axis_inv_nm(option: str, text: str) -> np.ndarray:
-    """Return the momentum transfers, nm⁻¹, of an option first:last:step.
-
-    Raises:
-        InputError: for anything else.
-    """
-    try:
-        first, last, step = (float(part) for part in text.split(":"))
-    except ValueError:
-        raise InputError(
-            f"{option} {text!r}: needs first:last:step, three numbers in nm⁻¹, such as 0.4:0.9:0.005{_comma(text)}"
-        ) from None
-    if not (0 < first <= last < np.inf and step > 0):
-        raise InputError(f"{option} {text!r}: needs 0 < first ≤ last and a positive step")
-    if (n := (last - first) / step) > MOST_Q2:
-        raise InputError(f"{option} {text!r}: these are {n:.3g} steps; must not be more than {MOST_Q2}")
-    return np.arange(int((last - first) / step + 1e-6) + 1) * step + first
-
-
-def save_map(path: Path, correlation: CorrelationMap, **facts: Any) -> tuple[dict[str, Any], str]:
-    """Write a correlation map, and return what is to be told of it: facts, and a line."""
-    write_map(path, correlation, origin(**facts))
-    n_q2, n_delta = correlation.ccf.shape
-    least = float(correlation.coverage.min())
-    poor = correlation.q2_inv_nm[correlation.coverage.min(axis=1) < _POOR_COVERAGE]
-    if len(poor):
-        click.echo(
-            f"simsc: note: from q2 = {poor.min():g} to {poor.max():g} nm⁻¹ less than half of the pairs were measured "
-            "(of a scan in coarse steps more with fewer --rings, about 180° over the step)",
-            err=True,
-        )
-    span = [float(correlation.q2_inv_nm[0]), float(correlation.q2_inv_nm[-1])]
-    told = {
-        "map": path,
-        "q1_inv_nm": correlation.q1_inv_nm,
-        "q2_inv_nm": span,
-        "shape": [n_q2, n_delta],
-        "smallest_coverage": least,
-    }
-    line = f"{path}: {n_q2} × {n_delta} values, q2 from {span[0]:.4g} to {span[1]:.4g} nm⁻¹"
-    return told, f"{line}, smallest coverage {least:.3f}"

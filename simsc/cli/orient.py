@@ -12,10 +12,11 @@ from simsc.cli.options import (
     PATH,
     example,
     place_for_picture,
-    tell,
+    print_result,
 )
 from simsc.core.cell import Cell
-from simsc.experiment.bragg import find_peaks, orientation, peak_of_profile, radial_profile
+from simsc.correlation.first_peak import peak_of_profile, radial_profile
+from simsc.experiment.bragg import find_peaks, orientation
 from simsc.io.native import (
     read_intensity,
 )
@@ -90,4 +91,4 @@ def orient(
         "cell_standard_errors": found.standard_errors,
         "figure": figure,
     }
-    tell(as_json, facts, *lines)
+    print_result(as_json, facts, *lines)

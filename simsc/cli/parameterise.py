@@ -8,7 +8,7 @@ from simsc.cli.options import (
     JSON,
     PATH,
     example,
-    tell,
+    print_result,
 )
 from simsc.core.errors import InputError
 
@@ -57,7 +57,7 @@ def parameterise(
         molecule, name, charges, force_field, conformers, work, progress=lambda line: click.echo(line, err=True)
     )
     write_ligand(output, ligand)
-    tell(
+    print_result(
         as_json,
         {"output": output, "n": ligand.n, "force_field": ligand.force_field, "charge_model": ligand.charge_model},
         f"{output}: {ligand.n} atoms, {ligand.force_field}, charges {ligand.charge_model}",

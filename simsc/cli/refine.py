@@ -10,14 +10,15 @@ import numpy as np
 
 from simsc.cli.console import StageProgress, working
 from simsc.cli.options import (
-    INTENSITY,
     JSON,
     PATH,
+    RADIUS_STD,
     example,
+    print_result,
     sensible_cell,
-    tell,
 )
 from simsc.cli.refine_stacking import stacking
+from simsc.cli.scattering_options import INTENSITY
 from simsc.core.cell import Cell
 from simsc.core.correlation_map import CorrelationMap
 from simsc.core.errors import InputError
@@ -37,9 +38,6 @@ _METHOD = click.option(
     help="forward fits all peaks; mean maximises the mean CCF at the expected positions, which is biased.",
 )
 _RADIUS = click.option("--radius", "radius_nm", type=float, help="Mean core radius, nm: needed for small crystals.")
-_RADIUS_STD = click.option(
-    "--radius-std", "radius_std_nm", type=float, default=0.0, show_default=True, help="Its standard deviation, nm."
-)
 _PARTS = click.option(
     "--parts",
     is_flag=True,
@@ -83,7 +81,7 @@ refine.add_command(stacking)
     help="Of the edges of the face-centred cell; those of Table 1 of the paper are cab or bac.",
 )
 @_RADIUS
-@_RADIUS_STD
+@RADIUS_STD
 @click.option("--starts", type=click.IntRange(min=1), default=24, show_default=True, help="Strained cells to start at.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Of the starts.")
 @_PARTS
@@ -131,7 +129,7 @@ def cell(
             )
         result["primitive"]["standard_errors_of_parts"] = spread.standard_errors.tolist()
     if as_json:
-        tell(as_json, result)
+        print_result(as_json, result)
         return
     click.echo(_summary(fit))
     _warn(method, fit.score, read)
@@ -162,7 +160,7 @@ def cell(
 @_METHOD
 @click.option("--start", "start_nm", type=float, help="Distance to start from, nm; the default has 111 at q1.")
 @_RADIUS
-@_RADIUS_STD
+@RADIUS_STD
 @click.option("--diameter", "diameter_nm", type=float, help="Of a ball of r-hcp, nm: for a better model.")
 @_PARTS
 @JSON
@@ -198,7 +196,7 @@ def spacing(
         )
         result["standard_error_of_parts_nm"] = float(spread.standard_errors[0])
     if as_json:
-        tell(as_json, result)
+        print_result(as_json, result)
         return
     error = "" if result["standard_error_nm"] is None else f" ± {fit.standard_error_nm:.2g}"
     click.echo(f"d_NN {fit.d_nn_nm:.4f}{error} nm ({structure}; a_fcc {fit.a_fcc_nm:.4f}, c_hcp {fit.c_hcp_nm:.4f} nm)")
@@ -223,7 +221,7 @@ def spacing(
     help="Of the crystal, nm: its peaks are as wide. Of a pillar, that of a ball of the same volume.",
 )
 @click.option("--radius", "radius_nm", type=float, required=True, help="Mean core radius, nm.")
-@_RADIUS_STD
+@RADIUS_STD
 @click.option("--candidates", default=",".join(CANDIDATES), show_default=True, help="Names, with commas between.")
 @click.option(
     "--cell",
@@ -271,7 +269,7 @@ def structure(
             on_candidate=lambda name, done: progress("structure", done, name),
         )
     if as_json:
-        tell(as_json, {"structures": [asdict(rank) for rank in ranks]})
+        print_result(as_json, {"structures": [asdict(rank) for rank in ranks]})
         return
     click.echo(f"{'structure':>16}  ln likelihood  best in  d_NN, nm  correlation")
     for rank in ranks:

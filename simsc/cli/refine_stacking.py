@@ -7,17 +7,18 @@ from typing import Any, get_args
 
 import click
 
+from simsc.builders.finite_crystal import CoreRadii
 from simsc.cli.console import StageProgress, working
 from simsc.cli.options import (
-    INTENSITY,
     JSON,
     LENGTH_UNIT,
     PATH,
     RADIUS,
     RADIUS_STD,
     example,
-    tell,
+    print_result,
 )
+from simsc.cli.scattering_options import INTENSITY, core_radii
 from simsc.refine.stacking import refine_stacking
 from simsc.refine.stacking_disorder import Process, StackingFit
 from simsc.refine.stacking_mask import MaskEffect
@@ -68,18 +69,17 @@ from simsc.refine.stacking_mask import MaskEffect
 )
 @LENGTH_UNIT
 @JSON
+@core_radii
 def stacking(
     file: Path,
     d_nn_nm: float | None,
     diameter_nm: float | None,
-    radius_nm: float | None,
-    radius_std_nm: float,
+    radii: CoreRadii,
     process: Process,
     bootstrap: int,
     intensity: Path | None,
     draws: int,
     jobs: int | None,
-    seed: int,
     length_unit: str | None,
     as_json: bool,
 ) -> None:
@@ -90,12 +90,12 @@ def stacking(
     """
     with _progress(draws if intensity is not None else 0) as on_draw:
         found = refine_stacking(
-            file, d_nn_nm, diameter_nm, radius_nm, radius_std_nm, process, bootstrap=bootstrap, mask=intensity,
-            draws=draws, seed=seed, jobs=jobs, length_unit=length_unit, on_draw=on_draw,
+            file, d_nn_nm, diameter_nm, radii.mean_nm, radii.std_nm, process, bootstrap=bootstrap, mask=intensity,
+            draws=draws, seed=radii.seed, jobs=jobs, length_unit=length_unit, on_draw=on_draw,
         )  # fmt: skip
     fit, effect, sequence, alone = found.fit, found.mask_effect, found.sequence, found.error_alone
     if as_json:
-        tell(as_json, _as_dict(fit, sequence) | {"mask": _mask_as_dict(effect, alone)})
+        print_result(as_json, _as_dict(fit, sequence) | {"mask": _mask_as_dict(effect, alone)})
         return
     source = fit.correlations
     click.echo(f"from the {source.source}: d_NN {source.d_nn_nm:.4g} nm, ball of {source.diameter_nm:.4g} nm")

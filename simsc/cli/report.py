@@ -9,7 +9,7 @@ from simsc.cli.options import (
     JSON,
     PATH,
     example,
-    tell,
+    print_result,
 )
 from simsc.core.errors import InputError
 
@@ -32,7 +32,7 @@ def report(folder: Path, other: Path | None, output: Path | None, as_json: bool)
         page = output or Path("comparison.html")
         with working("report"):
             write_comparison(folder, other, page)
-        tell(as_json, {"report": page.resolve()}, f"report: {page.resolve()}")
+        print_result(as_json, {"report": page.resolve()}, f"report: {page.resolve()}")
         return
     if output is not None:
         raise InputError("--output: is for a page of two runs, with --beside; that of one run is in its folder")
@@ -44,4 +44,4 @@ def report(folder: Path, other: Path | None, output: Path | None, as_json: bool)
     else:
         with working("report"):
             write_report(folder, folder / REPORT)
-    tell(as_json, facts, *(f"{what}: {file}" for what, file in facts.items()))
+    print_result(as_json, facts, *(f"{what}: {file}" for what, file in facts.items()))

@@ -10,7 +10,7 @@ from simsc.cli.options import (
     JSON,
     PATH,
     example,
-    tell,
+    print_result,
 )
 from simsc.core.errors import InputError
 from simsc.core.processes import available_cores
@@ -83,7 +83,7 @@ def run(
         if comm.size > 1:
             patient_bcast(comm, "stop")
     report = None if result.report is None else result.report.resolve()
-    tell(
+    print_result(
         as_json,
         {"run": folder.resolve(), "finished_before": result.skipped, "until": until, "report": report},
         *(f"{name}: finished before" for name in result.skipped),
@@ -122,4 +122,4 @@ def _run_all_replicas(
             write_replicas_report(folder, folder / REPORT)
     table, report = (folder / OUTCOMES).resolve(), (folder / REPORT).resolve()
     facts = {"run": folder.resolve(), "until": until, "table": table, "report": report}
-    tell(as_json, facts, f"table: {table}", f"report: {report}")
+    print_result(as_json, facts, f"table: {table}", f"report: {report}")

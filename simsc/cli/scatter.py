@@ -5,12 +5,8 @@ from pathlib import Path
 import click
 import numpy as np
 
-from simsc.builders.finite_crystal import with_normal_radii
-from simsc.classify.neighbours import nearest_distance_nm
+from simsc.builders.finite_crystal import CoreRadii
 from simsc.cli.console import working
-from simsc.cli.first_peak import (
-    distance_nm,
-)
 from simsc.cli.options import (
     JSON,
     LENGTH_UNIT,
@@ -19,41 +15,33 @@ from simsc.cli.options import (
     RADIUS,
     RADIUS_STD,
     SEED,
+    check_distinct,
     example,
     origin,
-    tell,
+    print_result,
+)
+from simsc.cli.scattering_options import (
+    FORM,
+    RESOLUTION,
+    SHELL,
+    SIGMA,
+    asking_for,
+    core_radii,
+    note_if_periodic,
+    scattering_model,
+    with_apart_radii,
 )
 from simsc.core.errors import InputError
 from simsc.core.processes import available_cores
 from simsc.core.superlattice import Superlattice
+from simsc.correlation.first_peak import spacing_nm
 from simsc.correlation.intensity import LARGEST_GRID, farthest_inv_nm, grid_points
 from simsc.correlation.shells import points_needed
-from simsc.io.native import (
-    read_superlattice,
-    write_intensity,
-)
-from simsc.scattering.amplitude import SPHERE, Form, intensity_on_grid
+from simsc.io.native import read_superlattice, write_intensity
+from simsc.scattering.amplitude import intensity_on_grid
 from simsc.scattering.atoms import Atoms
 from simsc.scattering.counting import counted
-from simsc.scattering.form_factor import CoreShell
-from simsc.scattering.polyhedron import POLYHEDRA
-
-_FORM = click.option(
-    "--form", "shape", type=click.Choice(["sphere", *POLYHEDRA]), default="sphere", show_default=True,
-    help="Shape of the cores; polyhedra have the volume of the sphere, and the orientations of the file.",
-)  # fmt: skip
-_SHELL = click.option(
-    "--shell", type=float, nargs=2, metavar="NM CONTRAST", help="Thickness of a shell around spheres, nm, and its "
-    "contrast relative to that of the core.",
-)  # fmt: skip
-_SIGMA = click.option(
-    "--sigma", "sigma_nm", type=float, default=0.0, show_default=True,
-    help="Independent thermal displacements along each axis, standard deviation, nm (Debye–Waller).",
-)  # fmt: skip
-_RESOLUTION = click.option(
-    "--resolution", "resolution_inv_nm", type=float, default=0.0, show_default=True,
-    help="Gaussian resolution, standard deviation, nm⁻¹.",
-)  # fmt: skip
+from simsc.scattering.scattering_model import SPHERE, ScatteringModel
 
 
 @click.command(
@@ -66,10 +54,10 @@ _RESOLUTION = click.option(
 @click.argument("file", type=PATH)
 @RADIUS
 @RADIUS_STD
-@_FORM
-@_SHELL
-@_SIGMA
-@_RESOLUTION
+@FORM
+@SHELL
+@SIGMA
+@RESOLUTION
 @click.option(
     "--q-max",
     "q_max_inv_nm",
@@ -86,18 +74,15 @@ _RESOLUTION = click.option(
 @LENGTH_UNIT
 @OUTPUT
 @JSON
+@core_radii
+@scattering_model
 def scatter(
     file: Path,
-    radius_nm: float | None,
-    radius_std_nm: float,
-    shape: str,
-    shell: tuple[float, float] | None,
-    sigma_nm: float,
-    resolution_inv_nm: float,
+    radii: CoreRadii,
+    scattering: ScatteringModel,
     q_max_inv_nm: float | None,
     grid: int | None,
     photons: float | None,
-    seed: int,
     length_unit: str | None,
     output: Path,
     as_json: bool,
@@ -107,74 +92,35 @@ def scatter(
     FILE may also be the folder of an all-atom run (anneal/): then all atoms of its last frame scatter, in vacuum.
     """
     scatterer: Superlattice | Atoms
-    form = _form(shape, shell)
     if file.is_dir():
-        if radius_nm is not None or radius_std_nm or form != SPHERE:
+        if radii.mean_nm is not None or radii.std_nm or scattering.form != SPHERE:
             raise InputError(f"{file}: its atoms scatter; --radius, --radius-std, --form and --shell are for NPs")
         scatterer, what = _last_atoms(file), "atoms"
         if q_max_inv_nm is None:
             raise InputError(f"{file}: its atoms scatter; give --q-max (nm⁻¹), such as 3")
     else:
-        _check_distinct(file, output)
-        superlattice = _with_radii(read_superlattice(file, length_unit), radius_nm, radius_std_nm, seed, file)
+        check_distinct(file, output)
+        superlattice = with_apart_radii(file, read_superlattice(file, length_unit), radii)
         scatterer, what = superlattice, "NPs"
         if q_max_inv_nm is None:
-            q_max_inv_nm = farthest_inv_nm(distance_nm(file, superlattice, "--q-max"))
+            with asking_for("--q-max", file):
+                q_max_inv_nm = farthest_inv_nm(spacing_nm(superlattice))
     if grid is None:
         grid = grid_points(q_max_inv_nm, scatterer.diameter_nm)
     with working("scatter"):
-        volume = intensity_on_grid(
-            scatterer,
-            q_max_inv_nm,
-            grid,
-            threads=available_cores(),
-            form=form,
-            sigma_nm=sigma_nm,
-            resolution_inv_nm=resolution_inv_nm,
-        )
+        volume = intensity_on_grid(scatterer, q_max_inv_nm, grid, threads=available_cores(), scattering=scattering)
     if photons is not None:
-        volume = counted(volume, photons, np.random.default_rng([seed, 1]))
+        volume = counted(volume, photons, np.random.default_rng([radii.seed, 1]))
     write_intensity(output, volume, origin())
-    tell(
+    print_result(
         as_json,
         {"output": output, "grid": grid, "q_max_inv_nm": q_max_inv_nm, "scatterers": what, "n": scatterer.n},
         f"{output}: {grid}³ points up to q = {q_max_inv_nm:g} nm⁻¹, {scatterer.n} {what}",
     )
     if isinstance(scatterer, Superlattice):
-        _note_if_periodic(scatterer)
+        note_if_periodic(scatterer)
     if (needed := points_needed(volume)) > grid:
         click.echo(f"simsc: note: {output} is too coarse for simsc correlate; use --grid {needed}", err=True)
-
-
-def _note_if_periodic(superlattice: Superlattice) -> None:
-    if superlattice.cell is not None and superlattice.cell.periodic.any():
-        click.echo("simsc: note: the periodic cell was taken as a finite crystal, without its images", err=True)
-
-
-def _with_radii(
-    superlattice: Superlattice, radius_nm: float | None, radius_std_nm: float, seed: int, file: Path
-) -> Superlattice:
-    if radius_nm is None:
-        if superlattice.radii_nm is None:
-            raise InputError(f"{file}: has no core radii; give --radius (nm)")
-        if radius_std_nm:
-            raise InputError("--radius-std needs --radius")
-        return superlattice
-    sized = with_normal_radii(superlattice, radius_nm, radius_std_nm, np.random.default_rng(seed))
-    if (distance := nearest_distance_nm(superlattice)) < 2 * radius_nm:
-        raise InputError(
-            f"{file}: cores of diameter {2 * radius_nm:g} nm overlap at a distance of {distance:.4g} nm; "
-            "check --radius (nm) and --length-unit"
-        )
-    return sized
-
-
-def _form(shape: str, shell: tuple[float, float] | None) -> Form:
-    if shell is not None:
-        if shape != "sphere":
-            raise InputError(f"--shell is for spheres, not for --form {shape}")
-        return CoreShell(shell[0], 1.0, shell[1])
-    return SPHERE if shape == "sphere" else POLYHEDRA[shape]()
 
 
 def _last_atoms(folder: Path) -> Atoms:
@@ -183,8 +129,3 @@ def _last_atoms(folder: Path) -> Atoms:
     universe = read_universe(folder)
     universe.trajectory[-1]
     return scattering_atoms(universe)
-
-
-def _check_distinct(file: Path, output: Path) -> None:
-    if output.exists() and file.exists() and output.samefile(file):
-        raise InputError(f"{output}: is the input; give another name with -o")

@@ -11,8 +11,9 @@ from simsc.cli.options import (
     JSON,
     PATH,
     example,
+    gathered,
     lateral_option,
-    tell,
+    print_result,
 )
 from simsc.core.processes import available_cores
 from simsc.io.whole_files import csv_text, write_text
@@ -82,21 +83,14 @@ from simsc.sliding.umbrella import Slide, sample_slide
 @click.option("--jobs", type=click.IntRange(1), help="Processes; the default is one a core.")
 @click.option("-o", "--output", "folder", type=PATH, required=True, help="Folder; the same command goes on there.")
 @JSON
-def slide(
-    folder: Path,
-    jobs: int | None,
-    as_json: bool,
-    shape: Shape,
-    coverage_per_nm2: float | None,
-    aligned: bool,
-    **settings: object,
-) -> None:
+@gathered("dressing", Dressing)
+@gathered("wanted", Slide)
+def slide(wanted: Slide, folder: Path, jobs: int | None, as_json: bool) -> None:
     """Compute the free energy along the way of a layer of STACKING to its other hollow.
 
     All layers above it move along, as layers do in a run whose cell may lean, or it moves alone. From umbrella windows
     between the hollows follow the barrier, the difference of the two stackings, and how often this happens by itself.
     """
-    wanted = Slide(dressing=Dressing(shape, coverage_per_nm2, aligned), **settings)  # type: ignore[arg-type]
     with StageProgress() as progress:
         profile = sample_slide(
             wanted, folder, jobs or available_cores(), lambda done, text: progress("windows", done, text)
@@ -107,7 +101,7 @@ def slide(
     write_figure(folder / "profile.svg", profile_figure([profile], [name]))
     facts = _facts(wanted, profile)
     write_text(folder / "profile.json", json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
-    tell(as_json, facts, _text(wanted, profile, folder))
+    print_result(as_json, facts, _text(wanted, profile, folder))
 
 
 def _facts(wanted: Slide, profile: SlidingProfile) -> dict[str, object]:

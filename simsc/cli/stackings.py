@@ -11,7 +11,7 @@ from simsc.cli.options import (
     PATH,
     example,
     lateral_option,
-    tell,
+    print_result,
 )
 from simsc.core.stacking import lettered
 from simsc.forcefield.one_site import load_one_site, one_site_names
@@ -55,7 +55,7 @@ def stackings(stacking: str, force_field: str, output: Path, as_json: bool, **se
         )
         progress("sweeps", 1.0, "")
     write_text(output, _table(sample))
-    tell(as_json, _facts(sample), _text(sample, output))
+    print_result(as_json, _facts(sample), _text(sample, output))
 
 
 def _facts(sample: StackingSample) -> dict[str, object]:

@@ -9,7 +9,7 @@ from simsc.cli.options import (
     JSON,
     PATH,
     example,
-    tell,
+    print_result,
 )
 
 
@@ -25,7 +25,7 @@ def status(folder: Path, as_json: bool) -> None:
 
     if study_of(folder).replicas is not None:
         found = outcomes(folder)
-        tell(as_json, {"replicas": [outcome.row for outcome in found]}, replicas_text(found))
+        print_result(as_json, {"replicas": [outcome.row for outcome in found]}, replicas_text(found))
     else:
         state = run_status(folder)
-        tell(as_json, asdict(state), run_text(state))
+        print_result(as_json, asdict(state), run_text(state))

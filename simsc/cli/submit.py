@@ -10,7 +10,8 @@ from simsc.cli.options import (
     JSON,
     PATH,
     example,
-    tell,
+    gathered,
+    print_result,
 )
 from simsc.md.hardware import Accelerator, Hardware
 from simsc.study.schema import read_study
@@ -48,14 +49,13 @@ from simsc.study.schema import read_study
 @click.option("--rewrite", is_flag=True, help="Write batch files anew that were edited.")
 @click.option("--dry-run", is_flag=True, help="Write the batch files, and submit nothing.")
 @JSON
+@gathered("hardware", Hardware)
 def submit(
     study: Path,
     output: Path | None,
     ranks: int,
     nodes: int | None,
-    threads: int,
-    gpus: int,
-    accelerator: Accelerator,
+    hardware: Hardware,
     time_limit: str,
     memory: str,
     analysis_threads: int,
@@ -74,7 +74,7 @@ def submit(
     from simsc.hpc.slurm import submit as submit_jobs
 
     folder = (output or Path(f"{study.stem}_run")).absolute()
-    parsed, hardware = read_study(study), Hardware(threads, accelerator, gpus)
+    parsed = read_study(study)
     resources = Resources(ranks, nodes, hardware, time_limit, memory, analysis_threads, analysis_time)
     if not dry_run:
         refuse_queued(folder)  # and leave its batch file as it was submitted
@@ -95,4 +95,4 @@ def submit(
         facts["jobs"] = jobs
         lines.append(f"submitted: {', '.join(f'{what} as job {number}' for what, number in jobs.items())}")
         lines.append(f"look on with: simsc status {shlex.quote(str(folder))}")
-    tell(as_json, facts, *lines)
+    print_result(as_json, facts, *lines)

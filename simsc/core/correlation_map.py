@@ -4,6 +4,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+# The map of Lapkin et al. (ACS Nano 2025, 19, 42881, DOI 10.1021/acsnano.5c16138): first, last and step of q2 in units
+# of q1, and how many angles from 0° to 180°.
+Q2_OVER_Q1 = (0.83, 1.88, 0.0104)
+N_DELTA = 721
 MOST_Q2 = 10_000  # steps of q2 in one map: more than any screen or detector resolves
 
 

@@ -33,6 +33,18 @@ class SamplingError(InputError):
     """Reciprocal space was asked where it was not sampled finely or far enough."""
 
 
+class NoFirstPeakError(InputError):
+    """The first sphere q1 of a map cannot be found in what the map is of, and has to be given.
+
+    Args:
+        reason: why, without what to do.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"{reason}; give q1 (nm⁻¹)")
+        self.reason = reason
+
+
 class ResourceError(SimscError):
     """Something that the machine should provide is missing: LAMMPS, MPI, disk or memory."""
 

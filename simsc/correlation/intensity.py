@@ -2,24 +2,24 @@
 
 import numpy as np
 
-from simsc.builders.finite_crystal import with_normal_radii
-from simsc.classify.neighbours import nearest_distance_nm, nearest_distance_scale_nm, nearest_neighbours
+from simsc.builders.finite_crystal import CoreRadii
 from simsc.core.errors import InputError
 from simsc.core.intensity import IntensityVolume
 from simsc.core.processes import available_cores
 from simsc.core.superlattice import Superlattice
+from simsc.correlation.first_peak import spacing_nm
 from simsc.correlation.peaks import layer_momentum_transfer
 from simsc.correlation.shells import points_for
 from simsc.io.adapters import Structure, as_superlattice
-from simsc.scattering.amplitude import SPHERE, Form, intensity_on_grid
+from simsc.scattering.amplitude import intensity_on_grid
 from simsc.scattering.atoms import Atoms
 from simsc.scattering.counting import counted
+from simsc.scattering.scattering_model import SHARP_SPHERES, ScatteringModel
 
 LARGEST_GRID = 321
 _FARTHEST = 1.9  # times |q| of 111: as far as the paper goes
 _SMALLEST_GRID = 65
 _FINER = 1.4  # times what is needed at least: the map then differs by 5e-4 from the exact one, where that is 1 %
-_ENOUGH = 13  # NPs that have 12 neighbours
 
 
 def intensity(
@@ -29,9 +29,7 @@ def intensity(
     radius_nm: float | None = None,
     radius_std_nm: float = 0.0,
     *,
-    form: Form = SPHERE,
-    sigma_nm: float = 0.0,
-    resolution_inv_nm: float = 0.0,
+    scattering: ScatteringModel = SHARP_SPHERES,
     photons: float | None = None,
     seed: int = 1,
     threads: int | None = None,
@@ -49,9 +47,7 @@ def intensity(
         grid: points along each axis. Default (`grid_points`) fine enough for a correlation map, but at most 321.
         radius_nm: mean core radius, nm; None for the radii of the structure.
         radius_std_nm: its standard deviation, nm.
-        form: what the NPs are; polyhedra stand as the orientations of the superlattice say. Default spheres.
-        sigma_nm: standard deviation of independent thermal displacements along each axis, nm (Debye–Waller).
-        resolution_inv_nm: standard deviation of a Gaussian resolution, nm⁻¹.
+        scattering: form, thermal motion and resolution of NPs. Default spheres that stand still, seen sharply.
         photons: count so many photons in all, under Poisson statistics; None for the intensity itself.
         seed: of the random radii and photons.
         threads: of the transform. Default one a core.
@@ -60,7 +56,8 @@ def intensity(
         Intensity, nm⁶ at unit contrast, or photons; (grid, grid, grid).
 
     Raises:
-        InputError: without radii, for a single NP without `q_max_inv_nm`, or numbers out of range.
+        InputError: without radii, or for numbers out of range.
+        NoFirstPeakError: for a single NP without `q_max_inv_nm`.
         SamplingError: if the grid is too coarse for the resolution to be applied.
 
     Example:
@@ -72,7 +69,7 @@ def intensity(
     if radius_nm is not None:
         if isinstance(scatterer, Atoms):
             raise InputError("atoms have form factors of their own: radius_nm is for NPs")
-        scatterer = with_normal_radii(scatterer, radius_nm, radius_std_nm, np.random.default_rng(seed))
+        scatterer = CoreRadii(radius_nm, radius_std_nm, seed).given_to(scatterer)
     elif radius_std_nm:
         raise InputError("a spread of core radii, radius_std_nm, needs their mean, radius_nm (nm)")
     elif isinstance(scatterer, Superlattice) and scatterer.radii_nm is None:
@@ -80,15 +77,13 @@ def intensity(
     if q_max_inv_nm is None:
         if isinstance(scatterer, Atoms):
             raise InputError("atoms need q_max_inv_nm (nm⁻¹), such as 3")
-        q_max_inv_nm = farthest_inv_nm(_spacing_nm(scatterer))
+        q_max_inv_nm = farthest_inv_nm(spacing_nm(scatterer))
     volume = intensity_on_grid(
         scatterer,
         q_max_inv_nm,
         grid_points(q_max_inv_nm, scatterer.diameter_nm) if grid is None else grid,
         threads=available_cores() if threads is None else threads,
-        form=form,
-        sigma_nm=sigma_nm,
-        resolution_inv_nm=resolution_inv_nm,
+        scattering=scattering,
     )
     return volume if photons is None else counted(volume, photons, np.random.default_rng([seed, 1]))
 
@@ -107,11 +102,3 @@ def grid_points(q_max_inv_nm: float, diameter_nm: float) -> int:
     """
     needed = int(_FINER * points_for(2 * q_max_inv_nm, diameter_nm)) | 1  # odd: one point lies at 0
     return int(np.clip(needed, _SMALLEST_GRID, LARGEST_GRID))
-
-
-def _spacing_nm(superlattice: Superlattice) -> float:
-    if superlattice.n == 1:
-        raise InputError("a single NP has no nearest neighbour; give q_max_inv_nm (nm⁻¹)")
-    if superlattice.n < _ENOUGH:
-        return nearest_distance_nm(superlattice)
-    return nearest_distance_scale_nm(nearest_neighbours(superlattice))

@@ -1,4 +1,4 @@
-"""Shells for a correlation: how finely each has to be sampled, from a finite crystal or from an intensity volume."""
+"""Shells for a correlation, of a finite crystal, an intensity volume or merged spheres; how fine each has to be."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -10,11 +10,11 @@ from simsc.core.errors import InputError, SamplingError
 from simsc.core.intensity import IntensityVolume, ShellIntensity, band_limit, shell_grid
 from simsc.core.superlattice import Superlattice
 from simsc.io.native import read_shells
-from simsc.scattering.amplitude import SPHERE, Form, extent_nm, intensity_on_shells
+from simsc.scattering.amplitude import extent_nm, intensity_on_shells
 from simsc.scattering.atoms import Atoms
+from simsc.scattering.scattering_model import SHARP_SPHERES, ScatteringModel
 
 _SPLINE_ORDER = 5
-_BRIGHT = 1.3
 _COARSEST = 0.7  # of the Nyquist step π / D: errors of the map of an fcc ball are 1 % of its maximum there, 5e-4 at 0.5
 
 
@@ -25,9 +25,7 @@ def shells_of_crystal(
     tolerance: float = 1e-8,
     threads: int = 0,
     *,
-    form: Form = SPHERE,
-    sigma_nm: float = 0.0,
-    resolution_inv_nm: float = 0.0,
+    scattering: ScatteringModel = SHARP_SPHERES,
     weights: Sequence[float] | None = None,
 ) -> tuple[ShellIntensity, Iterator[ShellIntensity]]:
     """Return the first shell and an iterator over the second shells of a finite crystal, without interpolation.
@@ -38,12 +36,10 @@ def shells_of_crystal(
         q2_inv_nm: (n_q2,) momentum transfers of the second shells, nm⁻¹.
         tolerance: accuracy of the amplitude relative to the forward direction. Default 1e-8.
         threads: of the transforms; 0 takes all cores.
-        form: what the NPs are. Default spheres.
-        sigma_nm: standard deviation of independent thermal displacements along each axis, nm.
-        resolution_inv_nm: standard deviation of a Gaussian resolution, nm⁻¹.
+        scattering: form, thermal motion and resolution. Default spheres that stand still, seen sharply.
         weights: of the frames in the sum; default 1 / their number.
     """
-    diameter = max(extent_nm(frame, form) for frame in frames)
+    diameter = max(extent_nm(frame, scattering.form) for frame in frames)
     grids = _grids(diameter, q1_inv_nm, q2_inv_nm)
     shells = intensity_on_shells(
         frames,
@@ -51,9 +47,7 @@ def shells_of_crystal(
         grids,
         tolerance,
         threads,
-        form=form,
-        sigma_nm=sigma_nm,
-        resolution_inv_nm=resolution_inv_nm,
+        scattering=scattering,
         weights=weights,
     )
     return next(shells), shells
@@ -72,32 +66,6 @@ def every_shell_of_crystal(
     """
     diameter = max(frame.diameter_nm for frame in frames)
     return intensity_on_shells(frames, np.asarray(q_inv_nm), _own_grids(diameter, q_inv_nm), tolerance, threads)
-
-
-def first_bright_peak(frames: list[Superlattice], near_inv_nm: float, threads: int = 0) -> float | None:
-    """Return the momentum transfer, nm⁻¹, at which the mean intensity peaks within 5 % of an expected value.
-
-    None if no peak stands out there, as for crystals of a few NPs, whose peaks are wider than that.
-
-    Args:
-        frames: NPs with radii; the intensity is averaged over the frames.
-        near_inv_nm: where the peak is expected, nm⁻¹.
-        threads: of the transforms; 0 takes all cores.
-    """
-    q = near_inv_nm * np.linspace(0.95, 1.05, 41)
-    limits = [band_limit(value * max(frame.diameter_nm for frame in frames)) for value in q]
-    # A mean over the sphere needs half the rings that a correlation does.
-    grids = [(limit // 2 + 1, 2 * (limit // 2 + 1)) for limit in limits]
-    shells = intensity_on_shells(frames, q, grids, tolerance=1e-5, threads=threads)
-    profile = np.array(
-        [(shell_grid(*grid)[1] @ shell.intensity).sum() / grid[1] for shell, grid in zip(shells, grids, strict=True)]
-    )
-    top = int(profile.argmax())
-    # Side lobes of a small crystal are maxima too, but no bright ones.
-    if profile[top] < _BRIGHT * max(profile[0], profile[-1]):
-        return None
-    left, middle, right = profile[top - 1 : top + 2]
-    return float(q[top] + (q[1] - q[0]) * 0.5 * (left - right) / (left - 2 * middle + right))
 
 
 def shells_of_volume(
@@ -149,43 +117,61 @@ def every_shell_of_volume(
     return _shells_of_volume(volume, np.asarray(q_inv_nm), grids, noise_samples, seed)
 
 
-def shells_of_file(
-    path: Path, q1_inv_nm: float, q2_inv_nm: np.ndarray, noise_samples: int = 16, seed: int = 0
+def shells_of_spheres(
+    spheres: Path | Sequence[ShellIntensity],
+    q1_inv_nm: float,
+    q2_inv_nm: np.ndarray,
+    noise_samples: int = 16,
+    seed: int = 0,
 ) -> tuple[ShellIntensity, Iterator[ShellIntensity]]:
     """Return the first shell and an iterator over the second shells, as they were merged from detector frames.
 
-    Of each momentum transfer the nearest sphere of the file is taken, which lies within half of their distance.
+    Of each momentum transfer the nearest sphere is taken, which lies within half of their distance.
 
     Args:
-        path: file of spheres.
+        spheres: a file of them, or shells with momentum transfers in ascending order, whose noise, if they have any, is
+            taken as it stands.
         q1_inv_nm: momentum transfer of the first shell, nm⁻¹.
         q2_inv_nm: (n_q2,) momentum transfers of the second shells, nm⁻¹.
-        noise_samples: samples of the noise on each shell, whose points have independent noise. Default 16.
+        noise_samples: samples of the noise on each shell of a file, whose points have independent noise. Default 16.
         seed: of the samples.
 
     Raises:
         InputError: if the file is not one of spheres.
-        SamplingError: if a momentum transfer is not among those of the file.
+        SamplingError: if a momentum transfer is not among those of the spheres.
     """
-    with read_shells(path) as (q, _):
-        pass
+    q = momentum_transfers_of_spheres(spheres)
     step = float(np.diff(q).min()) if len(q) > 1 else 0.0
     wanted = np.array([q1_inv_nm, *q2_inv_nm])
     nearest = np.abs(q - wanted[:, None]).argmin(axis=1)
     far = np.abs(q[nearest] - wanted) > 0.5 * step * (1 + 1e-6) + 1e-9
     if far.any():
-        raise SamplingError(
-            f"{path}: has spheres from q = {q[0]:g} to {q[-1]:g} nm⁻¹, {step:g} apart; none at {wanted[far][0]:g}"
-        )
+        name = f"{spheres}: has spheres" if isinstance(spheres, Path) else "there are spheres"
+        raise SamplingError(f"{name} from q = {q[0]:g} to {q[-1]:g} nm⁻¹, {step:g} apart; none at {wanted[far][0]:g}")
 
     def shells() -> Iterator[ShellIntensity]:
-        with read_shells(path) as (_, read):
+        if not isinstance(spheres, Path):
+            yield from (spheres[k] for k in nearest.tolist())
+            return
+        with read_shells(spheres) as (_, read):
             for k in nearest.tolist():
                 shell, variance = read(k)
                 yield shell if variance is None else _with_noise(shell, variance, noise_samples, seed, k)
 
     every = shells()
     return next(every), every
+
+
+def momentum_transfers_of_spheres(spheres: Path | Sequence[ShellIntensity]) -> np.ndarray:
+    """Return the momentum transfers (n_q,), nm⁻¹, of spheres, or of those in a file.
+
+    Raises:
+        InputError: if the file is not one of spheres.
+    """
+    if not isinstance(spheres, Path):
+        return np.array([shell.q_inv_nm for shell in spheres])
+    with read_shells(spheres) as (q, _):
+        return q
 
 
 def _with_noise(shell: ShellIntensity, variance: np.ndarray, samples: int, seed: int, number: int) -> ShellIntensity:

@@ -2,10 +2,9 @@
 
 import itertools
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-from scipy import ndimage, signal
+from scipy import ndimage
 from scipy.spatial import KDTree
 from scipy.spatial.transform import Rotation
 
@@ -14,14 +13,11 @@ from simsc.core.detector import Detector
 from simsc.core.errors import InputError
 from simsc.core.intensity import IntensityVolume
 from simsc.correlation.peaks import MOST_RESOLVED, cell_reflections
-from simsc.io.native import read_shells
 
 _STRONGEST = 12  # peaks from which an orientation is looked for
 _LEAST_ANGLE_DEG = 15.0
-_FRINGE = 0.1  # of the largest q⁴ I at a peak: fringes about the beam of balls of 55 NPs and more are lower
 _SUPPORT = 0.9  # part of a peak's neighbourhood that must have been measured
 _SIGMA_PER_MAD, _MEDIAN_ERROR = 1.4826, 1.2533  # of normally distributed numbers
-_BRIGHT = 0.5  # of the prominence of the most prominent peak
 
 
 @dataclass(frozen=True, eq=False)
@@ -306,56 +302,3 @@ def _curvature(q_inv_nm: np.ndarray, detector: Detector) -> np.ndarray:
     """Return the sine of the angle (n,) by which the Ewald sphere bends away from the horizontal axis at each q."""
     flat = np.maximum(np.hypot(q_inv_nm[:, 0], q_inv_nm[:, 1]), 1e-12)
     return (q_inv_nm**2).sum(axis=1) / (2 * detector.wavenumber_inv_nm) / flat
-
-
-def peak_of_profile(q_inv_nm: np.ndarray, profile: np.ndarray) -> float | None:
-    """Return where a radial profile has its first bright peak, nm⁻¹; None if it has none.
-
-    A peak is bright if it stands out from its surroundings by half of what the most prominent one does, and by 20 % at
-    least; and if q⁴ I there is a tenth of its largest at such peaks: that is small for the fringes that the shape of a
-    small crystal has about the beam, as they follow Porod's law.
-
-    Args:
-        q_inv_nm: (n,) ascending momentum transfers, evenly spaced, nm⁻¹.
-        profile: (n,) mean intensity; NaN or not positive where unknown.
-    """
-    known = np.isfinite(profile) & (profile > 0)
-    if known.sum() < 5:
-        return None
-    logarithm = np.interp(q_inv_nm, q_inv_nm[known], np.log(profile[known]))
-    # A peak no wider than a fifth of the range: the form factor is wider.
-    tops, facts = signal.find_peaks(logarithm, prominence=np.log(1.2), wlen=max(5, len(q_inv_nm) // 5 | 1))
-    if len(tops) == 0:
-        return None
-    porod = 4 * np.log(q_inv_nm[tops]) + logarithm[tops]
-    own = porod >= porod.max() + np.log(_FRINGE)
-    tops, prominences = tops[own], facts["prominences"][own]
-    top = int(tops[prominences >= _BRIGHT * prominences.max()][0])
-    left, middle, right = logarithm[top - 1 : top + 2]
-    step = q_inv_nm[1] - q_inv_nm[0]
-    return float(q_inv_nm[top] + step * 0.5 * (left - right) / (left - 2 * middle + right))
-
-
-def radial_profile(volume: IntensityVolume, step_inv_nm: float | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Return momentum transfers (n,), nm⁻¹, and the mean measured intensity (n,) of the voxels about each.
-
-    Args:
-        volume: the intensity.
-        step_inv_nm: of the momentum transfers; by default that of the grid.
-    """
-    step = step_inv_nm or float(max(axis[1] - axis[0] for axis in volume.q_axes_inv_nm))
-    x, y, z = np.meshgrid(*volume.q_axes_inv_nm, indexing="ij", sparse=True)
-    length = np.sqrt(x**2 + y**2 + z**2)
-    measured = np.isfinite(volume.intensity) if volume.measured is None else volume.measured
-    shell = np.rint(length[measured] / step).astype(int)
-    count = np.bincount(shell)
-    with np.errstate(invalid="ignore"):
-        profile = np.bincount(shell, volume.intensity[measured]) / count
-    n = int(volume.q_max_inv_nm / step) + 1
-    return step * np.arange(n), profile[:n]
-
-
-def profile_of_spheres(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Return momentum transfers (n,), nm⁻¹, and the mean measured intensity (n,) of the spheres in a file."""
-    with read_shells(path) as (q, read):
-        return q, np.array([np.nanmean(read(k)[0].intensity) for k in range(len(q))])

@@ -8,7 +8,8 @@ from scipy import ndimage
 
 from simsc.core.centring import FACE_CENTRED, face_centred_cell
 from simsc.core.intensity import IntensityVolume
-from simsc.experiment.bragg import BraggPeaks, Orientation, peak_of_profile, radial_profile
+from simsc.correlation.first_peak import peak_of_profile, radial_profile
+from simsc.experiment.bragg import BraggPeaks, Orientation
 from simsc.plot.scattering import UNMEASURED, not_measured
 
 _VIEWS = ((1, 0, 0), (0, 1, 1), (1, 1, 1))  # of the face-centred cell, in real space

@@ -18,14 +18,13 @@ from simsc.core.errors import InputError
 from simsc.core.intensity import IntensityVolume, ShellIntensity, band_limit, shell_grid
 from simsc.core.superlattice import Superlattice
 from simsc.scattering.atoms import Atoms, expand_atoms
-from simsc.scattering.form_factor import CoreShell, Sphere, chebyshev_nodes, expand_round
+from simsc.scattering.form_factor import chebyshev_nodes, expand_round
 from simsc.scattering.oriented import expand_oriented
 from simsc.scattering.polyhedron import Polyhedron
 from simsc.scattering.resolution import grid_kernel, shell_harmonics, shell_nodes, smeared_shell
+from simsc.scattering.scattering_model import SHARP_SPHERES, SPHERE, Form, ScatteringModel
 
-Form = Sphere | CoreShell | Polyhedron
 Frames = Superlattice | Atoms | Iterable[Superlattice | Atoms]
-SPHERE = Sphere()
 _POINTS_A_BATCH = 4_000_000
 _NUMBERS_A_BATCH = 40_000_000
 
@@ -55,9 +54,7 @@ def intensity_on_grid(
     tolerance: float = 1e-8,
     threads: int = 0,
     *,
-    form: Form = SPHERE,
-    sigma_nm: float = 0.0,
-    resolution_inv_nm: float = 0.0,
+    scattering: ScatteringModel = SHARP_SPHERES,
     weights: Sequence[float] | None = None,
 ) -> IntensityVolume:
     """Compute the intensity of a finite crystal on a Cartesian grid.
@@ -69,11 +66,7 @@ def intensity_on_grid(
         n: points along each axis. Default 256.
         tolerance: accuracy of the amplitude relative to the forward direction. Default 1e-8.
         threads: of the transform; 0 takes all cores.
-        form: what the NPs are; polyhedra stand as the orientations of the superlattice say. Default spheres.
-        sigma_nm: standard deviation of independent thermal displacements along each axis, nm. They damp what interferes
-            by the Debye–Waller factor and add diffuse intensity: ⟨I⟩ = |A|² e^(−q²σ²) + Σ_j |F_j|² (1 − e^(−q²σ²)).
-        resolution_inv_nm: standard deviation of a Gaussian, the same in all directions of q, that the intensity is
-            convolved with, nm⁻¹.
+        scattering: form, thermal motion and resolution. Default spheres that stand still, seen sharply.
         weights: of the frames in the sum; default 1 / their number, the mean.
 
     Returns:
@@ -83,7 +76,8 @@ def intensity_on_grid(
         InputError: without radii, or for a grid that is not one.
         SamplingError: if the grid is too coarse for the resolution to be applied.
     """
-    crystals = _crystals(frames, weights, form, sigma_nm, resolution_inv_nm)
+    crystals = _crystals(frames, weights, scattering)
+    form, resolution_inv_nm = scattering.form, scattering.resolution_inv_nm
     if n < 4 or not q_max_inv_nm > 0:
         raise InputError(f"a grid needs q_max > 0 and at least 4 points, got q_max = {q_max_inv_nm:g}, n = {n}")
     axis = np.linspace(-q_max_inv_nm, q_max_inv_nm, n)
@@ -101,7 +95,7 @@ def intensity_on_grid(
     corner = np.sqrt(sum(float(square[-1]) for square in squares)) * step / 2
     for crystal in crystals:
         expansion = crystal.expansion(form, corner * (1 + 1e-12), tolerance)
-        _add_half(half, crystal, expansion, form, squares, step, sigma_nm, tolerance, threads)
+        _add_half(half, crystal, expansion, scattering, squares, step, tolerance, threads)
     # Friedel's law: I(−q) = I(q).
     intensity[: shape[0] - shape[0] // 2] = half[::-1, ::-1, ::-1]
     for dimension, (kernel, margin) in enumerate(zip(kernels, margins, strict=False)):
@@ -118,9 +112,7 @@ def intensity_on_shells(
     tolerance: float = 1e-8,
     threads: int = 0,
     *,
-    form: Form = SPHERE,
-    sigma_nm: float = 0.0,
-    resolution_inv_nm: float = 0.0,
+    scattering: ScatteringModel = SHARP_SPHERES,
     weights: Sequence[float] | None = None,
 ) -> Iterator[ShellIntensity]:
     """Compute the intensity of a finite crystal directly on shells.
@@ -133,10 +125,8 @@ def intensity_on_shells(
         grids: (n_theta, n_phi) of each shell; n_phi even.
         tolerance: accuracy of the amplitude relative to the forward direction. Default 1e-8.
         threads: of the transform; 0 takes all cores.
-        form: what the NPs are. Default spheres.
-        sigma_nm: standard deviation of independent thermal displacements along each axis, nm.
-        resolution_inv_nm: standard deviation of a Gaussian, the same in all directions of q, nm⁻¹. The integral over
-            |q| takes further shells, whose number is that of a crystal's fringes across it.
+        scattering: form, thermal motion and resolution. Default spheres that stand still, seen sharply. A resolution
+            takes further shells for the integral over |q|, whose number is that of a crystal's fringes across it.
         weights: of the frames in the sum; default 1 / their number, the mean.
 
     Yields:
@@ -145,18 +135,19 @@ def intensity_on_shells(
     Raises:
         InputError: without radii, or for an odd n_phi.
     """
-    crystals = _crystals(frames, weights, form, sigma_nm, resolution_inv_nm)
+    crystals = _crystals(frames, weights, scattering)
+    form, resolution_inv_nm = scattering.form, scattering.resolution_inv_nm
     q = np.asarray(q_inv_nm, dtype=np.float64)
     if any(n_phi % 2 for _, n_phi in grids):
         raise InputError("shells need an even number of points along φ")
     if not resolution_inv_nm:
-        yield from _sharp_shells(crystals, q, grids, form, sigma_nm, tolerance, threads)
+        yield from _sharp_shells(crystals, q, grids, scattering, tolerance, threads)
         return
     extent = max(crystal.diameter_nm(form) + 2 * crystal.reach_nm(form) for crystal in crystals)
     nodes = shell_nodes(resolution_inv_nm, q, extent, tolerance)
     limits = [band_limit(float(node) * max(c.diameter_nm(form) for c in crystals), 0.1 * tolerance) for node in nodes]
     sharp = _sharp_shells(
-        crystals, nodes, [(limit + 1, 2 * limit + 2) for limit in limits], form, sigma_nm, tolerance, threads
+        crystals, nodes, [(limit + 1, 2 * limit + 2) for limit in limits], scattering, tolerance, threads
     )
     harmonics = [shell_harmonics(shell, limit, threads) for shell, limit in zip(sharp, limits, strict=True)]
     for value, grid in zip(q, grids, strict=True):
@@ -171,11 +162,10 @@ class TurnedIntensity:
         q_inv_nm: (P, 3) momentum transfers, nm⁻¹.
         tolerance: accuracy of the amplitude relative to the forward direction. Default 1e-6.
         threads: of the transforms; 0 takes all cores.
-        form: what the NPs are. Default spheres.
-        sigma_nm: standard deviation of independent thermal displacements along each axis, nm.
+        scattering: form and thermal motion. Default spheres that stand still.
 
     Raises:
-        InputError: without radii.
+        InputError: without radii, or with a resolution, which belongs to the detector here.
     """
 
     def __init__(
@@ -185,13 +175,14 @@ class TurnedIntensity:
         tolerance: float = 1e-6,
         threads: int = 0,
         *,
-        form: Form = SPHERE,
-        sigma_nm: float = 0.0,
+        scattering: ScatteringModel = SHARP_SPHERES,
     ) -> None:
-        self._crystals = _crystals(frames, None, form, sigma_nm, 0.0)
+        if scattering.resolution_inv_nm:
+            raise InputError("a crystal that turns is seen sharply; the resolution is the blur of the detector")
+        self._crystals = _crystals(frames, None, scattering)
         self._points = np.ascontiguousarray(q_inv_nm, dtype=np.float64)
         self._length = np.linalg.norm(self._points, axis=-1)
-        self._form, self._sigma_nm = form, sigma_nm
+        self._form, self._sigma_nm = scattering.form, scattering.sigma_nm
         self._tolerance, self._threads = tolerance, threads
         # Of round NPs they are the same at all angles.
         self._functions: dict[int, np.ndarray] = {}
@@ -259,22 +250,17 @@ def _oriented(frame: Superlattice | Atoms, form: Form) -> bool:
     return isinstance(frame, Superlattice) and isinstance(form, Polyhedron)
 
 
-def _crystals(
-    frames: Frames, weights: Sequence[float] | None, form: Form, sigma_nm: float, resolution_inv_nm: float
-) -> list[_Crystal]:
+def _crystals(frames: Frames, weights: Sequence[float] | None, scattering: ScatteringModel) -> list[_Crystal]:
     several = [frames] if isinstance(frames, Superlattice | Atoms) else list(frames)
     if not several:
         raise InputError("an intensity needs at least one frame")
     shares = [1 / len(several)] * len(several) if weights is None else [float(weight) for weight in weights]
     if len(shares) != len(several) or not (np.isfinite(shares).all() and min(shares) >= 0):
         raise InputError(f"{len(several)} frames need as many weights, not negative, got {weights}")
-    for name, value in (("displacements sigma_nm", sigma_nm), ("resolution_inv_nm", resolution_inv_nm)):
-        if not (np.isfinite(value) and value >= 0):
-            raise InputError(f"{name} must be zero or a positive number, got {value}")
     for frame in several:
         if isinstance(frame, Superlattice):
             _radii(frame)
-        elif form != SPHERE:
+        elif scattering.form != SPHERE:
             raise InputError("atoms have form factors of their own; leave form out")
     return [_Crystal(frame, share) for frame, share in zip(several, shares, strict=True)]
 
@@ -283,21 +269,20 @@ def _add_half(
     half: np.ndarray,
     crystal: _Crystal,
     expansion: Expansion,
-    form: Form,
+    scattering: ScatteringModel,
     squares: list[np.ndarray],
     step: float,
-    sigma_nm: float,
     tolerance: float,
     threads: int,
 ) -> None:
     """Add the intensity of a frame to the half of the grid with x ≥ 0, (m, ny, nz)."""
-    centred = crystal.centred
+    centred, sigma_nm = crystal.centred, scattering.sigma_nm
     offset = len(squares[0]) - len(half)
     # The transform's own points are the integers −m//2 …; phases move them onto the grid.
     lowest = np.array([(2 * offset - len(squares[0]) + 1), 1 - len(squares[1]), 1 - len(squares[2])]) * step / 2
     shift = lowest + step * (np.array(half.shape) // 2)
     phases = np.exp(-1j * (centred @ shift))
-    reach = None if expansion.isotropic else crystal.reach_nm(form)
+    reach = None if expansion.isotropic else crystal.reach_nm(scattering.form)
     function = _on_planes(expansion.functions, reach, squares, offset, step, tolerance)
     amplitude = np.empty(half.shape, dtype=np.complex128)
     term = amplitude if len(expansion.coefficients) == 1 else np.empty_like(amplitude)
@@ -389,12 +374,11 @@ def _sharp_shells(
     crystals: list[_Crystal],
     q_inv_nm: np.ndarray,
     grids: list[tuple[int, int]],
-    form: Form,
-    sigma_nm: float,
+    scattering: ScatteringModel,
     tolerance: float,
     threads: int,
 ) -> Iterator[ShellIntensity]:
-    expansions = [crystal.expansion(form, float(np.max(q_inv_nm)), tolerance) for crystal in crystals]
+    expansions = [crystal.expansion(scattering.form, float(np.max(q_inv_nm)), tolerance) for crystal in crystals]
     rank = max(1 if expansion.isotropic else len(expansion.coefficients) for expansion in expansions)
     for batch in _batches(grids, min(_POINTS_A_BATCH, _NUMBERS_A_BATCH // rank)):
         directions = [shell_grid(*grids[k])[0][: (grids[k][0] + 1) // 2].reshape(-1, 3) for k in batch]
@@ -412,7 +396,7 @@ def _sharp_shells(
                 axis=1,
             )
             length = np.repeat(q_inv_nm[batch], lengths)
-            one = _sharp_points(crystal, expansion, functions, points, length, sigma_nm, tolerance, threads)
+            one = _sharp_points(crystal, expansion, functions, points, length, scattering.sigma_nm, tolerance, threads)
             intensity += crystal.weight * one
         for k, part in zip(batch, np.split(intensity, np.cumsum(lengths)[:-1]), strict=True):
             yield ShellIntensity(float(q_inv_nm[k]), _complete(part.reshape(-1, grids[k][1]), grids[k][0]))

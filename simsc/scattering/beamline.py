@@ -15,7 +15,8 @@ from scipy.spatial.transform import Rotation
 from simsc.core.detector import Detector, eiger_x_4m, eiger_x_4m_gaps
 from simsc.core.errors import InputError
 from simsc.core.superlattice import Superlattice
-from simsc.scattering.amplitude import SPHERE, Form, TurnedIntensity, extent_nm
+from simsc.scattering.amplitude import TurnedIntensity, extent_nm
+from simsc.scattering.scattering_model import SHARP_SPHERES, ScatteringModel
 
 _SPLINE_ORDER = 5
 _COARSEST = 0.4  # of the Nyquist step π / D; the spline errs by 1e-5 of the maximum there
@@ -129,8 +130,8 @@ class VirtualScan:
     Args:
         frames: NPs with radii, one crystal, or several of which the mean intensity is seen (thermal motion, domains).
         beamline: what is measured, and how.
-        form: what the NPs are. Default spheres.
-        sigma_nm: standard deviation of independent thermal displacements along each axis, nm.
+        scattering: form and thermal motion; the resolution is the blur of the beamline. Default spheres that stand
+            still.
         threads: of the transforms; 0 takes all cores.
     """
 
@@ -138,8 +139,7 @@ class VirtualScan:
         self,
         frames: Superlattice | Iterable[Superlattice],
         beamline: Beamline,
-        form: Form = SPHERE,
-        sigma_nm: float = 0.0,
+        scattering: ScatteringModel = SHARP_SPHERES,
         threads: int = 1,
     ) -> None:
         several = [frames] if isinstance(frames, Superlattice) else list(frames)
@@ -151,15 +151,13 @@ class VirtualScan:
         self._live = beamline.live
         # Pixels are much smaller than what a crystal's intensity varies over: it is computed at some, and interpolated.
         pixel = detector.wavenumber_inv_nm * max(detector.pixel_m) / detector.distance_m
-        finest = _COARSEST * np.pi / max(extent_nm(frame, form) for frame in several)
+        finest = _COARSEST * np.pi / max(extent_nm(frame, scattering.form) for frame in several)
         every = max(1, int(finest / pixel))
         rows, columns = (_interpolation(n, every) for n in detector.shape)
         (coarse_rows, self._rows), (coarse_columns, self._columns) = rows, columns
         points = detector.q_at(coarse_rows, coarse_columns)
         self._shape = points.shape[:2]
-        self._intensity = TurnedIntensity(
-            several, points.reshape(-1, 3), _TOLERANCE, threads, form=form, sigma_nm=sigma_nm
-        )
+        self._intensity = TurnedIntensity(several, points.reshape(-1, 3), _TOLERANCE, threads, scattering=scattering)
         self._blur_px = [beamline.blur_inv_nm * detector.distance_m / (detector.wavenumber_inv_nm * size)
                          for size in detector.pixel_m]  # fmt: skip
         self._scale: float | None = None

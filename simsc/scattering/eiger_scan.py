@@ -22,8 +22,8 @@ from simsc.core.processes import lost, pool
 from simsc.core.superlattice import Superlattice
 from simsc.core.units import photon_energy_kev
 from simsc.io.hdf5 import new_hdf5, open_hdf5, streamed_hdf5
-from simsc.scattering.amplitude import SPHERE, Form
 from simsc.scattering.beamline import Beamline, VirtualScan
+from simsc.scattering.scattering_model import SHARP_SPHERES, ScatteringModel
 
 ANGLES_A_FILE = 20
 GAP, DEAD = 1, 2  # bits of the pixel mask
@@ -40,8 +40,7 @@ def write_scan(
     jobs: int = 1,
     progress: Callable[[int, int], None] | None = None,
     *,
-    form: Form = SPHERE,
-    sigma_nm: float = 0.0,
+    scattering: ScatteringModel = SHARP_SPHERES,
     bits: int = 32,
 ) -> Path:
     """Simulate a rotation scan and write its frames.
@@ -57,8 +56,8 @@ def write_scan(
         seed: of the photons.
         jobs: processes.
         progress: is told how many angles are done, and of how many.
-        form: what the NPs are. Default spheres.
-        sigma_nm: standard deviation of independent thermal displacements along each axis, nm.
+        scattering: form and thermal motion; the resolution is the blur of the beamline. Default spheres that stand
+            still.
         bits: 16 or 32 of a count; counts are cut at the largest but one.
 
     Returns:
@@ -79,13 +78,13 @@ def write_scan(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{folder}: cannot be made: {error.strerror}") from None
-    digest = _digest(several, beamline, seed, form, sigma_nm, bits)
+    digest = _digest(several, beamline, seed, scattering, bits)
     n = len(beamline.angles_deg)
     blocks = [range(k, min(k + ANGLES_A_FILE, n)) for k in range(0, n, ANGLES_A_FILE)]
     paths = [folder / f"{name}_data_{k + 1:06d}.h5" for k in range(len(blocks))]
     missing = [k for k, path in enumerate(paths) if not _is_there(path, digest)]
     done = n - sum(len(blocks[k]) for k in missing)
-    task = (several, beamline, form, sigma_nm, seed, bits, digest)
+    task = (several, beamline, scattering, seed, bits, digest)
     running: dict[Future[None], int] = {}
 
     def at_work() -> str:
@@ -113,10 +112,10 @@ _own: tuple[VirtualScan, int, int, str]  # of a process of the pool
 
 
 def _begin(
-    frames: list[Superlattice], beamline: Beamline, form: Form, sigma_nm: float, seed: int, bits: int, digest: str
+    frames: list[Superlattice], beamline: Beamline, scattering: ScatteringModel, seed: int, bits: int, digest: str
 ) -> None:
     global _own
-    _own = (VirtualScan(frames, beamline, form, sigma_nm), seed, bits, digest)
+    _own = (VirtualScan(frames, beamline, scattering), seed, bits, digest)
 
 
 def _write_block(path: Path, angles: range) -> None:
@@ -204,7 +203,7 @@ def _is_there(path: Path, digest: str) -> bool:
     return True
 
 
-def _digest(frames: list[Superlattice], beamline: Beamline, seed: int, form: Form, sigma_nm: float, bits: int) -> str:
+def _digest(frames: list[Superlattice], beamline: Beamline, seed: int, scattering: ScatteringModel, bits: int) -> str:
     """Return what tells one scan from another."""
     sha = hashlib.sha256()
     detector = beamline.detector
@@ -218,7 +217,7 @@ def _digest(frames: list[Superlattice], beamline: Beamline, seed: int, form: For
             beamline.repeats,
         ],
         "background": asdict(beamline.background),
-        "rest": [seed, repr(form), sigma_nm, bits],
+        "rest": [seed, repr(scattering.form), scattering.sigma_nm, bits],
     }
     sha.update(json.dumps(facts, sort_keys=True).encode())
     arrays = [beamline.gaps, beamline.dead, beamline.angles_deg]

@@ -20,7 +20,6 @@ from simsc.io.hdf5 import CORRELATION_MAP, INTENSITY, SHELLS, SUPERLATTICE, chec
 from simsc.io.native import (
     read_intensity,
     read_map,
-    read_shells,
     read_superlattice,
     write_intensity,
     write_map,
@@ -28,6 +27,7 @@ from simsc.io.native import (
     write_superlattice,
 )
 from simsc.io.provenance import provenance
+from simsc.io.spheres import Spheres
 from simsc.io.structure_export import DescribedFrame, write_frames
 from simsc.io.structure_files import Reading
 from simsc.io.volume_export import write_map_table, write_volume
@@ -79,36 +79,6 @@ class FrameSequence(Sequence[Frame]):
     def __repr__(self) -> str:
         """Return what it is in one line, as notebooks show it."""
         return f"FrameSequence({len(self)} frames of {self[0].superlattice.n} NPs, {self.path.name})"
-
-
-class Spheres(Sequence[ShellIntensity]):
-    """Spheres of intensity in a file, read when they are asked for.
-
-    Args:
-        path: the file.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        with read_shells(path) as (q_inv_nm, _):
-            self.q_inv_nm = q_inv_nm
-
-    def __len__(self) -> int:
-        return len(self.q_inv_nm)
-
-    @overload
-    def __getitem__(self, number: int) -> ShellIntensity: ...
-    @overload
-    def __getitem__(self, number: slice) -> list[ShellIntensity]: ...
-    def __getitem__(self, number: int | slice) -> ShellIntensity | list[ShellIntensity]:
-        numbers = range(len(self))[number]
-        with read_shells(self.path) as (_, read_one):
-            return read_one(numbers)[0] if isinstance(numbers, int) else [read_one(k)[0] for k in numbers]
-
-    def __repr__(self) -> str:
-        """Return what it is in one line, as notebooks show it."""
-        q = self.q_inv_nm
-        return f"Spheres({len(q)} spheres, q {q[0]:.4g} … {q[-1]:.4g} nm⁻¹, {self.path.name})"
 
 
 def read(path: str | Path, **how: Any) -> Any:

@@ -11,7 +11,6 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-import numpy as np
 import tomli_w
 from pydantic import (
     BaseModel,
@@ -25,7 +24,7 @@ from pydantic import (
 )
 
 from simsc.builders.nanoparticle import MAGNETITE_LATTICE_ANGSTROM, centre_fractions, miller_indices
-from simsc.core.correlation_map import MOST_Q2
+from simsc.core.correlation_map import MOST_Q2, N_DELTA, Q2_OVER_Q1
 from simsc.core.errors import InputError, StudyError
 from simsc.core.nested import flat, replaced
 from simsc.core.stacking import check_stacking
@@ -191,8 +190,8 @@ class ScatteringSection(_Section):
 class CorrelationSection(_Section):
     """The correlation map; q1 is the bright peak nearest to 111 of fcc, q2 is given in units of q1."""
 
-    q2_over_q1: tuple[PositiveFloat, PositiveFloat, PositiveFloat] = (0.83, 1.88, 0.0104)
-    n_delta: Annotated[int, Field(ge=2, le=100_000)] = 721
+    q2_over_q1: tuple[PositiveFloat, PositiveFloat, PositiveFloat] = Q2_OVER_Q1
+    n_delta: Annotated[int, Field(ge=2, le=100_000)] = N_DELTA
 
     @field_validator("q2_over_q1")
     @classmethod
@@ -579,9 +578,3 @@ def _protocol(section: AnnealSection | AllAtomSection, key: str, thermostat: The
         return Protocol(tuple(Phase(**phase.model_dump()) for phase in section.phases), **values)
     except InputError as error:
         raise ValueError(f"{key}.{error}") from None
-
-
-def q2_values(q1_inv_nm: float, section: CorrelationSection) -> np.ndarray:
-    """Return the q2 axis, nm⁻¹, of a study's map."""
-    first, last, step = section.q2_over_q1
-    return q1_inv_nm * np.arange(first, last + step / 2, step)

@@ -13,9 +13,7 @@ from simsc.classify.over_time import averages, processes, timed_order
 from simsc.core.errors import SimscWarning
 from simsc.core.intensity import IntensityVolume
 from simsc.core.superlattice import Frame, Superlattice
-from simsc.correlation.engine import correlate
-from simsc.correlation.peaks import layer_momentum_transfer
-from simsc.correlation.shells import first_bright_peak, shells_of_crystal
+from simsc.correlation.maps import correlation_map, first_sphere, second_spheres
 from simsc.io.native import (
     read_superlattice,
     write_intensity,
@@ -30,7 +28,7 @@ from simsc.models.coarse_grained import CoarseGrained, coarse_grained
 from simsc.scattering.amplitude import intensity_on_grid
 from simsc.study.all_atom import crystal_stage, equilibrated_d_nn_nm, nanoparticle_stage, restacked
 from simsc.study.context import Context, Stage
-from simsc.study.schema import Study, q2_values
+from simsc.study.schema import Study
 
 STATES = ("before", "after")
 # Of the scattered amplitude, relative to the forward direction: for the 5700 NPs of the presets 1e-4 of the weak
@@ -137,24 +135,26 @@ def correlation_stage(context: Context, out: Path) -> None:
     """Correlate the intensity before and after annealing, directly from the crystals."""
     section = context.study.correlation
     trajectory = read_trajectory(context.folder / "anneal" / TRAJECTORY)
-    delta_deg = np.linspace(0.0, 180.0, section.n_delta)
+    threads = context.hardware.threads
     for s, state in enumerate(STATES):
         crystals = _crystals(context, trajectory, state)
         d_nn_nm = float(np.mean([trajectory.thermo["d_nn_nm"][k] for k in _frames(context, trajectory, state)]))
-        expected = layer_momentum_transfer(d_nn_nm)
-        peak = first_bright_peak(crystals, expected, threads=context.hardware.threads)
-        q1 = expected if peak is None else peak
-        q2 = q2_values(q1, section)
-        first, second = shells_of_crystal(crystals, q1, q2, _TOLERANCE, context.hardware.threads)
-        done = 0
 
-        def on_shell(s: int = s, state: str = state, n: int = len(q2)) -> None:
-            nonlocal done
-            done += 1
+        def report(done: int, n: int, s: int = s, state: str = state) -> None:
             context.progress("correlation", (s + done / n) / len(STATES), f"{state}: q2 {done} of {n}")
 
-        correlation = correlate(first, second, delta_deg, threads=context.hardware.threads, on_shell=on_shell)
-        q1_from = "expected 111, as no peak stands out there" if peak is None else "first bright peak"
+        first = first_sphere(crystals, d_nn_nm, threads)
+        correlation = correlation_map(
+            crystals,
+            first.q1_inv_nm,
+            second_spheres(first.q1_inv_nm, crystals, q2_over_q1=section.q2_over_q1),
+            n_delta=section.n_delta,
+            tolerance=_TOLERANCE,
+            threads=threads,
+            progress=report,
+        )
+        found = first.origin != "expected 111"
+        q1_from = "first bright peak" if found else "expected 111, as no peak stands out there"
         origin = provenance(d_nn_nm=d_nn_nm, frames=len(crystals), q1=q1_from)
         write_map(out / f"map_{state}.h5", correlation, origin)
 

@@ -22,7 +22,7 @@ from simsc.builders.pillar import pillar
 from simsc.core.cell import Cell
 from simsc.core.detector import eiger_x_4m, eiger_x_4m_gaps
 from simsc.correlation.engine import correlate
-from simsc.correlation.shells import shells_of_file
+from simsc.correlation.shells import shells_of_spheres
 from simsc.experiment.frames import FrameReader
 from simsc.experiment.merge import Scan, merge
 from simsc.experiment.series import read_series
@@ -105,7 +105,7 @@ def main() -> None:
             write_shells(Path(folder) / "spheres.h5", merged.shells(), {})
             q2 = np.array([shell.q_inv_nm for shell, _ in merged.shells()])
             # With the beam stop, the nearest reflection that is left.
-            first, second = shells_of_file(Path(folder) / "spheres.h5", max(g1, float(q2[0])), q2)
+            first, second = shells_of_spheres(Path(folder) / "spheres.h5", max(g1, float(q2[0])), q2)
             seen = correlate(first, second, np.linspace(0, 180, 721))
         fit = refine_cell(seen, radius_nm=7.4, radius_std_nm=0.8)
         found, errors = fit.in_basis(nearest_basis(fit.cell, CELL))

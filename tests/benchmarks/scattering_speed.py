@@ -23,10 +23,11 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from simsc.core.superlattice import Superlattice
-from simsc.scattering.amplitude import SPHERE, Form, intensity_on_grid
+from simsc.scattering.amplitude import intensity_on_grid
 from simsc.scattering.form_factor import expand_round
 from simsc.scattering.oriented import expand_oriented
 from simsc.scattering.polyhedron import Polyhedron, truncated_cuboctahedron
+from simsc.scattering.scattering_model import SPHERE, Form, ScatteringModel
 
 TABLE = Path(__file__).with_suffix(".csv")
 Q_MAX = 0.9
@@ -81,7 +82,7 @@ def case(kind: str, n: int, grid: int, tolerance: float, threads: int) -> dict[s
     expansion = time.perf_counter() - begin
     base = peak_gb()
     begin, cpu = time.perf_counter(), time.process_time()
-    volume = intensity_on_grid(crystal, Q_MAX, grid, tolerance, threads, form=form)
+    volume = intensity_on_grid(crystal, Q_MAX, grid, tolerance, threads, scattering=ScatteringModel(form))
     seconds, cpu_seconds = time.perf_counter() - begin, time.process_time() - cpu
     peak = peak_gb()
     bare, bare_cpu = bare_transforms(crystal.positions_nm, rank, grid, tolerance, threads)

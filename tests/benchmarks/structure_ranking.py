@@ -26,8 +26,9 @@ from simsc.core.intensity import ShellIntensity, shell_grid
 from simsc.core.stacking import layer_kinds
 from simsc.core.superlattice import Superlattice
 from simsc.correlation.engine import correlate
+from simsc.correlation.first_peak import first_bright_peak
 from simsc.correlation.peaks import layer_momentum_transfer
-from simsc.correlation.shells import first_bright_peak, shells_of_crystal
+from simsc.correlation.shells import shells_of_crystal
 from simsc.refine.structure import CANDIDATES, cell_candidate, rank_structures
 from simsc.scattering.counting import counted_shell
 

@@ -29,8 +29,9 @@ from simsc.builders.supraparticle import ball, icosahedron, layers_of_ball
 from simsc.core.correlation_map import CorrelationMap
 from simsc.core.superlattice import Superlattice
 from simsc.correlation.engine import correlate
+from simsc.correlation.first_peak import first_bright_peak
 from simsc.correlation.peaks import expected_peaks, layer_momentum_transfer
-from simsc.correlation.shells import first_bright_peak, shells_of_crystal
+from simsc.correlation.shells import shells_of_crystal
 from simsc.refine.spacing import refine_spacing
 from simsc.refine.stacking_disorder import ball_diameter
 from simsc.refine.structure import crystal_candidate, rank_structures

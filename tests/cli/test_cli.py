@@ -33,6 +33,7 @@ from simsc.io.provenance import provenance
 from simsc.scattering.amplitude import intensity_on_grid
 from simsc.scattering.form_factor import CoreShell
 from simsc.scattering.polyhedron import octahedron
+from simsc.scattering.scattering_model import ScatteringModel
 
 
 @pytest.fixture
@@ -251,7 +252,7 @@ def test_forms_thermal_motion_and_resolution(simsc, tmp_path):
     ):
         assert simsc(*common, *options).returncode == 0
         found = read_intensity(tmp_path / "i.h5")
-        exact = intensity_on_grid(crystal, 0.9, 24, form=form, sigma_nm=0.3, resolution_inv_nm=0.01)
+        exact = intensity_on_grid(crystal, 0.9, 24, scattering=ScatteringModel(form, 0.3, 0.01))
         assert np.allclose(found.intensity, exact.intensity)
     wrong = simsc("correlate", "i.h5", "--q1", "0.5", "--sigma", "0.3", "-o", "m.h5")
     assert wrong.returncode == 2

@@ -8,11 +8,11 @@ from simsc.core.errors import InputError, SamplingError
 from simsc.core.intensity import IntensityVolume, ShellIntensity, shell_grid
 from simsc.core.superlattice import Superlattice
 from simsc.correlation.engine import correlate, correlate_all, correlate_several
+from simsc.correlation.first_peak import first_bright_peak
 from simsc.correlation.peaks import expected_peaks, layer_momentum_transfer, reflections, rod_arcs
 from simsc.correlation.shells import (
     every_shell_of_crystal,
     every_shell_of_volume,
-    first_bright_peak,
     shells_of_crystal,
     shells_of_volume,
 )

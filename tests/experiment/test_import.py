@@ -22,6 +22,7 @@ from simsc.core.intensity import IntensityVolume
 from simsc.core.superlattice import Superlattice
 from simsc.core.units import wavelength_nm
 from simsc.correlation.engine import correlate
+from simsc.correlation.first_peak import peak_of_profile, radial_profile
 from simsc.correlation.peaks import layer_momentum_transfer
 from simsc.correlation.shells import shells_of_crystal
 from simsc.experiment.bragg import (
@@ -29,8 +30,6 @@ from simsc.experiment.bragg import (
     centre_shift,
     find_peaks,
     orientation,
-    peak_of_profile,
-    radial_profile,
 )
 from simsc.experiment.frames import FrameSeries
 from simsc.experiment.geometry import flux_of

@@ -18,7 +18,7 @@ import pytest
 from simsc.core.detector import Detector
 from simsc.core.errors import InputError, ResourceError, StoppedEarly
 from simsc.core.units import wavelength_nm
-from simsc.correlation.shells import shells_of_file
+from simsc.correlation.shells import shells_of_spheres
 from simsc.experiment.frames import FrameSeries
 from simsc.experiment.merge import Corrections, Scan, merge
 from simsc.experiment.series import read_series
@@ -287,13 +287,13 @@ def test_spheres_to_a_file_and_to_a_correlation(tmp_path):
             assert (again.measured == shell.measured).all()
             assert again.intensity == pytest.approx(shell.intensity, rel=1e-6, nan_ok=True)
             assert noise == pytest.approx(variance, rel=1e-6, nan_ok=True)
-    first, second = shells_of_file(tmp_path / "shells.h5", 0.41, np.array([0.44, 0.5]))
+    first, second = shells_of_spheres(tmp_path / "shells.h5", 0.41, np.array([0.44, 0.5]))
     assert first.q_inv_nm == 0.4
     assert [shell.q_inv_nm for shell in second] == [0.45, 0.5]
     deviation = np.sqrt(next(iter(merged.shells()))[1])
     assert (first.noise / deviation)[:, first.measured].std() == pytest.approx(1, abs=0.02)
     with pytest.raises(InputError, match="none at"):
-        shells_of_file(tmp_path / "shells.h5", 0.6, np.array([0.44]))
+        shells_of_spheres(tmp_path / "shells.h5", 0.6, np.array([0.44]))
 
 
 class Killed(Made):

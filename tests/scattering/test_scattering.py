@@ -13,11 +13,12 @@ from simsc.core.intensity import IntensityVolume, band_limit, shell_grid
 from simsc.core.superlattice import Superlattice
 from simsc.correlation.shells import shells_of_crystal
 from simsc.models.universe import scattering_atoms
-from simsc.scattering.amplitude import SPHERE, Form, extent_nm, intensity_on_grid, intensity_on_shells
+from simsc.scattering.amplitude import extent_nm, intensity_on_grid, intensity_on_shells
 from simsc.scattering.atoms import Atoms, form_factors
 from simsc.scattering.form_factor import CoreShell, expand_spheres, sphere_amplitude
 from simsc.scattering.polyhedron import Polyhedron, cube, octahedron
 from simsc.scattering.resolution import grid_kernel
+from simsc.scattering.scattering_model import SPHERE, Form, ScatteringModel
 
 
 def direct_amplitudes(scatterer: Superlattice | Atoms, q: np.ndarray, form: Form = SPHERE) -> np.ndarray:
@@ -116,7 +117,7 @@ def scatterer_named(name: str, rng: np.random.Generator, n: int = 40) -> Superla
 @pytest.mark.parametrize("name", SCATTERERS)
 def test_forms_orientations_and_thermal_motion_against_the_direct_sum(rng, name):
     scatterer, form = scatterer_named(name, rng), SCATTERERS[name]
-    options = {"tolerance": 1e-7, "form": form, "sigma_nm": 0.7}
+    options = {"tolerance": 1e-7, "scattering": ScatteringModel(form, sigma_nm=0.7)}
     forward = np.abs(direct_amplitudes(scatterer, np.zeros((1, 3)), form).sum()) ** 2
     volume = intensity_on_grid(scatterer, 0.6, 13, **options)
     some = rng.integers(0, 13, (120, 3))
@@ -133,8 +134,8 @@ def test_forms_orientations_and_thermal_motion_against_the_direct_sum(rng, name)
 def test_turning_the_crystal_turns_its_intensity(rng):
     crystal = scatterer_named("octahedra", rng, 20)
     quarter = Rotation.from_euler("z", 90, degrees=True)
-    one = intensity_on_grid(crystal, 0.5, 12, 1e-7, form=octahedron()).intensity
-    two = intensity_on_grid(crystal.rotated(quarter), 0.5, 12, 1e-7, form=octahedron()).intensity
+    one = intensity_on_grid(crystal, 0.5, 12, 1e-7, scattering=ScatteringModel(octahedron())).intensity
+    two = intensity_on_grid(crystal.rotated(quarter), 0.5, 12, 1e-7, scattering=ScatteringModel(octahedron())).intensity
     assert np.abs(two - np.rot90(one)).max() < 1e-6 * one.max()
     assert np.abs(two - one).max() > 0.01 * one.max()
     # Turned by any angle: the same I at turned q.
@@ -147,14 +148,16 @@ def test_nps_of_nothing_but_symmetry_do_not_see_their_turns(rng):
     """Turns of the cubic group leave cubes as they are."""
     crystal = Superlattice(rng.normal(scale=20, size=(24, 3)), 5.0)
     turned = crystal.with_orientations(Rotation.create_group("O"))
-    one, two = (intensity_on_grid(c, 0.5, 12, 1e-8, form=cube()).intensity for c in (crystal, turned))
+    one, two = (
+        intensity_on_grid(c, 0.5, 12, 1e-8, scattering=ScatteringModel(cube())).intensity for c in (crystal, turned)
+    )
     assert np.abs(two - one).max() < 1e-7 * one.max()
 
 
 def test_thermal_motion_against_an_ensemble(rng):
     """Mean intensity of 3000 configurations, within its standard error."""
     crystal = Superlattice(rng.normal(scale=20, size=(12, 3)), rng.normal(5.0, 0.4, 12))
-    (shell,) = intensity_on_shells(crystal, np.array([0.5]), [(4, 6)], sigma_nm=1.5)
+    (shell,) = intensity_on_shells(crystal, np.array([0.5]), [(4, 6)], scattering=ScatteringModel(sigma_nm=1.5))
     q = 0.5 * shell_grid(4, 6)[0]
     samples = np.array(
         [
@@ -179,7 +182,7 @@ def test_resolution_against_a_cubature(rng, name, sigma):
     weights = (w[:, None, None] * w[:, None] * w).ravel() / w.sum() ** 3
     scatterer, form = scatterer_named(name, rng, 8), SCATTERERS[name]
     forward = np.abs(direct_amplitudes(scatterer, np.zeros((1, 3)), form).sum()) ** 2
-    options = {"tolerance": 1e-6, "form": form, "resolution_inv_nm": sigma}
+    options = {"tolerance": 1e-6, "scattering": ScatteringModel(form, resolution_inv_nm=sigma)}
     q, grids = np.array([0.02, 0.5]), [(3, 4), (4, 4)]
     for shell, grid in zip(intensity_on_shells(scatterer, q, grids, **options), grids, strict=True):
         points = shell.q_inv_nm * shell_grid(*grid)[0].reshape(-1, 3)[:3]
@@ -209,7 +212,7 @@ def test_domains_add_up_with_their_weights(rng):
     crystal = scatterer_named("octahedra", rng, 10)
     turns = Rotation.random(3, rng=rng)
     domains = [crystal.rotated(turn) for turn in turns]
-    options = {"tolerance": 1e-7, "form": octahedron()}
+    options = {"tolerance": 1e-7, "scattering": ScatteringModel(octahedron())}
     total = intensity_on_grid(domains, 0.5, 10, weights=[1.0, 0.5, 2.0], **options).intensity
     parts = [intensity_on_grid(domain, 0.5, 10, **options).intensity for domain in domains]
     assert np.allclose(total, parts[0] + 0.5 * parts[1] + 2 * parts[2])
@@ -221,7 +224,7 @@ def test_shells_of_oriented_nps_resolve_them(rng):
     """Harmonics of the intensity beyond what the grid integrates exactly are negligible."""
     crystal = Superlattice(rng.normal(scale=8, size=(5, 3)), 7.4)
     assert np.isclose(extent_nm(crystal, cube()), crystal.diameter_nm + 2 * cube().reach_nm(7.4))
-    first, _ = shells_of_crystal([crystal], 0.6, np.array([0.7]), form=cube())
+    first, _ = shells_of_crystal([crystal], 0.6, np.array([0.7]), scattering=ScatteringModel(cube()))
     n_theta, n_phi = first.intensity.shape
     q = 0.6 * shell_grid(2 * n_theta, 2 * n_phi)[0]
     fine = shell_grid(2 * n_theta, 1)[1] @ direct_intensity(crystal, q, cube()) ** 2
@@ -292,18 +295,19 @@ def test_bad_input_is_refused(cloud):
         intensity_on_grid(Superlattice(cloud.positions_nm), 0.9, 16)
     with pytest.raises(InputError, match="q_max"):
         intensity_on_grid(cloud, -0.9, 16)
+    for options, says in (({"sigma_nm": -1.0}, "sigma_nm"), ({"resolution_inv_nm": float("nan")}, "resolution")):
+        with pytest.raises(InputError, match=says):
+            ScatteringModel(**options)
     for options, says in (
-        ({"sigma_nm": -1.0}, "sigma_nm"),
-        ({"resolution_inv_nm": float("nan")}, "resolution"),
         ({"weights": [1.0, 2.0]}, "weights"),
-        ({"resolution_inv_nm": 1e-3}, "too coarse"),
+        ({"scattering": ScatteringModel(resolution_inv_nm=1e-3)}, "too coarse"),
     ):
         with pytest.raises(InputError, match=says):
             intensity_on_grid(cloud, 0.9, 16, **options)
     with pytest.raises(InputError, match="at least one"):
         intensity_on_grid([], 0.9, 16)
     with pytest.raises(InputError, match="of their own"):
-        intensity_on_grid(Atoms(cloud.positions_nm, ["C"] * cloud.n), 0.9, 16, form=cube())
+        intensity_on_grid(Atoms(cloud.positions_nm, ["C"] * cloud.n), 0.9, 16, scattering=ScatteringModel(cube()))
     axis = np.linspace(-1, 1, 8)
     values = np.ones((8, 8, 8))
     for bad in (np.full((8, 8, 8), np.nan), np.ones((8, 8, 7))):
