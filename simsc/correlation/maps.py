@@ -96,7 +96,7 @@ def correlation_map(
         >>> from simsc.builders.supraparticle import ball
         >>> found = correlation_map(ball("fcc", 16.0, n=55, radius_nm=7.4), q2_inv_nm=np.array([0.48]), n_delta=181)
         >>> print(found.ccf.shape, round(found.q1_inv_nm, 2))
-        (1, 181) 0.47
+        (1, 181) 0.48
     """
     source, threads = _opened(source), available_cores() if threads is None else threads
     if q1_inv_nm is None:

@@ -115,6 +115,8 @@ def test_oriented_nanoparticles_turn_with_the_crystal():
     again._scale = scan._scale
     assert np.allclose(scan.expected(40.0), again.expected(15.0), atol=1e-4 * scan.expected(40.0).max())
     assert not np.allclose(scan.expected(40.0), scan.expected(15.0), rtol=0.1)
+    with pytest.raises(InputError, match="blur of the detector"):
+        VirtualScan(one, small_beamline(), scattering=ScatteringModel(resolution_inv_nm=0.002))
 
 
 def test_photons_background_and_blur():
