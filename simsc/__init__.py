@@ -52,6 +52,7 @@ if TYPE_CHECKING:  # for editors and mypy; a test holds it against the table bel
     from simsc.refine.stacking import refine_stacking as refine_stacking
     from simsc.refine.structure import rank_structures as rank_structures
     from simsc.report.study_run import run_study as run_study
+    from simsc.scattering.scattering_model import ScatteringModel as ScatteringModel
     from simsc.study.files import read as read
     from simsc.study.files import write as write
     from simsc.study.schema import Study as Study
@@ -103,6 +104,7 @@ _HOME = {
     "Stacking": "classify.stacking",
     "IntensityVolume": "core.intensity",
     "CorrelationMap": "core.correlation_map",
+    "ScatteringModel": "scattering.scattering_model",
     "Study": "study.schema",
     "SimscError": "core.errors",
     "InputError": "core.errors",

@@ -3,7 +3,7 @@
 import numpy as np
 
 from simsc.builders.finite_crystal import CoreRadii
-from simsc.core.errors import InputError
+from simsc.core.errors import InputError, NoFirstPeakError
 from simsc.core.intensity import IntensityVolume
 from simsc.core.processes import available_cores
 from simsc.core.superlattice import Superlattice
@@ -56,8 +56,7 @@ def intensity(
         Intensity, nm⁶ at unit contrast, or photons; (grid, grid, grid).
 
     Raises:
-        InputError: without radii, or for numbers out of range.
-        NoFirstPeakError: for a single NP without `q_max_inv_nm`.
+        InputError: without radii, for a single NP without `q_max_inv_nm`, or numbers out of range.
         SamplingError: if the grid is too coarse for the resolution to be applied.
 
     Example:
@@ -77,7 +76,10 @@ def intensity(
     if q_max_inv_nm is None:
         if isinstance(scatterer, Atoms):
             raise InputError("atoms need q_max_inv_nm (nm⁻¹), such as 3")
-        q_max_inv_nm = farthest_inv_nm(spacing_nm(scatterer))
+        try:
+            q_max_inv_nm = farthest_inv_nm(spacing_nm(scatterer))
+        except NoFirstPeakError as error:
+            raise InputError(f"{error.reason}; give q_max_inv_nm (nm⁻¹)") from None
     volume = intensity_on_grid(
         scatterer,
         q_max_inv_nm,

@@ -50,6 +50,16 @@ class CellFit:
     width_inv_nm: float | None = None
     mosaic_deg: float | None = None
 
+    def __repr__(self) -> str:
+        """Return the parameters with their standard errors, as notebooks show it."""
+        names, units = ("a", "b", "c", "α", "β", "γ"), (*[" nm"] * 3, *["°"] * 3)
+        values = zip(names, self.parameters, self.standard_errors, units, strict=True)
+        text = ", ".join(
+            f"{name} {value:.4g}{'' if np.isnan(error) else f' ± {error:.2g}'}{unit}"
+            for name, value, error, unit in values
+        )
+        return f"CellFit({text}, {self.method}, score {self.score:.3f})"
+
     @property
     def parameters(self) -> np.ndarray:
         """(6,) a, b, c, nm, and α, β, γ, degrees."""
@@ -114,6 +124,14 @@ def refine_cell(
 
     Raises:
         InputError: for an unknown method, maps that leave nothing to fit, a negative `misplaced`, or if nothing fits.
+
+    Example:
+        >>> from simsc.builders.supraparticle import ball
+        >>> from simsc.correlation.maps import correlation_map
+        >>> crystal, q2_inv_nm = ball("fcc", 16.0, n=201, radius_nm=7.4), np.linspace(0.4, 0.9, 26)
+        >>> found = refine_cell(correlation_map(crystal, 0.48, q2_inv_nm, n_delta=181), radius_nm=7.4, starts=1)
+        >>> bool(np.abs(found.parameters - [16, 16, 16, 60, 60, 60]).max() < 2.0)
+        True
     """
     maps = as_maps(maps)
     if method not in METHODS:

@@ -91,6 +91,14 @@ def refine_spacing(
 
     Raises:
         InputError: for an unknown structure or method, maps that leave nothing to fit, or if nothing fits.
+
+    Example:
+        >>> from simsc.builders.supraparticle import ball
+        >>> from simsc.correlation.maps import correlation_map
+        >>> crystal, q2_inv_nm = ball("fcc", 16.0, n=201, radius_nm=7.4), np.linspace(0.4, 0.9, 26)
+        >>> found = refine_spacing(correlation_map(crystal, 0.48, q2_inv_nm, n_delta=181), "fcc", radius_nm=7.4)
+        >>> print(f"{found.d_nn_nm:.1f} nm")
+        16.0 nm
     """
     maps = as_maps(maps)
     if structure not in STRUCTURES:

@@ -122,8 +122,11 @@ def rank_structures(
         InputError: for an unknown candidate, numbers out of range, or a map with too few values to tell.
 
     Example:
-        >>> rank_structures("map.h5", diameter_nm=320.0, radius_nm=7.4)  # doctest: +SKIP
-        [Rank(name='fcc', log_likelihood=0.0, stability=1.0, d_nn_nm=16.0, correlation=0.98), …]
+        >>> from simsc.correlation.maps import correlation_map
+        >>> crystal, q2_inv_nm = ball("fcc", 16.0, n=201, radius_nm=7.4), np.linspace(0.4, 0.9, 26)
+        >>> seen = correlation_map(crystal, 0.48, q2_inv_nm, n_delta=181)
+        >>> [rank.name for rank in rank_structures(seen, 100.0, 7.4, candidates=["hcp", "fcc"], draws=2)]
+        ['fcc', 'hcp']
     """
     (correlation,) = as_maps(correlation)
     chosen = [candidate_named(one) if isinstance(one, str) else one for one in candidates or ()]
