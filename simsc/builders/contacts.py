@@ -53,8 +53,8 @@ def contacts(superlattice: Superlattice, d_nn_nm: float) -> tuple[np.ndarray, np
         InputError: for a superlattice in a periodic cell, or a distance that is not positive.
 
     Example:
-        >>> from simsc.builders.supraparticle import icosahedral
-        >>> distances = contacts(icosahedral(6, 6.2), 6.2)[1]
+        >>> from simsc.builders.supraparticle import icosahedron
+        >>> distances = contacts(icosahedron(6, 6.2), 6.2)[1]
         >>> len(distances), f"{distances.std() / 6.2:.4f}"
         (4902, '0.0256')
     """
@@ -92,8 +92,8 @@ def relax_contacts(superlattice: Superlattice, d_nn_nm: float, hardness: float =
         SimscWarning: if cores overlap that did not before.
 
     Example:
-        >>> from simsc.builders.supraparticle import icosahedral
-        >>> relaxed = relax_contacts(icosahedral(6, 6.2), 6.2)
+        >>> from simsc.builders.supraparticle import icosahedron
+        >>> relaxed = relax_contacts(icosahedron(6, 6.2), 6.2)
         >>> f"{relaxed.before_nm.std() / 6.2:.4f} {relaxed.after_nm.std() / 6.2:.4f}"
         '0.0256 0.0173'
     """

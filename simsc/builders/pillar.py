@@ -10,6 +10,7 @@ from simsc.core.cell import Cell
 from simsc.core.centring import primitive_cell
 from simsc.core.errors import InputError
 from simsc.core.superlattice import Superlattice
+from simsc.io.adapters import as_cell
 
 _LARGEST_N = 200_000_000
 _SAME = 1e-6  # distance, in units of the mean distance of NPs, of those that are equally far out
@@ -17,7 +18,7 @@ _ON_THE_RIM = 1 + 1e-9  # NPs whose centres lie on a face belong to the pillar
 
 
 def pillar(
-    cell: Cell,
+    cell: Cell | Sequence[float] | np.ndarray,
     size_nm: tuple[float, float, float] | None = None,
     n: int | None = None,
     proportions: tuple[float, float, float] = (1.0, 1.0, 1.0),
@@ -33,7 +34,8 @@ def pillar(
     Takes about 150 bytes of memory an NP: 10⁶ NPs fit anywhere, and take less than a second or two.
 
     Args:
-        cell: of the crystal, such as `Cell.from_parameters(16.8, 17.0, 17.8, 58.7, 60.8, 68.5)`.
+        cell: of the crystal: a `Cell`; edges a, b, c, nm, and angles α, β, γ, degrees, such as
+            `[16.8, 17.0, 17.8, 58.7, 60.8, 68.5]`; or its vectors as rows (3, 3), nm.
         size_nm: width (x), depth (y) and height (z) of the block that holds the NP centres, nm; NPs on its faces belong
             to it. Either this or `n`.
         n: exactly so many NPs, those in the smallest block of given proportions; of NPs on its faces the ones nearer
@@ -58,15 +60,20 @@ def pillar(
         5000
         >>> pillar(Cell.orthorhombic(2.0, 2.0, 2.0), (2.0, 2.0, 2.0), centring="F", radius_nm=0.5).n
         13
+        >>> pillar([16.8, 17.0, 17.8, 58.7, 60.8, 68.5], (100.0, 100.0, 200.0), radius_nm=7.0).n
+        537
     """
+    crystal = as_cell(cell)
+    if crystal is None:
+        raise InputError("a pillar is cut out of a crystal, which needs a cell")
     if centring not in ("P", "F"):
         raise InputError(f"centring {centring!r} is not known; available: P (primitive), F (face-centred)")
-    turn = _turn(cell, axis, side) if rotation is None else rotation.as_matrix().T
-    lattice = (primitive_cell(cell) if centring == "F" else cell).vectors_nm @ turn
+    turn = _turn(crystal, axis, side) if rotation is None else rotation.as_matrix().T
+    lattice = (primitive_cell(crystal) if centring == "F" else crystal).vectors_nm @ turn
     volume = float(np.linalg.det(lattice))
     if radius_nm is not None and 2 * radius_nm >= (nearest := _shortest_nm(lattice)):
         raise InputError(f"cores of diameter {2 * radius_nm:g} nm overlap at a distance of {nearest:.4g} nm")
-    origin = _three(centre, "the centre of a pillar") @ cell.vectors_nm @ turn
+    origin = _three(centre, "the centre of a pillar") @ crystal.vectors_nm @ turn
     if (size_nm is None) == (n is None):
         raise InputError("a pillar needs either a size (nm) or a number of NPs")
     if n is None:

@@ -6,12 +6,13 @@ mirrored tetrahedra over the faces, 30 over the edges and 60 around the vertices
 (Marks, Rep. Prog. Phys. 57 (1994) 603, DOI 10.1088/0034-4885/57/6/002).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
 
-from simsc.builders.close_packed import check_distance
+from simsc.builders.close_packed import check_distance, random_stacking, twinned_stacking
+from simsc.builders.contacts import relax_contacts
 from simsc.builders.multiply_twinned import decahedron_sites, icosahedron_sites
 from simsc.builders.restack import fcc_orientation
 from simsc.core.errors import InputError
@@ -35,16 +36,18 @@ def ball(
     shape: str | Mapping[str, float] = "sphere",
     centre: Literal["site", "octahedral", "tetrahedral"] | tuple[float, float, float] = "site",
     radius_nm: float | None = None,
+    *,
+    alpha: float | None = None,
+    twins: Sequence[int] = (),
+    seed: int | np.random.Generator = 1,
 ) -> Superlattice:
     """Build a close-packed supraparticle of any stacking, in free space: a ball, or a polyhedron of fcc.
 
     Takes about 150 bytes of memory an NP: 10⁶ NPs fit anywhere, and take less than a second or two.
 
     Args:
-        stacking: "fcc", "hcp", or one letter A, B or C a layer along z. Its middle layer (number L // 2 of L) lies at
-            the centre; it repeats where it is shorter than the supraparticle, which it must be able to. For
-            random-hcp, twins and other faults see `simsc.builders.close_packed.random_stacking` and `twinned_stacking`,
-            with `layers_of_ball` layers.
+        stacking: "fcc", "hcp", "random", or one letter A, B or C a layer along z. Its middle layer (number L // 2 of L)
+            lies at the centre; it repeats where it is shorter than the supraparticle, which it must be able to.
         d_nn_nm: nearest-neighbour distance, nm.
         diameter_nm: diameter of the sphere that holds the NP centres, nm; of a polyhedron, that of the sphere of the
             same volume. NPs on the surface belong to it. Either this or `n`.
@@ -55,6 +58,9 @@ def ball(
         centre: what lies at the centre: an NP of the middle layer ("site"), the octahedral or tetrahedral hole above
             it, or a point x, y, z, nm, relative to that NP.
         radius_nm: core radius of every NP, nm; None leaves it open.
+        alpha: of "random": probability that a layer is fcc-like. Default 0.5.
+        twins: of "fcc": twin planes, in layers from the centre, such as `[0]`.
+        seed: of a random stacking: a number, or a generator.
 
     Returns:
         The superlattice, from the centre (at the origin) outwards; layers are normal to z, close-packed rows along x.
@@ -66,11 +72,11 @@ def ball(
     Example:
         >>> ball("fcc", 16.0, n=13).n, ball("hcp", 16.0, diameter_nm=32.0).n
         (13, 13)
+        >>> ball("random", 16.0, diameter_nm=320.0, alpha=0.7, radius_nm=7.4)
+        Superlattice(5978 NPs in free space, 320.3 nm across, radii 7.4 nm)
     """
     check_distance(d_nn_nm, radius_nm)
-    letters = STACKINGS.get(stacking, stacking)
-    if set(letters) - set("ABC"):
-        raise InputError(f"stacking {stacking!r}: is {', '.join(STACKINGS)}, or a letter A, B or C for each layer")
+    letters = stacking_of_ball(stacking, d_nn_nm, diameter_nm, n, shape, alpha=alpha, twins=twins, seed=seed)
     check_stacking(letters, periodic=False)
     polyhedron = _Polyhedron(shape, letters)
     size = _size(d_nn_nm, diameter_nm, n, polyhedron)
@@ -80,6 +86,54 @@ def ball(
     shells = np.round(np.column_stack([sizes, np.linalg.norm(sites, axis=1), sites[:, ::-1]]) / _SAME).astype(np.int64)
     chosen = np.lexsort(shells.T[::-1])[:n]
     return Superlattice(sites[chosen] * d_nn_nm, None if radius_nm is None else np.asarray(radius_nm))
+
+
+def stacking_of_ball(
+    stacking: str,
+    d_nn_nm: float,
+    diameter_nm: float | None = None,
+    n: int | None = None,
+    shape: str | Mapping[str, float] = "sphere",
+    *,
+    alpha: float | None = None,
+    twins: Sequence[int] = (),
+    seed: int | np.random.Generator = 1,
+) -> str:
+    """Return the letters of the stacking that `ball` builds, the middle one of them at the centre.
+
+    Args:
+        stacking: "fcc", "hcp", "random", or letters, which are returned as they are.
+        d_nn_nm: nearest-neighbour distance, nm.
+        diameter_nm: size, as for `ball`.
+        n: or number of NPs.
+        shape: as for `ball`.
+        alpha: of "random": probability that a layer is fcc-like. Default 0.5.
+        twins: of "fcc": twin planes, in layers from the centre.
+        seed: of a random stacking: a number, or a generator.
+
+    Raises:
+        InputError: for another stacking, or what does not go with it.
+
+    Example:
+        >>> stacking_of_ball("fcc", 16.0, 80.0, twins=[0])
+        'ABCABCBACBA'
+    """
+    if alpha is not None and stacking != "random":
+        raise InputError(f"--alpha: is for a random stacking, not for {stacking}")
+    if twins and stacking != "fcc":
+        raise InputError(f"--twin: is for fcc, not for {stacking}")
+    if stacking not in ("random", *STACKINGS) and not set(stacking) <= set("ABC"):
+        named = ", ".join(["random", *STACKINGS])
+        raise InputError(f"stacking {stacking!r}: is {named}, or a letter A, B or C for each layer")
+    if stacking != "random" and not twins:
+        return STACKINGS.get(stacking, stacking)
+    layers = layers_of_ball(d_nn_nm, diameter_nm, n, shape)
+    if stacking == "random":
+        return random_stacking(layers, 0.5 if alpha is None else alpha, np.random.default_rng(seed))
+    middle = layers // 2
+    if max(map(abs, twins)) >= middle:
+        raise InputError(f"--twin: this supraparticle ends {middle - 1} layers from its centre, got {list(twins)}")
+    return twinned_stacking(layers, [middle + twin for twin in twins])
 
 
 def layers_of_ball(
@@ -103,8 +157,13 @@ def layers_of_ball(
     return 2 * int(np.ceil(reach / LAYER_SPACING) + 1) + 1
 
 
-def icosahedral(
-    order: int, d_nn_nm: float, layers: int = 0, ball_nm: float | None = None, radius_nm: float | None = None
+def icosahedron(
+    order: int,
+    d_nn_nm: float,
+    layers: int = 0,
+    diameter_nm: float | None = None,
+    radius_nm: float | None = None,
+    relax: bool = False,
 ) -> Superlattice:
     """Build a Mackay icosahedron with anti-Mackay layers around it, in free space.
 
@@ -116,8 +175,9 @@ def icosahedral(
         order: shells of the Mackay icosahedron around its central NP, ≥ 1.
         d_nn_nm: nearest-neighbour distance, nm.
         layers: anti-Mackay layers, 0 … order. Default 0: a Mackay icosahedron.
-        ball_nm: keep the NPs whose centres are within this distance of the centre, nm; None keeps all.
+        diameter_nm: keep the NPs whose centres lie in the ball of this diameter, nm; None keeps all.
         radius_nm: core radius of every NP, nm; None leaves it open.
+        relax: whether to even out the strained distances (`simsc.builders.contacts.relax_contacts`).
 
     Returns:
         The superlattice, from the centre outwards; the first axis of the icosahedron is (0, 1, φ).
@@ -126,23 +186,25 @@ def icosahedral(
         InputError: for numbers out of range, or cores that overlap.
 
     Example:
-        >>> icosahedral(6, 6.2).n, icosahedral(3, 6.2, layers=1).n
+        >>> icosahedron(6, 6.2).n, icosahedron(3, 6.2, layers=1).n
         (923, 279)
     """
     if not 1 <= order <= _LARGEST_ORDER:
         raise InputError(f"the order of an icosahedron must be 1 … {_LARGEST_ORDER}, got {order}")
     if not 0 <= layers <= order:
         raise InputError(f"an icosahedron of order {order} takes 0 … {order} anti-Mackay layers, got {layers}")
-    return _cut(icosahedron_sites(order, layers), d_nn_nm, ball_nm, radius_nm)
+    built = _cut(icosahedron_sites(order, layers), d_nn_nm, diameter_nm, radius_nm)
+    return relax_contacts(built, d_nn_nm).superlattice if relax else built
 
 
-def decahedral(
+def decahedron(
     across: int,
     along: int,
     d_nn_nm: float,
     notch: int = 0,
-    ball_nm: float | None = None,
+    diameter_nm: float | None = None,
     radius_nm: float | None = None,
+    relax: bool = False,
 ) -> Superlattice:
     """Build a decahedron: five twinned tetrahedra of fcc around an axis, with the truncations of Ino and Marks.
 
@@ -155,8 +217,9 @@ def decahedral(
             the shape is a pentagonal bipyramid.
         d_nn_nm: nearest-neighbour distance, nm.
         notch: depth of the notches of Marks at the five twin planes; 0 (default) for none, as by Ino.
-        ball_nm: keep the NPs whose centres are within this distance of the centre, nm; None keeps all.
+        diameter_nm: keep the NPs whose centres lie in the ball of this diameter, nm; None keeps all.
         radius_nm: core radius of every NP, nm; None leaves it open.
+        relax: whether to even out the strained distances.
 
     Returns:
         The superlattice, from the centre outwards; the five-fold axis is z, and has across + along + 2 notch − 1 NPs.
@@ -165,7 +228,7 @@ def decahedral(
         InputError: for numbers out of range, or cores that overlap.
 
     Example:
-        >>> decahedral(2, 1, 6.2).n, decahedral(2, 2, 6.2, notch=1).n
+        >>> decahedron(2, 1, 6.2).n, decahedron(2, 2, 6.2, notch=1).n
         (7, 75)
     """
     if not (across >= 1 and along >= 1 and notch >= 0):
@@ -175,18 +238,21 @@ def decahedral(
         )
     if max(across, along, notch) > 2 * _LARGEST_ORDER:
         raise InputError(f"the numbers of a decahedron must not be above {2 * _LARGEST_ORDER}")
-    return _cut(decahedron_sites(across, along, notch), d_nn_nm, ball_nm, radius_nm)
+    built = _cut(decahedron_sites(across, along, notch), d_nn_nm, diameter_nm, radius_nm)
+    return relax_contacts(built, d_nn_nm).superlattice if relax else built
 
 
-def _cut(sites: np.ndarray, d_nn_nm: float, ball_nm: float | None, radius_nm: float | None) -> Superlattice:
+def _cut(sites: np.ndarray, d_nn_nm: float, diameter_nm: float | None, radius_nm: float | None) -> Superlattice:
     """Return sites (N, 3), in units of d_NN, within a ball about the origin, from there outwards."""
     check_distance(d_nn_nm, radius_nm)
-    if ball_nm is not None and not ball_nm >= 0:
-        raise InputError(f"the radius of the ball must not be negative (nm), got {ball_nm:g}")
+    if diameter_nm is not None and not diameter_nm >= 0:
+        raise InputError(f"the diameter of the ball must not be negative (nm), got {diameter_nm:g}")
     distance = np.linalg.norm(sites, axis=1)
-    inside = np.arange(len(sites)) if ball_nm is None else np.flatnonzero(distance * d_nn_nm <= ball_nm * _ON_THE_RIM)
+    inside = np.arange(len(sites))
+    if diameter_nm is not None:
+        inside = np.flatnonzero(distance * d_nn_nm <= diameter_nm / 2 * _ON_THE_RIM)
     if len(inside) == 0:
-        raise InputError(f"a ball of radius {ball_nm:g} nm holds no NP; choose a larger one")
+        raise InputError(f"a ball of diameter {diameter_nm:g} nm holds no NP; choose a larger one")
     chosen = inside[np.argsort(distance[inside], kind="stable")]
     return Superlattice(sites[chosen] * d_nn_nm, None if radius_nm is None else np.asarray(radius_nm))
 

@@ -1,5 +1,6 @@
 """Labels of nanoparticles: fcc, hcp and what else there is in a supercrystal, with probabilities."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,8 +9,10 @@ from simsc.classify.environment import environments
 from simsc.classify.network import load_network
 from simsc.classify.stacking import stacking_sequence
 from simsc.classify.steinhardt import IDEAL, bond_order
+from simsc.core.errors import InputError
 from simsc.core.label_classes import CLASS_OF_KIND, CLOSE_PACKED
 from simsc.core.superlattice import Superlattice
+from simsc.io.adapters import Structure, as_superlattice
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +28,11 @@ class Labels:
     classes: tuple[str, ...]
     labels: np.ndarray
     probabilities: np.ndarray
+
+    def __repr__(self) -> str:
+        """Return how many NPs each class has that there is, as notebooks show it."""
+        counts = ", ".join(f"{name} {count}" for name, count in self.counts.items() if count)
+        return f"Labels({len(self.labels)} NPs: {counts})"
 
     @property
     def probability(self) -> np.ndarray:
@@ -137,3 +145,37 @@ def label_layers(superlattice: Superlattice, d_nn_nm: float | None = None) -> La
 
 
 METHODS = {"thermal": label_thermal, "paper": label_paper, "layers": label_layers}
+
+
+def label(structure: Structure, method: str = "thermal", d_nn_nm: float | None = None) -> Labels:
+    """Label each NP as fcc, hcp or what else it is.
+
+    Args:
+        structure: NPs, periodic or in free space: a superlattice, or what `simsc.io.adapters.as_superlattice` takes.
+        method: "thermal" (default): probabilities by a network that knows thermal motion; "paper": the nearest ideal
+            (q4, q6), as Lapkin et al. do (ACS Nano 2025, 19, 42881); "layers": as the layer that an NP belongs to.
+        d_nn_nm: nearest-neighbour distance, nm; None estimates it.
+
+    Returns:
+        A class for each NP, with its probability.
+
+    Raises:
+        InputError: for an unknown method, fewer than 13 NPs in free space, or NPs at the same place.
+
+    Example:
+        >>> from simsc.builders.close_packed import close_packed
+        >>> label(close_packed("ABCABCABABAB", 6.2))
+        Labels(24 NPs: fcc 12, hcp 12)
+    """
+    return labeller(method)(as_superlattice(structure), d_nn_nm)
+
+
+def labeller(method: str) -> Callable[[Superlattice, float | None], Labels]:
+    """Return what labels NPs by a method, a key of `METHODS`.
+
+    Raises:
+        InputError: for another one.
+    """
+    if method not in METHODS:
+        raise InputError(f"method {method!r} is not known; available: {', '.join(METHODS)}")
+    return METHODS[method]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from simsc.classify.labels import METHODS, Labels
+from simsc.classify.labels import Labels, labeller
 from simsc.classify.stacking import Stacking, stacking_sequence
 from simsc.classify.steinhardt import BondOrder, bond_order
 from simsc.core.cell import Cell
@@ -50,11 +50,10 @@ def frame_order(superlattice: Superlattice, method: str = "thermal", d_nn_nm: fl
     Raises:
         InputError: for an unknown method, fewer than 13 NPs in free space, or NPs at the same place.
     """
-    if method not in METHODS:
-        raise InputError(f"method {method!r} is not known; available: {', '.join(METHODS)}")
+    label = labeller(method)
     return FrameOrder(
         bond_order(superlattice, d_nn_nm),
-        METHODS[method](superlattice, d_nn_nm),
+        label(superlattice, d_nn_nm),
         stacking_sequence(superlattice, d_nn_nm),
     )
 

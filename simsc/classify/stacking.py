@@ -16,6 +16,7 @@ from simsc.core.directions import fibonacci_sphere
 from simsc.core.errors import InputError
 from simsc.core.stacking import LAYER_SPACING, layer_kinds, lettered
 from simsc.core.superlattice import Superlattice
+from simsc.io.adapters import Structure, as_superlattice
 from simsc.scattering.rods import LayerFrame
 
 _DIRECTIONS = 20_000  # half of them used: 1.3° apart
@@ -53,6 +54,10 @@ class Stacking:
     probability: np.ndarray
     periodic: bool
 
+    def __repr__(self) -> str:
+        """Return the sequence, and whether it repeats, as notebooks show it."""
+        return f"Stacking({self.sequence!r}, {'periodic' if self.periodic else 'finite'})"
+
     @property
     def kinds(self) -> str:
         """A letter a layer: "h" hcp-like, "c" fcc-like, "-" at an end."""
@@ -66,11 +71,12 @@ class Stacking:
         return before * after + (1 - before) * (1 - after)
 
 
-def stacking_sequence(superlattice: Superlattice, d_nn_nm: float | None = None) -> Stacking | None:
+def stacking_sequence(structure: Structure, d_nn_nm: float | None = None) -> Stacking | None:
     """Read the stacking sequence of a close-packed superlattice.
 
     Args:
-        superlattice: periodic in all directions, or a finite crystal in free space.
+        structure: periodic in all directions, or a finite crystal in free space: a superlattice, or what
+            `simsc.io.adapters.as_superlattice` takes.
         d_nn_nm: nearest-neighbour distance, nm; None estimates it.
 
     Returns:
@@ -84,6 +90,7 @@ def stacking_sequence(superlattice: Superlattice, d_nn_nm: float | None = None) 
         >>> stacking_sequence(close_packed("ABCABCABABAB", 6.2)).sequence
         'ABCABCABABAB'
     """
+    superlattice = as_superlattice(structure)
     d = told_or_estimated_d_nn_nm(d_nn_nm, nearest_neighbours(superlattice))
     if superlattice.cell is None or not superlattice.cell.periodic.all():
         axis_q = _brightest_axis(superlattice.positions_nm, d)

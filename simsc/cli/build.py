@@ -8,17 +8,17 @@ from typing import Any, Literal
 import click
 import numpy as np
 
-from simsc.builders.close_packed import close_packed, random_stacking, twinned_stacking
+from simsc.builders.close_packed import close_packed
 from simsc.builders.contacts import relax_contacts
-from simsc.builders.defects import with_displacements, with_vacancies
+from simsc.builders.disorder import disordered
 from simsc.builders.finite_crystal import RADIUS_DISTRIBUTIONS
 from simsc.builders.pillar import pillar
 from simsc.builders.supraparticle import (
     STACKINGS,
     ball,
-    decahedral,
-    icosahedral,
-    layers_of_ball,
+    decahedron,
+    icosahedron,
+    stacking_of_ball,
 )
 from simsc.cli.console import working
 from simsc.cli.options import (
@@ -94,15 +94,13 @@ def _written(command: Callable[..., Built]) -> Callable[..., None]:
         as_json: bool,
         **arguments: Any,
     ) -> None:
-        if radius_nm is None and radius_std_nm:
+        if radius_nm is None and radius_std_nm:  # before anything is built
             raise InputError("--radius-std needs --radius")
         if seed < 0:
             raise InputError(f"--seed: must not be negative, got {seed}")
         rng = np.random.default_rng(seed)
         superlattice, facts = command(radius_nm=radius_nm, rng=rng, **arguments)
-        if radius_nm is not None:
-            superlattice = RADIUS_DISTRIBUTIONS[radii](superlattice, radius_nm, radius_std_nm, rng)
-        superlattice = with_displacements(with_vacancies(superlattice, vacancies, rng), displacement_nm, rng)
+        superlattice = disordered(superlattice, radius_nm, radius_std_nm, radii, vacancies, displacement_nm, rng)
         write_superlattice(output, superlattice, origin(**facts))
         lines = [f"{name}: {value}" for name, value in facts.items()]
         print_result(
@@ -169,33 +167,16 @@ def build_ball(
     """
     if shape is not None and facets:
         raise InputError("give either --shape or --facet")
-    if alpha is not None and stacking != "random":
-        raise InputError(f"--alpha: is for a random stacking, not for {stacking}")
-    if twins and stacking != "fcc":
-        raise InputError(f"--twin: is for fcc, not for {stacking}")
-    if stacking != "random" and stacking not in STACKINGS and not set(stacking) <= set("ABC"):
-        named = ", ".join(["random", *STACKINGS])
-        raise InputError(f"stacking {stacking!r}: is {named}, or a letter A, B or C for each layer")
     wanted = dict(map(_facet, facets)) or shape or "sphere"
-    facts = {}
-    if stacking == "random" or twins:
-        layers = layers_of_ball(d_nn_nm, diameter_nm, n, wanted)
-        middle = layers // 2
-        if stacking == "random":
-            stacking = random_stacking(layers, 0.5 if alpha is None else alpha, rng)
-        elif max(map(abs, twins)) >= middle:
-            raise InputError(f"--twin: this supraparticle ends {middle - 1} layers from its centre, got {list(twins)}")
-        else:
-            stacking = twinned_stacking(layers, [middle + twin for twin in twins])
-        facts["stacking"] = stacking
-    elif stacking not in STACKINGS:
-        facts["stacking"] = stacking
-    built = ball(stacking, d_nn_nm, diameter_nm, n, wanted, centre, radius_nm)
-    if "stacking" in facts and centre == "site":
+    letters = stacking_of_ball(stacking, d_nn_nm, diameter_nm, n, wanted, alpha=alpha, twins=twins, seed=rng)
+    built = ball(letters, d_nn_nm, diameter_nm, n, wanted, centre, radius_nm)
+    if stacking in STACKINGS and not twins:
+        return built, {}
+    if centre == "site":
         # Those of its layers that are there, from below: the middle one has a site at the origin.
         numbers = np.unique(np.round(built.positions_nm[:, 2] / (LAYER_SPACING * d_nn_nm)).astype(int))
-        facts["stacking"] = "".join(stacking[(len(stacking) // 2 + k) % len(stacking)] for k in numbers)
-    return built, facts
+        letters = "".join(letters[(len(letters) // 2 + k) % len(letters)] for k in numbers)
+    return built, {"stacking": letters}
 
 
 @build.command(
@@ -223,7 +204,7 @@ def build_icosahedron(
     rng: np.random.Generator,
 ) -> Built:
     """Build a Mackay icosahedron of ORDER shells, with anti-Mackay layers around it."""
-    return _relaxed(icosahedral(order, d_nn_nm, layers, _radius(diameter_nm), radius_nm), d_nn_nm, relax, hardness)
+    return _relaxed(icosahedron(order, d_nn_nm, layers, diameter_nm, radius_nm), d_nn_nm, relax, hardness)
 
 
 @build.command("decahedron", epilog=example("simsc build decahedron 4 6 --notch 2 --d-nn 16 --relax -o marks.h5"))
@@ -247,9 +228,7 @@ def build_decahedron(
     rng: np.random.Generator,
 ) -> Built:
     """Build a decahedron with ACROSS and ALONG NPs at edges of {100} facets, normal and parallel to its axis."""
-    return _relaxed(
-        decahedral(across, along, d_nn_nm, notch, _radius(diameter_nm), radius_nm), d_nn_nm, relax, hardness
-    )
+    return _relaxed(decahedron(across, along, d_nn_nm, notch, diameter_nm, radius_nm), d_nn_nm, relax, hardness)
 
 
 @build.command(
@@ -322,10 +301,6 @@ def _relaxed(superlattice: Superlattice, d_nn_nm: float, relax: bool, hardness: 
     spread = [100 * distances.std() / d_nn_nm for distances in (result.before_nm, result.after_nm)]
     facts = {"spread of contacts": f"{spread[0]:.2f} % of d_NN before relaxation, {spread[1]:.2f} % after"}
     return result.superlattice, facts
-
-
-def _radius(diameter_nm: float | None) -> float | None:
-    return None if diameter_nm is None else diameter_nm / 2
 
 
 def _facet(text: str) -> tuple[str, float]:

@@ -13,7 +13,6 @@ from simsc.builders.nanoparticle_file import FORMAT as NANOPARTICLE
 from simsc.builders.nanoparticle_file import read_nanoparticle
 from simsc.classify.order_file import ORDER, OrderFile
 from simsc.cli.options import (
-    HDF5,
     JSON,
     PATH,
     example,
@@ -34,6 +33,7 @@ from simsc.io.hdf5 import (
     read_provenance,
 )
 from simsc.io.native import read_intensity, read_map, read_superlattice
+from simsc.io.whole_files import HDF5
 from simsc.md.frames import open_frames
 from simsc.md.trajectory import FORMAT as TRAJECTORY
 from simsc.study.run import study_of

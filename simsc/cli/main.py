@@ -16,7 +16,6 @@ from typing import NoReturn, TextIO
 import click
 from click.shell_completion import CompletionItem
 
-import simsc
 from simsc.cli.options import example
 from simsc.core.errors import InputError, ResourceError, SimscError, SimscWarning, StoppedEarly
 from simsc.io.whole_files import write_error
@@ -89,7 +88,7 @@ class _Commands(click.Group):
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=example("simsc new study.toml", "simsc run study.toml"),
 )
-@click.version_option(simsc.__version__, prog_name="simsc")
+@click.version_option(package_name="simsc", prog_name="simsc")  # looks it up only when asked: that takes time
 def cli() -> None:
     """Build, anneal, classify and scatter supercrystals of ligand-capped nanoparticles."""
 

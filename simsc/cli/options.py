@@ -18,7 +18,7 @@ from simsc.core.units import NM_PER_UNIT
 from simsc.io.centres import Kind
 from simsc.io.provenance import provenance
 from simsc.io.structure_files import Reading
-from simsc.io.whole_files import PICTURES
+from simsc.io.whole_files import HDF5, PICTURES
 
 _SMALLEST_ANGLE_DEG = 30.0  # no lattice needs three angles below it
 _Command: TypeAlias = Callable[..., Any]
@@ -48,7 +48,6 @@ _READING = [
 FRAMES = click.option(
     "--frames", "frames_text", help="first:last:step from 0, the last included, or one number; -1 is the end."
 )
-HDF5 = (".h5", ".hdf5", ".hdf", ".nxs")
 
 
 def _check_folder(path: Path) -> None:

@@ -23,11 +23,10 @@ from simsc.core.cell import Cell
 from simsc.core.correlation_map import CorrelationMap
 from simsc.core.errors import InputError
 from simsc.core.processes import available_cores, one_blas_thread
-from simsc.correlation.mask import mask_of_file
 from simsc.io.native import read_map
 from simsc.refine.cell import METHODS, CellFit, more_symmetric, refine_cell
 from simsc.refine.spacing import STRUCTURES, Structure, refine_spacing
-from simsc.refine.structure import CANDIDATES, cell_candidate, rank_structures
+from simsc.refine.structure import CANDIDATES, candidate_named, cell_candidate, rank_structures
 from simsc.refine.uncertainty import split
 
 _MAPS = click.argument("maps", metavar="MAP...", type=PATH, nargs=-1, required=True)
@@ -251,28 +250,23 @@ def structure(
     as_json: bool,
 ) -> None:
     """Rank candidate structures by how well they explain a MAP."""
-    chosen = []
-    for name in filter(None, (part.strip() for part in candidates.split(","))):
-        if name not in CANDIDATES:
-            raise InputError(f"--candidates: {name!r} is not known; available: {', '.join(CANDIDATES)}")
-        chosen.append(CANDIDATES[name])
+    chosen = [candidate_named(name) for name in filter(None, (part.strip() for part in candidates.split(",")))]
     for name, *parameters in cells:
         own = Cell.from_parameters(*parameters)
         chosen.append(cell_candidate(name, own, float(np.mean(parameters[:3]))))
-    mask = None if intensity is None else mask_of_file(intensity)
     with StageProgress() as progress:
         ranks = rank_structures(
-            read_map(file),
-            chosen,
+            file,
             diameter_nm,
             radius_nm,
             radius_std_nm,
-            displacement,
-            draws,
-            mask,
-            seed,
-            available_cores(),
-            lambda name, done: progress("structure", done, name),
+            chosen,
+            displacement=displacement,
+            draws=draws,
+            mask=intensity,
+            seed=seed,
+            threads=available_cores(),
+            on_candidate=lambda name, done: progress("structure", done, name),
         )
     if as_json:
         print_result(as_json, {"structures": [asdict(rank) for rank in ranks]})

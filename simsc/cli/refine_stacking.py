@@ -1,14 +1,13 @@
 """The command `simsc refine stacking`: how much of a crystal is fcc, from rods or from a correlation map."""
 
-import warnings
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, get_args
 
 import click
-import numpy as np
 
 from simsc.builders.finite_crystal import CoreRadii
-from simsc.classify.stacking import layer_frame, stacking_sequence
 from simsc.cli.console import StageProgress, working
 from simsc.cli.options import (
     JSON,
@@ -19,28 +18,10 @@ from simsc.cli.options import (
     example,
     print_result,
 )
-from simsc.cli.scattering_options import INTENSITY, core_radii, with_radii
-from simsc.core.correlation_map import CorrelationMap
-from simsc.core.errors import InputError, SimscWarning
-from simsc.core.processes import available_cores
-from simsc.correlation.mask import mask_of_file
-from simsc.io.hdf5 import is_intensity, is_map
-from simsc.io.native import read_intensity, read_map, read_superlattice
-from simsc.refine.stacking_disorder import (
-    PairCorrelations,
-    Process,
-    StackingFit,
-    ball_diameter,
-    correlations_of_rod,
-    default_disc,
-    fit_stacking,
-)
-from simsc.refine.stacking_map import correlations_of_map
-from simsc.refine.stacking_mask import MaskEffect, mask_effect
-from simsc.scattering.rods import layers_of_volume, rod_profile, rod_profile_of_volume, sphere_statistics
-
-_ROD_POINTS = 201
-_LARGEST_L = 3.2
+from simsc.cli.scattering_options import INTENSITY, core_radii
+from simsc.refine.stacking import refine_stacking
+from simsc.refine.stacking_disorder import Process, StackingFit
+from simsc.refine.stacking_mask import MaskEffect
 
 
 @click.command(
@@ -107,39 +88,17 @@ def stacking(
     The fcc fraction of this crystal counts each layer by the overlap of the layers around it: in a ball those in its
     middle count most. That of the process is the one of an endless crystal.
     """
-    if radii.std_nm and radii.mean_nm is None:
-        raise InputError("--radius-std needs --radius")
-    if intensity is not None and radii.mean_nm is None:
-        raise InputError("--intensity needs --radius, for simulations")
-    sequence = effect = None
-    if is_map(file):
-        correlation = read_map(file)
-        nearest_nm = np.pi * np.sqrt(6) / correlation.q1_inv_nm  # if 111 lies at q1
-        if radii.mean_nm is not None and 2 * radii.mean_nm > 1.3 * nearest_nm:
-            raise InputError(
-                f"--radius {radii.mean_nm:g}: with 111 at q1 = {correlation.q1_inv_nm:.4g} nm⁻¹ neighbours are "
-                f"{nearest_nm:.3g} nm apart, and cores of this radius overlap (nm)"
-            )
-        with working("map"), warnings.catch_warnings():
-            if intensity is not None:  # which is what the warning about poor coverage asks for
-                warnings.simplefilter("ignore", SimscWarning)
-            found = _of_map(file, correlation, d_nn_nm, diameter_nm, radii)
-    elif intensity is not None:
-        raise InputError(f"--intensity: is for correlation maps, which {file} is not")
-    elif is_intensity(file):
-        found = _of_volume(file, d_nn_nm, diameter_nm, radii)
-    else:
-        found, sequence = _of_structure(file, d_nn_nm, diameter_nm, radii, length_unit)
-    with working("stacking"):
-        fit = fit_stacking(found, process, bootstrap, radii.seed)
-    alone = fit.realised_fcc_error
-    if intensity is not None:
-        effect = _effect(correlation, fit, intensity, radii, draws, jobs or available_cores())
-        fit = fit_stacking(effect.added_to(found), process, bootstrap, radii.seed)
+    with _progress(draws if intensity is not None else 0) as on_draw:
+        found = refine_stacking(
+            file, d_nn_nm, diameter_nm, radii.mean_nm, radii.std_nm, process, bootstrap=bootstrap, mask=intensity,
+            draws=draws, seed=radii.seed, jobs=jobs, length_unit=length_unit, on_draw=on_draw,
+        )  # fmt: skip
+    fit, effect, sequence, alone = found.fit, found.mask_effect, found.sequence, found.error_alone
     if as_json:
         print_result(as_json, _as_dict(fit, sequence) | {"mask": _mask_as_dict(effect, alone)})
         return
-    click.echo(f"from the {found.source}: d_NN {found.d_nn_nm:.4g} nm, ball of {found.diameter_nm:.4g} nm")
+    source = fit.correlations
+    click.echo(f"from the {source.source}: d_NN {source.d_nn_nm:.4g} nm, ball of {source.diameter_nm:.4g} nm")
     click.echo(f"this crystal: fcc fraction {fit.realised_fcc:.3f} ± {fit.realised_fcc_error:.3f}")
     if effect is not None:
         (bias, spread), (bias_complete, spread_complete) = effect.fcc_fraction, effect.fcc_fraction_complete
@@ -160,73 +119,15 @@ def stacking(
         click.echo(f"sequence, read from the positions: {sequence}")
 
 
-def _effect(
-    correlation: CorrelationMap,
-    fit: StackingFit,
-    intensity: Path,
-    radii: CoreRadii,
-    draws: int,
-    jobs: int,
-) -> MaskEffect:
-    assert radii.mean_nm is not None
-    jobs = min(jobs, draws)
+@contextlib.contextmanager
+def _progress(draws: int) -> Iterator[Callable[[int], None]]:
+    """Show that something is at work, or how many of some simulated crystals are done."""
+    if not draws:
+        with working("stacking"):
+            yield lambda done: None
+        return
     with StageProgress() as progress:
-
-        def show(done: int) -> None:
-            progress("draws", done / draws, f"{done} of {draws}" if done < draws else "")
-
-        return mask_effect(
-            correlation, fit, mask_of_file(intensity), radii.mean_nm, radii.std_nm, draws, radii.seed, jobs,
-            max(1, available_cores() // jobs), show,
-        )  # fmt: skip
-
-
-def _of_map(
-    file: Path,
-    correlation: CorrelationMap,
-    d_nn_nm: float | None,
-    diameter_nm: float | None,
-    radii: CoreRadii,
-) -> PairCorrelations:
-    if diameter_nm is None:
-        raise InputError(f"{file}: is a map; give the --diameter of the crystal (nm)")
-    form = None
-    if radii.mean_nm is not None:
-        form = sphere_statistics(correlation.q2_inv_nm, radii.mean_nm, radii.std_nm)[0]
-    return correlations_of_map(correlation, diameter_nm, d_nn_nm, form)
-
-
-def _of_volume(file: Path, d_nn_nm: float | None, diameter_nm: float | None, radii: CoreRadii) -> PairCorrelations:
-    volume = read_intensity(file)
-    diameter_nm = diameter_nm if diameter_nm is not None else volume.diameter_nm
-    if d_nn_nm is None or diameter_nm is None or radii.mean_nm is None:
-        raise InputError(f"{file}: is an intensity; give --d-nn, --radius and, if it is measured, --diameter (nm)")
-    layers = layers_of_volume(volume, d_nn_nm)
-    profile = rod_profile_of_volume(volume, layers, _heights(), disc_inv_nm=default_disc(diameter_nm))
-    return correlations_of_rod(profile.with_spheres(radii.mean_nm, radii.std_nm), diameter_nm)
-
-
-def _of_structure(
-    file: Path,
-    d_nn_nm: float | None,
-    diameter_nm: float | None,
-    radii: CoreRadii,
-    length_unit: str | None,
-) -> tuple[PairCorrelations, str]:
-    superlattice = read_superlattice(file, length_unit)
-    if superlattice.cell is not None and superlattice.cell.periodic.any():
-        raise InputError(f"{file}: is periodic; rods are those of a finite crystal; simsc classify reads its sequence")
-    superlattice = with_radii(file, superlattice.in_free_space(), radii)
-    layers, read = layer_frame(superlattice, d_nn_nm), stacking_sequence(superlattice, d_nn_nm)
-    if layers is None or read is None:
-        raise InputError(f"{file}: no close-packed layers of one axis were found")
-    diameter = diameter_nm if diameter_nm is not None else ball_diameter(superlattice.n, layers.d_nn_nm)
-    profile = rod_profile([superlattice], layers, _heights(), disc_inv_nm=default_disc(diameter))
-    return correlations_of_rod(profile, diameter), read.sequence
-
-
-def _heights() -> np.ndarray:
-    return np.linspace(0, _LARGEST_L, _ROD_POINTS)
+        yield lambda done: progress("draws", done / draws, f"{done} of {draws}" if done < draws else "")
 
 
 def _as_dict(fit: StackingFit, sequence: str | None) -> dict[str, Any]:

@@ -35,17 +35,13 @@ from simsc.core.errors import InputError
 from simsc.core.processes import available_cores
 from simsc.core.superlattice import Superlattice
 from simsc.correlation.first_peak import spacing_nm
-from simsc.correlation.peaks import layer_momentum_transfer
-from simsc.correlation.shells import points_for, points_needed
+from simsc.correlation.intensity import LARGEST_GRID, farthest_inv_nm, grid_points
+from simsc.correlation.shells import points_needed
 from simsc.io.native import read_superlattice, write_intensity
 from simsc.scattering.amplitude import intensity_on_grid
 from simsc.scattering.atoms import Atoms
 from simsc.scattering.counting import counted
 from simsc.scattering.scattering_model import SPHERE, ScatteringModel
-
-_FARTHEST = 1.9  # times |q| of 111: as far as the paper goes
-_SMALLEST_GRID, _LARGEST_GRID = 65, 321
-_FINER = 1.4  # times what is needed at least: the map then differs by 5e-4 from the exact one, where that is 1 %
 
 
 @click.command(
@@ -71,7 +67,7 @@ _FINER = 1.4  # times what is needed at least: the map then differs by 5e-4 from
 @click.option(
     "--grid",
     type=click.IntRange(min=4, max=2048),
-    help=f"Points an axis; by default fine enough for simsc correlate, but at most {_LARGEST_GRID}.",
+    help=f"Points an axis; by default fine enough for simsc correlate, but at most {LARGEST_GRID}.",
 )
 @click.option("--photons", type=float, help="Count so many photons in all, under Poisson statistics.")
 @SEED
@@ -108,10 +104,9 @@ def scatter(
         scatterer, what = superlattice, "NPs"
         if q_max_inv_nm is None:
             with asking_for("--q-max", file):
-                q_max_inv_nm = _FARTHEST * layer_momentum_transfer(spacing_nm(superlattice))
+                q_max_inv_nm = farthest_inv_nm(spacing_nm(superlattice))
     if grid is None:
-        needed = int(_FINER * points_for(2 * q_max_inv_nm, scatterer.diameter_nm)) | 1  # odd: one point lies at 0
-        grid = int(np.clip(needed, _SMALLEST_GRID, _LARGEST_GRID))
+        grid = grid_points(q_max_inv_nm, scatterer.diameter_nm)
     with working("scatter"):
         volume = intensity_on_grid(scatterer, q_max_inv_nm, grid, threads=available_cores(), scattering=scattering)
     if photons is not None:

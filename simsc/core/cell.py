@@ -91,6 +91,20 @@ class Cell:
         angles = [np.arctan2(np.linalg.norm(np.cross(u, v)), u @ v) for u, v in ((b, c), (a, c), (a, b))]
         return np.concatenate([lengths, np.degrees(angles)])
 
+    def __repr__(self) -> str:
+        """Return edges, and angles unless all are right ones, as people write them."""
+        return f"Cell({self.described})"
+
+    @property
+    def described(self) -> str:
+        """What the cell is, in words."""
+        values = self.parameters
+        text = " × ".join(f"{edge:.4g}" for edge in values[:3]) + " nm"
+        if np.abs(values[3:] - 90).max() > 1e-6:
+            text += ", " + " ".join(f"{angle:.4g}°" for angle in values[3:])
+        along = "".join(letter for letter, repeats in zip("abc", self.periodic, strict=True) if repeats)
+        return f"{text}, " + (f"periodic {along}" if along else "not periodic")
+
     @property
     def volume_nm3(self) -> float:
         """Volume in nm³."""
@@ -122,3 +136,33 @@ class Cell:
         rotation = q * signs
         turned = np.tril(self.vectors_nm @ rotation)
         return Cell(turned, self.periodic), rotation
+
+
+def cell_from_vectors(vectors_nm: np.ndarray, periodic: np.ndarray, positions_nm: np.ndarray) -> Cell | None:
+    """Return the cell that vectors of other programs span; None where nothing repeats.
+
+    A left-handed cell spans the same lattice with one of its vectors turned round; and slabs come without a vector
+    along the direction that does not repeat, which is then normal to the others, with room for all.
+
+    Args:
+        vectors_nm: (3, 3) vectors a, b, c as rows, nm; those of directions that are not periodic may be 0.
+        periodic: (3,) bool, whether the crystal repeats along each.
+        positions_nm: (N, 3) what is in it, nm.
+
+    Raises:
+        InputError: if the vectors span no volume.
+    """
+    periodic = np.asarray(periodic, dtype=bool)
+    if not periodic.any():
+        return None
+    vectors = np.array(vectors_nm, dtype=float)
+    for axis in np.flatnonzero(~periodic & (np.linalg.norm(vectors, axis=1) == 0)):
+        first, second = vectors[(axis + 1) % 3], vectors[(axis + 2) % 3]
+        normal = np.cross(first, second) if first.any() and second.any() else _any_normal(first + second)
+        normal = normal / np.linalg.norm(normal)
+        vectors[axis] = normal * (np.ptp(positions_nm @ normal) + 1.0)
+    return Cell(vectors * [[1], [1], [-1 if np.linalg.det(vectors) < 0 else 1]], periodic)
+
+
+def _any_normal(vector: np.ndarray) -> np.ndarray:
+    return np.cross(vector, np.eye(3)[np.abs(vector).argmin()])

@@ -35,6 +35,16 @@ class CorrelationMap:
     variance: np.ndarray | None = None
     bin_deg: float = 0.0
 
+    def __repr__(self) -> str:
+        """Return what it is in one line, as notebooks show it."""
+        q2, delta = self.q2_inv_nm, self.delta_deg
+        parts = [f"q1 {self.q1_inv_nm:.4g} nm⁻¹", f"q2 {q2[0]:.4g} … {q2[-1]:.4g} nm⁻¹ ({len(q2)})"]
+        parts.append(f"Δ {delta[0]:.4g} … {delta[-1]:.4g}° ({len(delta)})")
+        least = float(self.coverage.min())
+        parts += [f"coverage from {least:.2g}"] if least < 1 - 1e-9 else []
+        parts += ["with variance"] if self.variance is not None else []
+        return f"CorrelationMap({', '.join(parts)})"
+
     def at_q1(self, q1_inv_nm: float) -> "CorrelationMap":
         """Return the map as of a crystal so much smaller or larger that its q1 is another, nm⁻¹; q2 / q1 stay."""
         return replace(self, q1_inv_nm=q1_inv_nm, q2_inv_nm=q1_inv_nm / self.q1_inv_nm * self.q2_inv_nm)

@@ -54,6 +54,17 @@ class IntensityVolume:
             if not (np.isfinite(variance).all() and (variance >= 0).all()):
                 raise InputError("the variance of a measured intensity must be a number that is not negative")
 
+    def __repr__(self) -> str:
+        """Return what it is in one line, as notebooks show it."""
+        axes = self.q_axes_inv_nm
+        alike = all(len(axis) == len(axes[0]) and np.array_equal(axis, axes[0]) for axis in axes)
+        spans = [f"{axis[0]:.4g} … {axis[-1]:.4g}" for axis in (axes[:1] if alike else axes)]
+        parts = [" × ".join(map(str, self.intensity.shape)), f"q {', '.join(spans)} nm⁻¹"]
+        if self.measured is not None:
+            parts.append(f"{100 * self.measured.mean():.3g} % measured")
+        parts += ["with variance"] if self.variance is not None else []
+        return f"IntensityVolume({', '.join(parts)})"
+
     @property
     def q_max_inv_nm(self) -> float:
         """Radius, nm⁻¹, of the largest sphere about q = 0 inside the grid."""
@@ -93,6 +104,13 @@ class ShellIntensity:
             raise InputError(f"{where}: noise of shape {self.noise.shape} does not fit {self.intensity.shape}")
         if not np.isfinite(self.intensity if self.measured is None else self.intensity[self.measured]).all():
             raise InputError(f"{where}: the intensity is not finite everywhere where it was measured; give a mask")
+
+    def __repr__(self) -> str:
+        """Return what it is in one line, as notebooks show it."""
+        parts = [f"q {self.q_inv_nm:.4g} nm⁻¹", " × ".join(map(str, self.intensity.shape))]
+        if self.measured is not None:
+            parts.append(f"{100 * self.measured.mean():.3g} % measured")
+        return f"ShellIntensity({', '.join(parts)})"
 
 
 def shell_grid(n_theta: int, n_phi: int) -> tuple[np.ndarray, np.ndarray]:

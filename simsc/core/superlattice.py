@@ -60,6 +60,21 @@ class Superlattice:
             orientations.setflags(write=False)
             object.__setattr__(self, "orientations", orientations)
 
+    def __repr__(self) -> str:
+        """Return what it is in one line, as notebooks show it."""
+        parts = [f"{self.n} NP{'s' if self.n != 1 else ''}"]
+        if self.cell is not None:
+            parts.append(f"cell {self.cell.described}")
+        else:
+            parts[0] += " in free space"
+            parts += [f"{self.diameter_nm:.4g} nm across"] if self.n > 1 else []
+        if self.radii_nm is None:
+            parts.append("radii unknown")
+        else:
+            spread = f" ± {self.radii_nm.std():.2g}" if np.ptp(self.radii_nm) > 0 else ""
+            parts.append(f"radii {self.radii_nm.mean():.4g}{spread} nm")
+        return f"Superlattice({', '.join(parts)}{', oriented' if self.orientations is not None else ''})"
+
     @property
     def n(self) -> int:
         """Number of NPs."""
@@ -79,6 +94,20 @@ class Superlattice:
         cell = None if self.cell is None else Cell(self.cell.vectors_nm @ turn, self.cell.periodic)
         stood = Rotation.identity(self.n) if self.orientations is None else Rotation.from_quat(self.orientations)
         return Superlattice(self.positions_nm @ turn, self.radii_nm, cell, (rotation * stood).as_quat())
+
+    def upper_triangular(self) -> "Superlattice":
+        """Return the same NPs turned with their cell so that a lies along x and b in the xy plane.
+
+        Raises:
+            InputError: without a cell.
+        """
+        if self.cell is None:
+            raise InputError("a superlattice without a cell has no axes to turn to x and y")
+        turned = self.rotated(Rotation.from_matrix(self.cell.upper_triangular()[1].T))
+        assert turned.cell is not None
+        cell = Cell(np.tril(turned.cell.vectors_nm), turned.cell.periodic)
+        orientations = None if self.orientations is None else turned.orientations
+        return Superlattice(turned.positions_nm, turned.radii_nm, cell, orientations)
 
     def replicate(self, counts: Sequence[int]) -> "Superlattice":
         """Repeat the cell along a, b and c; copy k holds NPs k·N … (k+1)·N − 1 in the order of the original.

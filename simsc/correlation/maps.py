@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from simsc.core.correlation_map import N_DELTA, Q2_OVER_Q1, CorrelationMap
 from simsc.core.errors import InputError, NoFirstPeakError
 from simsc.core.intensity import IntensityVolume, ShellIntensity
 from simsc.core.processes import available_cores
-from simsc.core.superlattice import Superlattice
+from simsc.core.superlattice import Frame, Superlattice
 from simsc.correlation.engine import correlate
 from simsc.correlation.first_peak import (
     first_bright_peak,
@@ -27,13 +27,15 @@ from simsc.correlation.shells import (
     shells_of_spheres,
     shells_of_volume,
 )
+from simsc.io.adapters import Structure, as_superlattice
 from simsc.io.hdf5 import is_intensity, is_shells
 from simsc.io.native import read_intensity, read_superlattice
+from simsc.io.spheres import Spheres
 from simsc.scattering.atoms import Atoms
 from simsc.scattering.scattering_model import SHARP_SPHERES, ScatteringModel
 
 Crystal: TypeAlias = Superlattice | Atoms
-Source: TypeAlias = Crystal | Sequence[Crystal] | IntensityVolume | Sequence[ShellIntensity] | Path | str
+Source: TypeAlias = Crystal | Sequence[Crystal] | IntensityVolume | Sequence[ShellIntensity] | Structure
 # Frames of NPs, a volume, or spheres; a path is that of a file of spheres, which are read one after the other.
 _Opened: TypeAlias = tuple[Crystal, ...] | IntensityVolume | list[ShellIntensity] | Path
 Q1Origin = Literal["given", "first bright peak", "bright peak near 111", "expected 111"]
@@ -71,9 +73,10 @@ def correlation_map(
     too. The equations are those of `simsc.correlation.engine`.
 
     Args:
-        source: NPs with radii, as one finite crystal, or several frames whose mean intensity counts; a volume of
-            intensity; spheres with ascending momentum transfers, such as those that were merged from detector frames;
-            or the path of a file of any of these.
+        source: NPs with radii, as one finite crystal (a superlattice, or what `simsc.io.adapters.as_superlattice`
+            takes), or several frames whose mean intensity counts; a volume of intensity; spheres with ascending
+            momentum transfers, such as those that were merged from detector frames; or the path of a file of any of
+            these.
         q1_inv_nm: momentum transfer of the first sphere, nm⁻¹. Default `first_sphere`.
         q2_inv_nm: (n_q2,) those of the second spheres, nm⁻¹. Default `second_spheres`.
         n_delta: angles Δ, evenly from 0° to 180°. Default 721.
@@ -192,12 +195,25 @@ def _opened(source: Source | _Opened) -> _Opened:
         source = read_source(Path(source))
     if isinstance(source, IntensityVolume | Path):
         return source
-    several = (source,) if isinstance(source, Superlattice | Atoms) else tuple(source)
+    if isinstance(source, Spheres):  # whose file has their variances too
+        return source.path
+    several = _several(source)
     frames = tuple(one for one in several if isinstance(one, Superlattice | Atoms))
     spheres = [one for one in several if isinstance(one, ShellIntensity)]
     if not several or len(several) not in (len(frames), len(spheres)):
         raise InputError("a map is of frames of NPs, of an intensity volume, or of spheres, and not of a mixture")
     return frames or spheres
+
+
+def _several(source: Any) -> tuple[Any, ...]:
+    """Return the frames, or spheres, of a source; a structure of another package is one frame."""
+    if isinstance(source, Superlattice | Atoms):
+        return (source,)
+    if isinstance(source, Sequence) and (
+        not source or isinstance(source[0], Superlattice | Atoms | ShellIntensity | Frame)
+    ):
+        return tuple(one.superlattice if isinstance(one, Frame) else one for one in source)
+    return (as_superlattice(source),)
 
 
 def _spacing_nm(frame: Crystal) -> float:

@@ -87,7 +87,7 @@ def choose_centres(atoms: Any, selection: str | None, kind: Kind) -> Centres:
     """Choose the atoms that make nanoparticles, and put together what belongs to one.
 
     Args:
-        atoms: an `AtomTable` with its positions, as a pair, or an `MDAnalysis.Universe`.
+        atoms: an `AtomTable` with its positions, as a pair, or an `MDAnalysis.Universe` or `AtomGroup`.
         selection: in MDAnalysis's language, such as "type 1" or "resname CORE"; None takes all. What it says about
             places holds for the frame that is read.
         kind: what is one NP: a "site" (each atom), "molecule", "residue" or "segment".
@@ -97,8 +97,8 @@ def choose_centres(atoms: Any, selection: str | None, kind: Kind) -> Centres:
     """
     table = atoms[0] if isinstance(atoms, tuple) else None
     if kind == "site" and selection is None:
-        n = len(atoms.atoms) if table is None else len(atoms[1])
-        return Centres(np.arange(n), None, (), np.ones(n))
+        everyone: np.ndarray = atoms.atoms.indices if table is None else np.arange(len(atoms[1]))
+        return Centres(everyone, None, (), np.ones(len(everyone)))
     universe = atoms if table is None else table.universe(atoms[1])
     chosen = _selected(universe, selection)
     if kind == "site":
@@ -202,12 +202,12 @@ def _by_table(table: AtomTable, chosen: Any, kind: Kind) -> tuple[np.ndarray, Ca
 
 def _by_topology(universe: Any, chosen: Any, kind: Kind) -> tuple[np.ndarray, Callable[[int], str]]:
     if kind == "segment":
-        return chosen.segindices, lambda k: f"segment {universe.segments[k].segid}"
+        return chosen.segindices, lambda k: f"segment {getattr(chosen.universe.segments[k], 'segid', k)}"
     if kind == "residue":
-        return chosen.resindices, lambda k: f"residue {universe.residues[k].resid}"
+        return chosen.resindices, lambda k: f"residue {getattr(chosen.universe.residues[k], 'resid', k)}"
     if hasattr(chosen, "molnums"):
         return chosen.molnums, lambda k: f"molecule {k + 1}"
-    if len(getattr(universe, "bonds", ())):
+    if len(getattr(chosen.universe, "bonds", ())):
         return chosen.fragindices, lambda k: f"molecule {k + 1}"
     raise InputError(
         "--centres molecule: the topology has neither molecule numbers nor bonds; take --centres residue or segment"

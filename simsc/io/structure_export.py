@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from simsc.core.cell import Cell
 from simsc.core.errors import InputError, SimscWarning
@@ -272,13 +271,9 @@ def _only(path: Path, frames: Iterator[DescribedFrame]) -> DescribedFrame:
 def _boxed(superlattice: Superlattice) -> tuple[Superlattice, Cell]:
     """Return the NPs turned, or moved, into a cell with a along x and b in the xy plane, and that cell."""
     if superlattice.cell is not None:
-        _, rotation = superlattice.cell.upper_triangular()
-        stood = superlattice.orientations is not None
-        turned = superlattice.rotated(Rotation.from_matrix(rotation.T))
+        turned = superlattice.upper_triangular()
         assert turned.cell is not None
-        cell = Cell(np.tril(turned.cell.vectors_nm), turned.cell.periodic)
-        orientations = turned.orientations if stood else None
-        return Superlattice(turned.positions_nm, turned.radii_nm, cell, orientations), cell
+        return turned, turned.cell
     reach = 0.0 if superlattice.radii_nm is None else float(superlattice.radii_nm.max())
     low = superlattice.positions_nm.min(axis=0) - reach - _MARGIN_NM
     high = superlattice.positions_nm.max(axis=0) + reach + _MARGIN_NM

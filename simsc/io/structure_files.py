@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from simsc.core.cell import Cell
+from simsc.core.cell import Cell, cell_from_vectors
 from simsc.core.errors import InputError, SimscError, SimscWarning
 from simsc.core.superlattice import Frame, Superlattice
 from simsc.core.units import NM_PER_UNIT
@@ -33,7 +33,7 @@ _LAMMPS_DATA = (".data", ".lammps-data", ".lmp")
 _STATES_UNIT = (".xtc", ".trr", ".nc", ".ncdf", ".tng", ".gro", ".pdb", ".ent", ".mmcif", ".cif")
 _STATES_TIME = (".dcd", ".xtc", ".trr", ".nc", ".ncdf", ".tng", ".h5md")
 _NS_PER_PS = 1e-3
-_MOLECULES = ("mol-id", "mol_id", "molecule", "residuenumbers", "resid")  # arrays of ASE that number molecules
+MOLECULE_ARRAYS = ("mol-id", "mol_id", "molecule", "residuenumbers", "resid")  # arrays of ASE that number molecules
 
 
 class RawFrame(NamedTuple):
@@ -162,17 +162,9 @@ class StructureFile:
                 raise InputError(f"--periodic {self.reading.periodic}: the file has no cell")
             periodic = np.array([letter in self.reading.periodic for letter in "abc"])
             periodic &= self.reading.periodic != "none"
-        if raw.vectors is None or not periodic.any():
+        if raw.vectors is None:
             return None
-        vectors = raw.vectors * self._nm_per_unit
-        for axis in np.flatnonzero(~periodic & (np.linalg.norm(vectors, axis=1) == 0)):
-            # A direction without a vector, as of slabs: what is normal to the others, with room for all.
-            first, second = vectors[(axis + 1) % 3], vectors[(axis + 2) % 3]
-            normal = np.cross(first, second) if first.any() and second.any() else _any_normal(first + second)
-            normal = normal / np.linalg.norm(normal)
-            vectors[axis] = normal * (np.ptp(raw.positions @ normal) * self._nm_per_unit + 1.0)
-        # A left-handed cell spans the same lattice with one of its vectors turned round.
-        return Cell(vectors * [[1], [1], [-1 if np.linalg.det(vectors) < 0 else 1]], periodic)
+        return cell_from_vectors(raw.vectors * self._nm_per_unit, periodic, raw.positions * self._nm_per_unit)
 
 
 def chosen_frames(text: str | None, n: int, path: Path) -> range:
@@ -203,10 +195,6 @@ def chosen_frames(text: str | None, n: int, path: Path) -> range:
     if not (0 <= begin < n and 0 <= end < n):
         raise InputError(f"--frames {text!r}: {path} has {n} frame{'s' if n != 1 else ''}, 0 to {n - 1}")
     return range(begin, end + 1, step)
-
-
-def _any_normal(vector: np.ndarray) -> np.ndarray:
-    return np.cross(vector, np.eye(3)[np.abs(vector).argmin()])
 
 
 def _source(path: Path, topology: Path | None) -> _Source:
@@ -249,7 +237,7 @@ class _AseSource:
             yield RawFrame(atoms.positions, np.array(atoms.cell) if known else None, atoms.pbc, np.nan)
 
     def atoms(self) -> AtomTable:
-        return _table_of_ase(self._first)
+        return table_of_ase(self._first)
 
     def _images(self, which: slice) -> Iterator[Any]:
         import ase.io
@@ -454,9 +442,9 @@ def _check_style(path: Path) -> None:
         raise InputError(f"{path}: its line Atoms needs the atom style, such as: Atoms # full")
 
 
-def _table_of_ase(atoms: Any) -> AtomTable:
+def table_of_ase(atoms: Any) -> AtomTable:
     """Return what an `ase.Atoms` tells about its atoms."""
-    molecules = next((atoms.arrays[name] for name in _MOLECULES if name in atoms.arrays), None)
+    molecules = next((atoms.arrays[name] for name in MOLECULE_ARRAYS if name in atoms.arrays), None)
     symbols = np.array(atoms.get_chemical_symbols())
     by_lammps = "type" in atoms.arrays  # where elements are guesses
     return AtomTable(

@@ -56,6 +56,12 @@ class Trajectory:
     def __len__(self) -> int:
         return len(self.positions_nm)
 
+    def __repr__(self) -> str:
+        """Return what it is in one line, as notebooks show it."""
+        times = self.thermo["time_ns"]
+        span = f", {times[0]:.4g} … {times[-1]:.4g} ns" if len(self) else ""
+        return f"Trajectory({len(self)} frames of {self.n} NPs{span}, phases {', '.join(self.phase_names)})"
+
     @property
     def n(self) -> int:
         """Number of NPs."""

@@ -13,6 +13,7 @@ from simsc.core.correlation_map import CorrelationMap
 from simsc.core.errors import InputError
 from simsc.core.stacking import LAYER_SPACING
 from simsc.correlation.peaks import MOST_RESOLVED, cell_reflections
+from simsc.io.adapters import Maps, as_cell, as_maps
 from simsc.refine.fit import MISPLACED, fit
 from simsc.refine.lattice import in_basis, nearest_basis, reduced_basis
 from simsc.refine.mean import best_mean
@@ -48,6 +49,16 @@ class CellFit:
     score: float
     width_inv_nm: float | None = None
     mosaic_deg: float | None = None
+
+    def __repr__(self) -> str:
+        """Return the parameters with their standard errors, as notebooks show it."""
+        names, units = ("a", "b", "c", "α", "β", "γ"), (*[" nm"] * 3, *["°"] * 3)
+        values = zip(names, self.parameters, self.standard_errors, units, strict=True)
+        text = ", ".join(
+            f"{name} {value:.4g}{'' if np.isnan(error) else f' ± {error:.2g}'}{unit}"
+            for name, value, error, unit in values
+        )
+        return f"CellFit({text}, {self.method}, score {self.score:.3f})"
 
     @property
     def parameters(self) -> np.ndarray:
@@ -85,9 +96,9 @@ class CellFit:
 
 
 def refine_cell(
-    maps: CorrelationMap | Sequence[CorrelationMap],
+    maps: Maps,
     method: Literal["forward", "mean"] = "forward",
-    reference: Cell | None = None,
+    reference: Cell | Sequence[float] | None = None,
     radius_nm: float | None = None,
     radius_std_nm: float = 0.0,
     starts: int = 24,
@@ -97,12 +108,12 @@ def refine_cell(
     """Refine the primitive cell of a crystal with one NP in it.
 
     Args:
-        maps: one correlation map, or several with different q1, which constrain the cell better. The first sphere of
-            each has to pass through a reflection: the first bright peak, or for the paper's metric 100.
+        maps: one correlation map or its file, or several with different q1, which constrain the cell better. The first
+            sphere of each has to pass through a reflection: the first bright peak, or for the paper's metric 100.
         method: "forward" fits peaks of all pairs of reflections (`simsc.refine.model`); "mean" maximises the mean CCF
             at the expected positions, as Lapkin et al. do.
-        reference: cell to start from; the result is given in the basis that is nearest to it. Default: the primitive
-            cell of fcc with 111 near the smallest q1.
+        reference: cell to start from (or edges a, b, c, nm, and angles α, β, γ, degrees); the result is given in the
+            basis that is nearest to it. Default: the primitive cell of fcc with 111 near the smallest q1.
         radius_nm: mean core radius, nm; small crystals need it, since the slope of the form factor shifts wide peaks.
         radius_std_nm: its standard deviation, nm.
         starts: how many strained cells to start from.
@@ -113,8 +124,16 @@ def refine_cell(
 
     Raises:
         InputError: for an unknown method, maps that leave nothing to fit, a negative `misplaced`, or if nothing fits.
+
+    Example:
+        >>> from simsc.builders.supraparticle import ball
+        >>> from simsc.correlation.maps import correlation_map
+        >>> crystal, q2_inv_nm = ball("fcc", 16.0, n=201, radius_nm=7.4), np.linspace(0.4, 0.9, 26)
+        >>> found = refine_cell(correlation_map(crystal, 0.48, q2_inv_nm, n_delta=181), radius_nm=7.4, starts=1)
+        >>> bool(np.abs(found.parameters - [16, 16, 16, 60, 60, 60]).max() < 2.0)
+        True
     """
-    maps = [maps] if isinstance(maps, CorrelationMap) else list(maps)
+    maps = as_maps(maps)
     if method not in METHODS:
         raise InputError(f"method {method!r} is not known; it is forward or mean")
     if not maps:
@@ -123,7 +142,7 @@ def refine_cell(
         raise InputError(f"misplaced must be zero or positive (widths of a peak), got {misplaced:g}")
     # Of a distorted cell, the shortest of the 111 reflections is the first bright peak.
     d_nn_nm = _SHORTEST * 2 * np.pi / (LAYER_SPACING * min(float(one.q1_inv_nm) for one in maps))
-    start = Cell(d_nn_nm * _FCC) if reference is None else reference
+    start = as_cell(reference) or Cell(d_nn_nm * _FCC)
     reflections, _, _ = cell_reflections(start, _ONE_NP, 2 * float(max(one.q1_inv_nm for one in maps)))
     if len(reflections) > MOST_RESOLVED:
         raise InputError(
@@ -149,7 +168,7 @@ def refine_cell(
 
 def more_symmetric(
     found: CellFit,
-    maps: CorrelationMap | Sequence[CorrelationMap],
+    maps: Maps,
     radius_nm: float | None = None,
     radius_std_nm: float = 0.0,
 ) -> tuple[str, CellFit] | None:
@@ -171,7 +190,7 @@ def more_symmetric(
     Raises:
         InputError: if nothing fits.
     """
-    data = [prepare(one, radius_nm, radius_std_nm) for one in ([maps] if isinstance(maps, CorrelationMap) else maps)]
+    data = [prepare(one, radius_nm, radius_std_nm) for one in as_maps(maps)]
     matrix = reduced_basis(found.cell)
     for group in reversed(_near_symmetries(matrix @ found.cell.vectors_nm)):
         if (system := _SYSTEMS.get(len(group))) is not None:

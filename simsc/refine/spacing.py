@@ -11,6 +11,7 @@ from simsc.core.correlation_map import CorrelationMap
 from simsc.core.errors import InputError, SimscWarning
 from simsc.core.stacking import LAYER_SPACING
 from simsc.correlation.peaks import cell_reflections, expected_peaks, rod_arcs, structure_cell
+from simsc.io.adapters import Maps, as_maps
 from simsc.refine.fit import fit
 from simsc.refine.mean import best_mean
 from simsc.refine.model import Reflections, check_reach, one_of_each_pair, prepare
@@ -63,7 +64,7 @@ class SpacingFit:
 
 
 def refine_spacing(
-    maps: CorrelationMap | Sequence[CorrelationMap],
+    maps: Maps,
     structure: Structure,
     method: Literal["forward", "mean"] = "forward",
     start_nm: float | None = None,
@@ -78,8 +79,8 @@ def refine_spacing(
     the distance within 0.01 nm.
 
     Args:
-        maps: one correlation map, or several with different q1; the first sphere at the 111 reflection of fcc, which is
-            002 of hcp.
+        maps: one correlation map or its file, or several with different q1; the first sphere at the 111 reflection of
+            fcc, which is 002 of hcp.
         structure: "fcc"; "hcp"; or "r-hcp": reflections that fcc and hcp share, twinned fcc, and Bragg rods 10l.
         method: "forward" fits peaks of all pairs of reflections; "mean" maximises the mean CCF at the expected
             positions, as Lapkin et al. do (ACS Nano 2025, 19, 42881).
@@ -90,8 +91,16 @@ def refine_spacing(
 
     Raises:
         InputError: for an unknown structure or method, maps that leave nothing to fit, or if nothing fits.
+
+    Example:
+        >>> from simsc.builders.supraparticle import ball
+        >>> from simsc.correlation.maps import correlation_map
+        >>> crystal, q2_inv_nm = ball("fcc", 16.0, n=201, radius_nm=7.4), np.linspace(0.4, 0.9, 26)
+        >>> found = refine_spacing(correlation_map(crystal, 0.48, q2_inv_nm, n_delta=181), "fcc", radius_nm=7.4)
+        >>> print(f"{found.d_nn_nm:.1f} nm")
+        16.0 nm
     """
-    maps = [maps] if isinstance(maps, CorrelationMap) else list(maps)
+    maps = as_maps(maps)
     if structure not in STRUCTURES:
         raise InputError(f"structure {structure!r} is not known; it is fcc, hcp or r-hcp")
     if method not in ("forward", "mean"):

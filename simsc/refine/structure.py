@@ -13,6 +13,7 @@ not independent: their number is taken as that of resolution elements of a cryst
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from scipy.optimize import lsq_linear, minimize
@@ -23,8 +24,8 @@ from simsc.builders.defects import with_displacements
 from simsc.builders.finite_crystal import with_normal_radii
 from simsc.builders.supraparticle import (
     ball,
-    decahedral,
-    icosahedral,
+    decahedron,
+    icosahedron,
     layers_of_ball,
 )
 from simsc.core.cell import Cell
@@ -32,9 +33,10 @@ from simsc.core.correlation_map import CorrelationMap
 from simsc.core.errors import InputError
 from simsc.core.superlattice import Superlattice
 from simsc.correlation.engine import correlate
-from simsc.correlation.mask import Mask, masked
+from simsc.correlation.mask import Mask, mask_of_file, masked
 from simsc.correlation.peaks import layer_momentum_transfer
 from simsc.correlation.shells import shells_of_crystal
+from simsc.io.adapters import as_maps
 
 Draw = Callable[[float, float, np.random.Generator], Superlattice]
 
@@ -83,14 +85,15 @@ class Rank:
 
 
 def rank_structures(
-    correlation: CorrelationMap,
-    candidates: Sequence[Candidate],
+    correlation: CorrelationMap | str | Path,
     diameter_nm: float,
     radius_nm: float,
     radius_std_nm: float = 0.0,
+    candidates: Sequence[Candidate | str] | None = None,
+    *,
     displacement: float = 0.03,
     draws: int = 4,
-    mask: Mask | None = None,
+    mask: Mask | str | Path | None = None,
     seed: int = 0,
     threads: int = 0,
     on_candidate: Callable[[str, float], None] = lambda name, done: None,
@@ -98,14 +101,16 @@ def rank_structures(
     """Rank candidates by how well they explain a correlation map.
 
     Args:
-        correlation: map with q1 at the first bright peak; its variance is used if it has one.
-        candidates: at least one; `CANDIDATES` has the usual ones, `crystal_candidate` and `cell_candidate` make others.
+        correlation: map, or its file, with q1 at the first bright peak; its variance is used if it has one.
         diameter_nm: size of the crystal, nm, which sets the width of its peaks.
         radius_nm: mean core radius, nm.
         radius_std_nm: its standard deviation, nm.
+        candidates: at least one, by the names that `CANDIDATES` has, or made by `crystal_candidate` or
+            `cell_candidate`; None for all that have names.
         displacement: of the NPs from their sites along each axis, standard deviation in units of d_NN. Default 3 %.
         draws: crystals of each candidate, ≥ 2. Default 4.
-        mask: which momentum transfers were measured, in the frame of the detector; None for all.
+        mask: which momentum transfers were measured, in the frame of the detector, or the file of the intensity that
+            the map is of; None for all.
         seed: of the draws and resamples.
         threads: of the transforms; 0 takes all cores.
         on_candidate: called with name and part done before each candidate.
@@ -114,8 +119,20 @@ def rank_structures(
         Ranks, the best first.
 
     Raises:
-        InputError: for numbers out of range, or a map with too few values to tell.
+        InputError: for an unknown candidate, numbers out of range, or a map with too few values to tell.
+
+    Example:
+        >>> from simsc.correlation.maps import correlation_map
+        >>> crystal, q2_inv_nm = ball("fcc", 16.0, n=201, radius_nm=7.4), np.linspace(0.4, 0.9, 26)
+        >>> seen = correlation_map(crystal, 0.48, q2_inv_nm, n_delta=181)
+        >>> [rank.name for rank in rank_structures(seen, 100.0, 7.4, candidates=["hcp", "fcc"], draws=2)]
+        ['fcc', 'hcp']
     """
+    (correlation,) = as_maps(correlation)
+    chosen = [candidate_named(one) if isinstance(one, str) else one for one in candidates or ()]
+    candidates = list(CANDIDATES.values()) if candidates is None else chosen
+    if isinstance(mask, str | Path):
+        mask = mask_of_file(Path(mask))
     if not candidates:
         raise InputError("there is no candidate to rank")
     if draws < 2:
@@ -151,6 +168,17 @@ def rank_structures(
         for k, (fit, d_nn_nm, name) in enumerate(fits)
     ]
     return sorted(ranks, key=lambda rank: -rank.log_likelihood)
+
+
+def candidate_named(name: str) -> Candidate:
+    """Return a candidate by its name.
+
+    Raises:
+        InputError: if there is none of this name.
+    """
+    if name not in CANDIDATES:
+        raise InputError(f"--candidates: {name!r} is not known; available: {', '.join(CANDIDATES)}")
+    return CANDIDATES[name]
 
 
 def crystal_candidate(name: str, crystal: Superlattice, d_nn_nm: float, first_inv_nm: float) -> Candidate:
@@ -224,12 +252,12 @@ def _icosahedral(d: float, diameter_nm: float, rng: np.random.Generator, core: f
     # The corners of the faces lie at `order`, their middles at 0.79 of it; the anti-Mackay layers go on from there.
     order = max(2, round(core * shells)) if core < 1 else int(np.ceil(shells / 0.79)) + 1
     layers = 0 if core >= 1 else min(order, int(np.ceil(shells - 0.79 * order)) + 1)
-    return icosahedral(order, d, layers, diameter_nm / 2)
+    return icosahedron(order, d, layers, diameter_nm)
 
 
 def _decahedral(d: float, diameter_nm: float, rng: np.random.Generator) -> Superlattice:
     across = int(np.ceil(diameter_nm / d))
-    return decahedral(across, across, d, ball_nm=diameter_nm / 2)
+    return decahedron(across, across, d, diameter_nm=diameter_nm)
 
 
 def _bcc(d: float, diameter_nm: float, rng: np.random.Generator) -> Superlattice:

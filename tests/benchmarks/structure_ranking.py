@@ -124,10 +124,10 @@ def main() -> None:
         begin = time.perf_counter()
         ranks = rank_structures(
             seen,
-            candidates,
             arguments.diameter,
             RADIUS_NM,
             RADIUS_STD_NM,
+            candidates,
             draws=arguments.draws,
             mask=measured,
             threads=arguments.threads,

@@ -25,7 +25,7 @@ from simsc.builders.close_packed import random_stacking
 from simsc.builders.contacts import relax_contacts
 from simsc.builders.defects import with_displacements
 from simsc.builders.finite_crystal import with_normal_radii
-from simsc.builders.supraparticle import ball, icosahedral, layers_of_ball
+from simsc.builders.supraparticle import ball, icosahedron, layers_of_ball
 from simsc.core.correlation_map import CorrelationMap
 from simsc.core.superlattice import Superlattice
 from simsc.correlation.engine import correlate
@@ -34,7 +34,7 @@ from simsc.correlation.peaks import expected_peaks, layer_momentum_transfer
 from simsc.correlation.shells import shells_of_crystal
 from simsc.refine.spacing import refine_spacing
 from simsc.refine.stacking_disorder import ball_diameter
-from simsc.refine.structure import CANDIDATES, crystal_candidate, rank_structures
+from simsc.refine.structure import crystal_candidate, rank_structures
 from simsc.scattering.counting import counted_shell
 
 RESULT = table_of(__file__)
@@ -95,7 +95,7 @@ def anti_mackay(order: int, threads: int, figure: Path | None) -> list[dict[str,
     rng = np.random.default_rng([SEED, order])
     q111 = layer_momentum_transfer(d_nm)
     q220 = q111 * np.sqrt(8 / 3)
-    cluster = relax_contacts(icosahedral(order, d_nm, order, 1.25 * order * d_nm), d_nm).superlattice
+    cluster = relax_contacts(icosahedron(order, d_nm, order, 2.5 * order * d_nm), d_nm).superlattice
     own_q111 = first_bright_peak([sized(cluster)], q111, threads)
     assert own_q111 is not None
     scale = own_q111 / q111
@@ -125,10 +125,10 @@ def anti_mackay(order: int, threads: int, figure: Path | None) -> list[dict[str,
     own = crystal_candidate("anti-Mackay", cluster, d_nm, q111)
     ranks = rank_structures(
         maps["anti-Mackay"],
-        [own, CANDIDATES["fcc"]],
         2.5 * order * d_nm,
         RADIUS_NM,
         RADIUS_STD_NM,
+        [own, "fcc"],
         draws=2,
         seed=SEED,
         threads=threads,

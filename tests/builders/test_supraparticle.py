@@ -15,8 +15,8 @@ from simsc.builders.defects import with_displacements, with_vacancies
 from simsc.builders.finite_crystal import with_lognormal_radii, with_normal_radii
 from simsc.builders.supraparticle import (
     ball,
-    decahedral,
-    icosahedral,
+    decahedron,
+    icosahedron,
     layers_of_ball,
 )
 from simsc.classify.labels import label_thermal
@@ -221,7 +221,7 @@ def test_a_stacking_that_is_too_short_and_cannot_repeat_is_refused():
     ("order", "radius", "n"), [(3, 2.61, 135), (5, 5.04, 801), (7, 7.48, 2455), (10, 12.31, 10115)]
 )
 def test_anti_mackay_balls(order, radius, n):
-    built = icosahedral(order, 16.2, order, ball_nm=radius * 16.2)
+    built = icosahedron(order, 16.2, order, diameter_nm=2 * radius * 16.2)
     assert built.n == n
     assert cKDTree(built.positions_nm).query(built.positions_nm, 2)[0][:, 1].min() == pytest.approx(16.2)
     assert is_icosahedral(built.positions_nm, built.positions_nm[-1], 1e-6)
@@ -230,12 +230,12 @@ def test_anti_mackay_balls(order, radius, n):
 @pytest.mark.parametrize(("order", "layers"), [(2, 1), (4, 4), (6, 3), (9, 9)])
 def test_layers_of_anti_mackay_icosahedra(order, layers):
     mackay = (10 * order**3 + 15 * order**2 + 11 * order + 3) // 3
-    assert icosahedral(order, 1.0).n == mackay
+    assert icosahedron(order, 1.0).n == mackay
     added = 0
     for j in range(1, layers + 1):
         p = order + 1 - j
         added += 20 * p * (p + 1) // 2 + 30 * p * (j - 1) + 12 * (1 + 5 * j * (j - 1) // 2)
-    assert icosahedral(order, 1.0, layers).n == mackay + added
+    assert icosahedron(order, 1.0, layers).n == mackay + added
 
 
 @pytest.mark.parametrize(
@@ -244,13 +244,13 @@ def test_layers_of_anti_mackay_icosahedra(order, layers):
 )
 def test_decahedra_are_those_of_ase(across, along, notch):
     oracle = Decahedron("Au", across, along, notch, latticeconstant=np.sqrt(2)).positions
-    found = Rotation.from_euler("z", 90, degrees=True).apply(decahedral(across, along, 6.2, notch).positions_nm / 6.2)
+    found = Rotation.from_euler("z", 90, degrees=True).apply(decahedron(across, along, 6.2, notch).positions_nm / 6.2)
     assert same_points(found, oracle)
 
 
 def test_classes_of_a_decahedron():
     """Inner NPs on the axis are five-fold, on the twin planes hcp, else fcc."""
-    built = decahedral(6, 6, 16.0)
+    built = decahedron(6, 6, 16.0)
     labels = label_thermal(built).labels
     x, y, _ = built.positions_nm.T / 16.0
     radius, azimuth = np.hypot(x, y), np.degrees(np.arctan2(y, x)) % 72
@@ -264,7 +264,9 @@ def test_classes_of_a_decahedron():
 
 @pytest.mark.parametrize("hardness", [1.0, 4.0, 20.0])
 @pytest.mark.parametrize(
-    "built", [icosahedral(6, 16.0), icosahedral(5, 16.0, 5, 5.04 * 16), decahedral(4, 4, 16.0, 1)], ids=["M", "aM", "D"]
+    "built",
+    [icosahedron(6, 16.0), icosahedron(5, 16.0, 5, 10.08 * 16), decahedron(4, 4, 16.0, 1)],
+    ids=["M", "aM", "D"],
 )
 def test_relaxation_cuts_the_spread(built, hardness):
     relaxed = relax_contacts(built, 16.0, hardness)
@@ -287,14 +289,14 @@ def test_relaxation_cuts_the_spread(built, hardness):
 
 
 def test_relaxation_keeps_symmetry_and_perfect_crystals():
-    relaxed = relax_contacts(icosahedral(5, 16.0), 16.0).superlattice.positions_nm
+    relaxed = relax_contacts(icosahedron(5, 16.0), 16.0).superlattice.positions_nm
     assert is_icosahedral(relaxed, relaxed[100], 0.05)
     perfect = ball("fcc", 16.0, n=500)
     assert np.allclose(relax_contacts(perfect, 16.0).superlattice.positions_nm, perfect.positions_nm)
 
 
 def test_overlapping_cores_are_told():
-    built = icosahedral(5, 16.2, 5, 5.04 * 16.2, radius_nm=7.6)
+    built = icosahedron(5, 16.2, 5, 10.08 * 16.2, radius_nm=7.6)
     with pytest.warns(SimscWarning, match="a larger hardness keeps them apart") as told:
         after_nm = relax_contacts(built, 16.2).after_nm
     assert f"cores of {(after_nm < 2 * 7.6).sum()} of {len(after_nm)} contacts overlap" in str(told[0].message)
@@ -303,7 +305,7 @@ def test_overlapping_cores_are_told():
 
 def test_softer_relaxation_is_the_least_square_deviation(rng):
     """Any other way of moving the NPs leaves a larger mean square deviation from d_NN."""
-    relaxed = relax_contacts(icosahedral(3, 1.0), 1.0, hardness=1.0)
+    relaxed = relax_contacts(icosahedron(3, 1.0), 1.0, hardness=1.0)
     least = np.square(relaxed.after_nm - 1).sum()
     for _ in range(20):
         moved = relaxed.superlattice.positions_nm + rng.normal(scale=0.01, size=(relaxed.superlattice.n, 3))
@@ -358,7 +360,7 @@ def test_a_million_nps():
         (lambda: ball("fcc", 16.0, diameter_nm=1e9), "NPs is more than"),
         (lambda: ball("fcc", 0.0, n=10), "nearest-neighbour distance"),
         (lambda: ball("fcc", 16.0, n=10, radius_nm=8.0), "overlap"),
-        (lambda: ball("bcc", 16.0, n=10), "'bcc': is fcc, hcp, or a letter"),
+        (lambda: ball("bcc", 16.0, n=10), "'bcc': is random, fcc, hcp, or a letter"),
         (lambda: ball("ABB", 16.0, n=10), "layers 2 and 3 are both B"),
         (lambda: ball("fcc", 16.0, n=10, centre="edge"), "octahedral, tetrahedral"),
         (lambda: ball("fcc", 16.0, n=10, centre=(1.0, 2.0)), "three finite numbers"),
@@ -371,12 +373,12 @@ def test_a_million_nps():
         (lambda: random_stacking(9, float("nan"), np.random.default_rng(1)), "0 … 1"),
         (lambda: twinned_stacking(9, [0]), "inner layers"),
         (lambda: twinned_stacking(9, [3, 3]), "different"),
-        (lambda: decahedral(0, 1, 16.0), "at least 1 NP"),
-        (lambda: decahedral(2, 1, 16.0, notch=-1), "notch ≥ 0"),
-        (lambda: decahedral(1000, 1, 16.0), "not be above"),
-        (lambda: decahedral(1, 2, 16.0, ball_nm=1.0), "holds no NP"),
-        (lambda: icosahedral(0, 16.0), "1 … 200"),
-        (lambda: icosahedral(3, 16.0, layers=4), "0 … 3 anti-Mackay"),
+        (lambda: decahedron(0, 1, 16.0), "at least 1 NP"),
+        (lambda: decahedron(2, 1, 16.0, notch=-1), "notch ≥ 0"),
+        (lambda: decahedron(1000, 1, 16.0), "not be above"),
+        (lambda: decahedron(1, 2, 16.0, diameter_nm=2.0), "holds no NP"),
+        (lambda: icosahedron(0, 16.0), "1 … 200"),
+        (lambda: icosahedron(3, 16.0, layers=4), "0 … 3 anti-Mackay"),
         (lambda: relax_contacts(ball("fcc", 16.0, n=13), 16.0, hardness=0.5), "hardness"),
         (lambda: relax_contacts(ball("fcc", 16.0, n=13), 16.0, max_steps=0), "one step"),
         (lambda: relax_contacts(ball("fcc", 16.0, n=13), 1.0), "check the nearest"),

@@ -9,7 +9,7 @@ from conftest import PAPER, displaced
 from scipy.spatial.transform import Rotation
 
 from simsc.builders.close_packed import close_packed
-from simsc.builders.supraparticle import icosahedral
+from simsc.builders.supraparticle import icosahedron
 from simsc.classify.environment import unstrained
 from simsc.classify.labels import label_layers, label_thermal
 from simsc.classify.neighbours import nearest_neighbours
@@ -45,13 +45,13 @@ def test_classes_of_mackay_icosahedra(order):
     hcp = 30 * inner * (inner - 1) // 2
     fcc = 20 * inner * (inner - 1) * (inner - 2) // 6
     expected = {"fcc": fcc, "hcp": hcp, "icosahedral": 1, "five-fold": 12 * inner, "surface": surface}
-    assert sum(expected.values()) == icosahedral(order, 1.0).n
-    assert found(icosahedral(order, 6.2)) == {name: n for name, n in expected.items() if n}
+    assert sum(expected.values()) == icosahedron(order, 1.0).n
+    assert found(icosahedron(order, 6.2)) == {name: n for name, n in expected.items() if n}
 
 
 def test_classes_of_anti_mackay_icosahedra():
     """Outside of the faces of the core layers go on as hcp; axes and wedges remain what they are."""
-    core, whole = label_thermal(icosahedral(4, 6.2)), label_thermal(icosahedral(4, 6.2, layers=2))
+    core, whole = label_thermal(icosahedron(4, 6.2)), label_thermal(icosahedron(4, 6.2, layers=2))
     inside = np.flatnonzero(core.labels != "surface")
     assert (whole.labels[inside] == core.labels[inside]).mean() > 0.99
 

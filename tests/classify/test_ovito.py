@@ -6,7 +6,7 @@ from conftest import PAPER, displaced, fcc_ball
 from ovito_labels import ovito_methods
 
 from simsc.builders.close_packed import close_packed
-from simsc.builders.supraparticle import icosahedral
+from simsc.builders.supraparticle import icosahedron
 from simsc.classify.labels import label_layers, label_thermal
 from simsc.core.cell import Cell
 from simsc.core.superlattice import Superlattice
@@ -37,7 +37,7 @@ def test_bcc_is_labelled_as_by_ovito(ovito, rng):
     assert (label_thermal(bcc).labels == ovito["OVITO PTM"](bcc)).all()
 
 
-CLUSTERS = {"ball": fcc_ball(6.2, 600, 2.0), "Mackay": icosahedral(5, 6.2), "anti-Mackay": icosahedral(4, 6.2, 2)}
+CLUSTERS = {"ball": fcc_ball(6.2, 600, 2.0), "Mackay": icosahedron(5, 6.2), "anti-Mackay": icosahedron(4, 6.2, 2)}
 
 
 @pytest.mark.parametrize("name", CLUSTERS)

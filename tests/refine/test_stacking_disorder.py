@@ -10,7 +10,7 @@ from scipy.spatial.transform import Rotation
 
 from simsc.builders.close_packed import close_packed, random_stacking
 from simsc.builders.finite_crystal import with_normal_radii
-from simsc.builders.supraparticle import ball, icosahedral, layers_of_ball
+from simsc.builders.supraparticle import ball, icosahedron, layers_of_ball
 from simsc.classify.stacking import layer_frame
 from simsc.cli.main import cli
 from simsc.core.correlation_map import CorrelationMap
@@ -365,7 +365,7 @@ def map_fit(crystal: Superlattice) -> PairCorrelations:
 
 def test_what_has_no_single_stacking_axis_is_refused():
     with pytest.raises(InputError, match="no close-packed stacking of one axis"):
-        map_fit(icosahedral(4, D, layers=2, radius_nm=7.4))
+        map_fit(icosahedron(4, D, layers=2, radius_nm=7.4))
 
 
 def test_bad_input_is_refused(sample, sample_map):

@@ -40,7 +40,7 @@ def measured_map(crystal: Superlattice, rng: np.random.Generator, mask=None, pho
 def test_a_hidden_structure_is_found(hidden):
     rng = np.random.default_rng(17)
     truth = CANDIDATES[hidden].draw(D_NM, DIAMETER_NM, rng)
-    ranks = rank_structures(measured_map(truth, rng), CHOICE, DIAMETER_NM, 7.4, 0.8, draws=2)
+    ranks = rank_structures(measured_map(truth, rng), DIAMETER_NM, 7.4, 0.8, CHOICE, draws=2)
     assert ranks[0].name == hidden
     assert ranks[0].stability > 0.9
     assert ranks[0].log_likelihood == 0 > ranks[1].log_likelihood
@@ -59,7 +59,7 @@ def test_a_mask_is_taken_into_account():
     truth = CANDIDATES["fcc"].draw(D_NM, DIAMETER_NM, rng)
     seen = measured_map(truth, rng, lambda shell: masked(shell, measured))
     assert seen.coverage.min() < 0.8
-    assert rank_structures(seen, CHOICE, DIAMETER_NM, 7.4, 0.8, draws=2, mask=measured)[0].name == "fcc"
+    assert rank_structures(seen, DIAMETER_NM, 7.4, 0.8, CHOICE, draws=2, mask=measured)[0].name == "fcc"
 
 
 def test_ones_own_candidates():
@@ -75,7 +75,7 @@ def test_ones_own_candidates():
     seen = correlate(first, second, DELTA)
     fcc = CANDIDATES["fcc"].draw(D_NM, DIAMETER_NM, np.random.default_rng(9))
     given = crystal_candidate("given", fcc, D_NM, layer_momentum_transfer(D_NM))
-    ranks = rank_structures(seen, [own, given], DIAMETER_NM, 7.4, 0.8, draws=2)
+    ranks = rank_structures(seen, DIAMETER_NM, 7.4, 0.8, [own, given], draws=2)
     assert [rank.name for rank in ranks] == ["pillar", "given"]
 
 
@@ -93,17 +93,18 @@ def test_candidates_have_their_size_and_distance(name):
 def test_bad_input_is_refused():
     rng = np.random.default_rng(1)
     seen = CorrelationMap(0.48, Q2, DELTA, rng.normal(size=(len(Q2), len(DELTA))), np.ones(1), np.ones(len(Q2)))
-    for arguments, says in (
-        (([], DIAMETER_NM, 7.4), "no candidate"),
-        ((CHOICE, -1.0, 7.4), "diameter"),
-        ((CHOICE, DIAMETER_NM, 8.1), "overlap"),
-        ((CHOICE, DIAMETER_NM, 7.4, 0.8, 0.03, 1), "at least 2 draws"),
+    for diameter, radius, others, says in (
+        (DIAMETER_NM, 7.4, {"candidates": []}, "no candidate"),
+        (DIAMETER_NM, 7.4, {"candidates": ["bct"]}, "'bct' is not known; available: fcc, "),
+        (-1.0, 7.4, {}, "diameter"),
+        (DIAMETER_NM, 8.1, {}, "overlap"),
+        (DIAMETER_NM, 7.4, {"draws": 1}, "at least 2 draws"),
     ):
         with pytest.raises(InputError, match=says):
-            rank_structures(seen, *arguments)
+            rank_structures(seen, diameter, radius, **{"candidates": CHOICE} | others)
     empty = CorrelationMap(0.48, Q2, DELTA, np.full((len(Q2), len(DELTA)), np.nan), np.ones(1), np.ones(len(Q2)))
     with pytest.raises(InputError, match="at least 50"):
-        rank_structures(empty, CHOICE, DIAMETER_NM, 7.4)
+        rank_structures(empty, DIAMETER_NM, 7.4)
     with pytest.raises(InputError, match="finite crystal"):
         crystal_candidate("x", Superlattice(np.zeros((1, 3)), cell=Cell(np.eye(3))), 1.0, 1.0)
     with pytest.raises(InputError, match="positive"):

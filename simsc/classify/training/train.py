@@ -26,7 +26,7 @@ from crystals import (
     with_vacancies,
 )
 
-from simsc.builders.supraparticle import icosahedral
+from simsc.builders.supraparticle import icosahedron
 from simsc.classify.environment import Shells, environments
 from simsc.core.superlattice import Superlattice
 
@@ -59,7 +59,7 @@ def finite(rng: np.random.Generator) -> Sample:
     elif kind == 1:
         order = int(rng.integers(2, 9))
         layers = int(rng.integers(0, order + 1)) if rng.random() < 0.5 else 0
-        cluster = icosahedral(order, 1.0, layers, rng.uniform(3.0, 7.0))
+        cluster = icosahedron(order, 1.0, layers, 2 * rng.uniform(3.0, 7.0))
     else:
         cluster = decahedron(int(rng.integers(3, 6)), int(rng.integers(3, 6)))
     return cluster, classes_of_cluster(cluster)
@@ -67,7 +67,7 @@ def finite(rng: np.random.Generator) -> Sample:
 
 def icosahedra(rng: np.random.Generator) -> Sample:
     """Mackay icosahedra: many centres and five-fold axes. Each has one centre, in surroundings of all its sizes."""
-    cluster = icosahedral(int(rng.integers(2, 8)), 1.0)
+    cluster = icosahedron(int(rng.integers(2, 8)), 1.0)
     return cluster, classes_of_cluster(cluster)
 
 

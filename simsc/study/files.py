@@ -1,0 +1,229 @@
+"""Files by what they are: `read` gives what is in one, `write` chooses the format by the name."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, TypeAlias, TypeGuard, TypeVar, overload
+
+import h5py
+
+from simsc.builders.nanoparticle_file import FORMAT as NANOPARTICLE
+from simsc.builders.nanoparticle_file import read_nanoparticle
+from simsc.classify.order_file import ORDER, OrderFile
+from simsc.core.correlation_map import CorrelationMap
+from simsc.core.errors import InputError
+from simsc.core.intensity import IntensityVolume, ShellIntensity
+from simsc.core.superlattice import Frame, Superlattice
+from simsc.experiment.series import read_series
+from simsc.io.adapters import Structure, as_superlattice, described_by
+from simsc.io.hdf5 import CORRELATION_MAP, INTENSITY, SHELLS, SUPERLATTICE, check_file, file_format
+from simsc.io.native import (
+    read_intensity,
+    read_map,
+    read_superlattice,
+    write_intensity,
+    write_map,
+    write_shells,
+    write_superlattice,
+)
+from simsc.io.provenance import provenance
+from simsc.io.spheres import Spheres
+from simsc.io.structure_export import DescribedFrame, write_frames
+from simsc.io.structure_files import Reading
+from simsc.io.volume_export import write_map_table, write_volume
+from simsc.io.volume_files import Told, read_volume
+from simsc.io.whole_files import HDF5
+from simsc.md.frames import Frames, open_frames
+from simsc.md.trajectory import FORMAT as TRAJECTORY
+from simsc.md.trajectory import Trajectory, read_trajectory, write_trajectory
+from simsc.study.results import read_results
+from simsc.study.run import STUDY_FILE, study_of
+from simsc.study.schema import read_study
+
+_VOLUMES = (".npy", ".npz", ".mrc", ".map", ".ccp4", ".vtk", ".gz", ".bz2")
+_IMAGES = (".cbf", ".tif", ".tiff", ".edf")
+Writable: TypeAlias = Structure | Trajectory | IntensityVolume | CorrelationMap | Sequence[Any]
+
+
+_Record = TypeVar("_Record", Reading, Told)
+
+
+class FrameSequence(Sequence[Frame]):
+    """Frames of a structure over time, read when they are asked for; `frames[-1]` is the last one.
+
+    Args:
+        path: where they are.
+        opened: what reads them.
+    """
+
+    def __init__(self, path: Path, opened: Frames) -> None:
+        self.path, self._opened = path, opened
+
+    def __len__(self) -> int:
+        return len(self._opened)
+
+    def __iter__(self) -> Iterator[Frame]:
+        return self._opened.frames(range(len(self)))
+
+    @overload
+    def __getitem__(self, number: int) -> Frame: ...
+    @overload
+    def __getitem__(self, number: slice) -> list[Frame]: ...
+    def __getitem__(self, number: int | slice) -> Frame | list[Frame]:
+        numbers = range(len(self))[number]
+        if isinstance(numbers, int):
+            return next(self._opened.frames([numbers]))
+        found = list(self._opened.frames(sorted(numbers))) if len(numbers) else []
+        return found if numbers.step > 0 else found[::-1]
+
+    def __repr__(self) -> str:
+        """Return what it is in one line, as notebooks show it."""
+        return f"FrameSequence({len(self)} frames of {self[0].superlattice.n} NPs, {self.path.name})"
+
+
+def read(path: str | Path, **how: Any) -> Any:
+    """Read a file or a folder, whatever simsc reads.
+
+    Args:
+        path: a file of simsc; a structure or trajectory of another program (LAMMPS, GSD, XYZ, what ASE reads, with a
+            topology what MDAnalysis reads); a volume of intensity (HDF5 with NXdata, .npz, .npy, MRC, VTK); detector
+            frames; a study (.toml); or the folder of a run or of its order.
+        how: what a file of another program does not say itself. Of a structure what `simsc.io.structure_files.Reading`
+            takes: `topology`, `selection`, `centres` (what one NP is), `length_unit`, `every_ns`, `periodic`. Of a
+            volume what `simsc.io.volume_files.Told` takes: `unit`, `q_max`, `q_step`, `order`, `zeros` …
+
+    Returns:
+        What is in it: a `Superlattice` (of several frames a `FrameSequence`, of simsc's own a `Trajectory`), an
+        `IntensityVolume`, `Spheres`, a `CorrelationMap`, an `OrderFile`, a `Nanoparticle`, a `FrameSeries` of detector
+        frames, a `Study`, or the `Results` of a finished run.
+
+    Raises:
+        InputError: if there is no such file, or it holds nothing of this, or is damaged.
+
+    Example:
+        >>> write("lattice.h5", Superlattice([[0, 0, 0], [6.2, 0, 0]], radii_nm=2.0))  # doctest: +SKIP
+        >>> read("lattice.h5")  # doctest: +SKIP
+        Superlattice(2 NPs in free space, 6.2 nm across, radii 2 nm)
+    """
+    path = Path(path)
+    if path.is_dir():
+        return _folder(path)
+    if path.suffix == ".toml" and path.is_file():
+        return read_study(path)
+    if not any(letter in path.name for letter in "*?["):
+        check_file(path)
+    own = path.is_file() and h5py.is_hdf5(path) and path.suffix != ".h5md"
+    if own and (kind := file_format(path)):
+        if how:
+            raise InputError(f"{path}: is simsc's own, which says everything itself; leave out {', '.join(how)}")
+        return OrderFile(path.parent) if kind == ORDER else _OWN[kind](path)
+    if own or path.suffix.lower() in _VOLUMES:
+        metadata = _record(Told, path, how)
+        return _frames_or_volume(path) if own and metadata == Told() else read_volume(path, metadata)
+    if path.suffix.lower() in _IMAGES or not path.is_file():
+        return read_series(path)
+    opened = open_frames(path, _record(Reading, path, how))
+    return next(opened.frames([0])).superlattice if len(opened) == 1 else FrameSequence(path, opened)
+
+
+def write(path: str | Path, value: Writable, labels: Any = None, **facts: Any) -> None:
+    """Write a value to a file, in the format that the ending names, whole or not at all.
+
+    `.h5` (or .hdf5, .hdf, .nxs) is simsc's own and keeps everything, with what made it. Structures and trajectories
+    also go to .xyz, .extxyz, .gsd, .data (LAMMPS), .cif and .csv; intensities to .mrc, .vtk and .npz; correlation maps
+    to .csv.
+
+    Args:
+        path: file to write; one that is there is replaced.
+        value: a structure (what `simsc.io.adapters.as_superlattice` takes), a `Trajectory`, several structures or
+            frames, an `IntensityVolume`, several `ShellIntensity`, or a `CorrelationMap`.
+        labels: of a single structure: `simsc.classify.labels.Labels` or (N,) classes, which go along in the formats of
+            other programs.
+        facts: what else is to be kept of where it comes from, in simsc's own files (`simsc info` shows it).
+
+    Raises:
+        InputError: for an ending that does not go with the value, or a file that cannot be written.
+        ResourceError: if the disk is full.
+
+    Example:
+        >>> write("lattice.xyz", Superlattice([[0, 0, 0], [6.2, 0, 0]], radii_nm=2.0))  # doctest: +SKIP
+    """
+    path = Path(path)
+    own = path.suffix.lower() in HDF5
+    if labels is not None and (own or isinstance(value, Trajectory | IntensityVolume | CorrelationMap)):
+        raise InputError(f"{path}: labels go along with a structure in a format of other programs")
+    if isinstance(value, IntensityVolume):
+        write_intensity(path, value, provenance(**facts)) if own else write_volume(path, value)
+    elif isinstance(value, CorrelationMap):
+        write_map(path, value, provenance(**facts)) if own else write_map_table(path, value)
+    elif isinstance(value, Trajectory) and own:
+        write_trajectory(path, value, provenance(**facts))
+    elif _are_spheres(value):
+        if not own:
+            raise InputError(f"{path}: spheres of intensity are written to {', '.join(HDF5)} only")
+        write_shells(path, ((one, None) for one in value), provenance(**facts))
+    elif own:
+        write_superlattice(path, as_superlattice(value), provenance(**facts))
+    else:
+        write_frames(path, _described(value, labels))
+
+
+def _folder(path: Path) -> Any:
+    if (path / STUDY_FILE).is_file():
+        study_of(path)
+        return read_results(path)
+    if (path / "order.h5").is_file():
+        return OrderFile(path)
+    try:
+        return read_series(path)
+    except InputError:
+        raise InputError(f"{path}: is a folder with neither a run, nor an order, nor detector frames in it") from None
+
+
+def _frames_or_volume(path: Path) -> Any:
+    """Read HDF5 of another program: detector frames, or a volume."""
+    try:
+        return read_series(path)
+    except InputError:
+        return read_volume(path)
+
+
+def _record(record: type[_Record], path: Path, how: dict[str, Any]) -> _Record:
+    if unknown := sorted(set(how) - {field.name for field in fields(record)}):
+        known = ", ".join(field.name for field in fields(record))
+        raise InputError(f"{path}: {unknown[0]} says nothing of such a file; what may be said is {known}")
+    values: dict[str, Any] = {name: Path(value) if name == "topology" else value for name, value in how.items()}
+    return record(**values)
+
+
+def _are_spheres(value: Any) -> TypeGuard[Sequence[ShellIntensity]]:
+    return isinstance(value, Spheres) or (
+        isinstance(value, list | tuple) and len(value) > 0 and all(isinstance(one, ShellIntensity) for one in value)
+    )
+
+
+def _described(value: Any, labels: Any) -> Iterator[DescribedFrame]:
+    """Give the frames of a structure or of several, in nm, with what is known of their NPs."""
+    if isinstance(value, Trajectory):
+        for k in range(len(value)):
+            phase = value.phase_names[int(value.phase[k])]
+            yield DescribedFrame(Frame(value.superlattice(k), float(value.thermo["time_ns"][k]), phase))
+        return
+    several = isinstance(value, FrameSequence) or (
+        isinstance(value, list | tuple) and bool(value) and all(isinstance(one, Superlattice | Frame) for one in value)
+    )
+    if several and labels is not None:
+        raise InputError("labels are of one structure, and these are several")
+    for one in value if several else [value]:
+        frame = one if isinstance(one, Frame) else Frame(as_superlattice(one))
+        yield DescribedFrame(frame, described_by(labels, frame.superlattice.n))
+
+
+_OWN: dict[str, Callable[[Path], Any]] = {
+    SUPERLATTICE: read_superlattice,
+    INTENSITY: read_intensity,
+    SHELLS: Spheres,
+    CORRELATION_MAP: read_map,
+    TRAJECTORY: read_trajectory,
+    NANOPARTICLE: read_nanoparticle,
+}
