@@ -52,7 +52,7 @@ def dihedral_radian(a: np.ndarray, b: np.ndarray, c: np.ndarray, d: np.ndarray) 
 
 
 def double_bonds(ligand: Ligand) -> list[tuple[int, int, int, int]]:
-    """Return the chain torsions (a, b, c, d) about C=C bonds b=c, whose dihedral tells cis from trans."""
+    """Return the chain torsions (a, b, c, d) about C=C bonds b=c, whose dihedral distinguishes cis from trans."""
     return [torsion for torsion, kind in _chain_torsions(ligand, stiff=True) if kind == "stiff"]
 
 

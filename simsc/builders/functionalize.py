@@ -114,7 +114,7 @@ def functionalize(
         hydroxylated: the core, from `simsc.builders.surface.hydroxylate`.
         ligand: a carboxylate.
         parameters: charges of the core.
-        rng: source of all chance.
+        rng: source of all random numbers.
         coverage_per_nm2: ligands per nm² of the core's shape. Default 4.8.
         count: number of ligands, instead of a coverage.
         binding: `monodentate`, one O on one anion site (the other finds a second Fe in dynamics), or `bridging`, both

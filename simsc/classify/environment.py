@@ -26,7 +26,7 @@ from simsc.core.superlattice import Superlattice
 
 _PART = 10_000  # NPs at a time, so that memory stays bounded
 _NO_WEIGHT = 1e-4  # of a neighbour at the edge of a shell
-_FULL_SHELL = 1.3  # largest distance to the 12th neighbour, in units of their mean, of an NP that tells of strain
+_FULL_SHELL = 1.3  # largest distance to the 12th neighbour, in units of their mean, of an NP that counts for the strain
 _GAP = 1.01  # least distance to the 13th neighbour, in units of that to the 12th: in bcc it is chance which ones count
 # Root of the sum of squares of the logarithmic strains. Less is learned from, and in a cell of 24 NPs thermal motion
 # can look like it: taking it out would do harm there.
@@ -81,7 +81,7 @@ def environments(superlattice: Superlattice, shells: Shells, d_nn_nm: float | No
 
     Returns:
         (N, shells.n_features), float32: for each NP the weight in each shell, √|p_nn'l| with the sign of p_nn'l, w_l;
-        then, alike for all NPs, how much the 12 and the 6 shortest distances of the median NP spread, which tells how
+        then, alike for all NPs, how much the 12 and the 6 shortest distances of the median NP spread, a measure of how
         much NPs vibrate.
 
     Raises:
@@ -108,7 +108,7 @@ def unstrained(superlattice: Superlattice) -> Superlattice:
     """Take the mean strain out of a close-packed crystal, but for its volume.
 
     Σ r rᵀ over the 12 neighbours is 4 d² times the unit tensor in fcc and in hcp, however the layers are stacked, and
-    thermal motion adds nothing to it in first order: so its mean over all NPs with full shells tells the deformation.
+    thermal motion adds nothing to it in first order: so its mean over all NPs with full shells gives the deformation.
     Small strains are left alone, and the larger one is, the less of it is left: 1.5 % of 6 %, 0.9 % of 10 %.
 
     Args:

@@ -112,9 +112,9 @@ def label_thermal(superlattice: Superlattice, d_nn_nm: float | None = None) -> L
 def label_layers(superlattice: Superlattice, d_nn_nm: float | None = None) -> Labels:
     """Label each NP as its layer: fcc-like between different neighbours, hcp-like between two that are alike.
 
-    All NPs of a layer speak together, so it holds where single NPs can no longer be labelled; but it knows nothing of
-    what differs within a layer. NPs without a full shell, and those of the first and last layer of a finite crystal,
-    are labelled surface; where no layers can be read, all NPs are other, without a probability.
+    All NPs of a layer get one label, so it holds where single NPs can no longer be classified; but it is blind to
+    differences within a layer. NPs without a full shell, and those of the first and last layer of a finite crystal, are
+    labelled surface; where no layers can be read, all NPs are other, without a probability.
 
     Args:
         superlattice: NPs, periodic in all directions or in free space.

@@ -313,23 +313,23 @@ def nearest_distance_scale_nm(neighbours: Neighbours) -> float:
     return float(np.median(neighbours.distances_nm.reshape(neighbours.n, -1)[:, 5]))
 
 
-def told_or_estimated_d_nn_nm(told_nm: float | None, neighbours: Neighbours) -> float:
-    """Return the nearest-neighbour distance that was told, nm, or else the estimated one.
+def given_or_estimated_d_nn_nm(given_nm: float | None, neighbours: Neighbours) -> float:
+    """Return the nearest-neighbour distance that was given, nm, or else the estimated one.
 
     Raises:
-        InputError: if what was told is no length, or far from where neighbours are, as in another unit.
+        InputError: if the given one is no length, or far from where neighbours are, as in another unit.
     """
     estimated = nearest_distance_scale_nm(neighbours)
-    if told_nm is None:
+    if given_nm is None:
         return estimated
-    if not (np.isfinite(told_nm) and told_nm > 0):
-        raise InputError(f"the nearest-neighbour distance must be positive (nm), got {told_nm:g}")
-    if not 1 / _OTHER_UNIT < told_nm / estimated < _OTHER_UNIT:
+    if not (np.isfinite(given_nm) and given_nm > 0):
+        raise InputError(f"the nearest-neighbour distance must be positive (nm), got {given_nm:g}")
+    if not 1 / _OTHER_UNIT < given_nm / estimated < _OTHER_UNIT:
         raise InputError(
-            f"the nearest-neighbour distance cannot be {told_nm:g} nm: neighbours lie {estimated:.4g} nm apart; check "
+            f"the nearest-neighbour distance cannot be {given_nm:g} nm: neighbours lie {estimated:.4g} nm apart; check "
             "units (nm), and --length-unit of the file"
         )
-    return told_nm
+    return given_nm
 
 
 def _periodic(superlattice: Superlattice) -> np.ndarray:
@@ -375,7 +375,7 @@ class _Room:
         return min(1.1 * float(k * volume / len(self.points)) ** (1 / 3), 0.49 * min(self.box.L))
 
     def thinner_than(self, length_nm: float) -> np.ndarray:
-        """Tell (3,) which periodic directions are not wider than a length, nm."""
+        """Return a mask (3,) of the periodic directions that are not wider than a length, nm."""
         return self.periodic & (self.widths_nm <= length_nm * (1 + _ROUNDING))
 
     def bonds(self, found: "freud.locality.NeighborList") -> Neighbours:

@@ -147,7 +147,7 @@ def averages(frames: Iterable[Frame], n: int) -> Iterator[Frame]:
             window.append(frame)
             waiting.append(frame)
             if len(window) == n:
-                # The first whole window serves the begin of the phase too; each later one serves its middle.
+                # The first whole window serves the start of the phase too; each later one serves its middle.
                 mean = averaged([frame.superlattice for frame in window])
                 while len(waiting) >= n - n // 2:
                     yield replace(waiting.popleft(), superlattice=mean)
@@ -163,7 +163,7 @@ def averaged(frames: Sequence[Superlattice]) -> Superlattice:
     Averaged are the places within the cell, and the cell itself, so that a cell that breathes blurs nothing; drift of
     all NPs together is taken off, and in free space rotation too. Cells that differ by a choice of vectors only, as
     after a flip of a sheared box, are written alike first. NPs may be wrapped into the cell or not; where one moves by
-    half the cell or more meanwhile, as when a layer slides, its mean place means nothing.
+    half the cell or more meanwhile, as when a layer slips, its mean position means nothing.
 
     Args:
         frames: the same NPs, in cells with the same periodic directions, or all in free space.
@@ -233,7 +233,7 @@ def fractions(probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     Returns:
         Two arrays (F, C): mean probability, and the standard error that follows from NPs whose class is uncertain. It
-        does not tell how much another sample would differ: replicas do.
+        does not state how much another sample would differ: replicas show that.
     """
     variance = (probabilities * (1 - probabilities)).sum(axis=1) / probabilities.shape[1] ** 2
     return probabilities.mean(axis=1), np.sqrt(variance)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simsc.classify.neighbours import nearest_neighbours, told_or_estimated_d_nn_nm
+from simsc.classify.neighbours import given_or_estimated_d_nn_nm, nearest_neighbours
 from simsc.core.cell import Cell
 from simsc.core.directions import fibonacci_sphere
 from simsc.core.errors import InputError
@@ -41,7 +41,7 @@ class Stacking:
         sequence: one letter a layer along the axis; the first layer is A, the first other one B. Where it repeats,
             it begins with its longest run of fcc, as in "ABCABCABABAB", wherever the crystal has drifted to.
         axis: (3,) unit vector normal to the layers.
-        steps: +1 or −1 from each layer to the next; where the sequence repeats the last one leads back to its begin.
+        steps: +1 or −1 from each layer to the next; where the sequence repeats the last one leads back to the first.
         layers: (N,) number of each NP's layer within the sequence; −1 for the few beyond the first and the last layer.
         probability: of each step, between 0.5 (it could as well go the other way) and 1.
         periodic: whether the sequence repeats.
@@ -91,7 +91,7 @@ def stacking_sequence(structure: Structure, d_nn_nm: float | None = None) -> Sta
         'ABCABCABABAB'
     """
     superlattice = as_superlattice(structure)
-    d = told_or_estimated_d_nn_nm(d_nn_nm, nearest_neighbours(superlattice))
+    d = given_or_estimated_d_nn_nm(d_nn_nm, nearest_neighbours(superlattice))
     if superlattice.cell is None or not superlattice.cell.periodic.all():
         axis_q = _brightest_axis(superlattice.positions_nm, d)
         reflections = _stacking_reflections(superlattice.positions_nm, axis_q, d)
@@ -116,14 +116,14 @@ def layer_frame(superlattice: Superlattice, d_nn_nm: float | None = None) -> Lay
         d_nn_nm: nearest-neighbour distance to look near, nm; None estimates it.
 
     Returns:
-        The layers as their reflections tell, or None without close-packed layers.
+        The layers from the phases of their reflections, or None without close-packed layers.
 
     Raises:
         InputError: for a periodic superlattice, fewer than 13 NPs, or a distance that neighbours do not have.
     """
     if superlattice.cell is not None:
         raise InputError("Bragg rods are those of a finite crystal: cut one out of the cell, such as `largest_ball()`")
-    d = told_or_estimated_d_nn_nm(d_nn_nm, nearest_neighbours(superlattice))
+    d = given_or_estimated_d_nn_nm(d_nn_nm, nearest_neighbours(superlattice))
     axis_q = _brightest_axis(superlattice.positions_nm, d)
     reflections = _stacking_reflections(superlattice.positions_nm, axis_q, d)
     if reflections is None:
@@ -144,9 +144,9 @@ def _read_periodic(wrapped: Superlattice, axis_q: np.ndarray, reflections: np.nd
     periods = wrapped.replicate(np.where(gained == 0, 1, 3).tolist()).positions_nm
     layer = _layers(periods, axis_q)
     wanted = np.arange(n_layers, 2 * n_layers + 1)
-    if n_layers == 0 or (told := _steps(periods, layer, wanted, reflections)) is None:
+    if n_layers == 0 or (found := _steps(periods, layer, wanted, reflections)) is None:
         return None
-    steps, probability = told
+    steps, probability = found
     begin = max(range(n_layers), key=lambda k: tuple(np.roll(steps, -k) * steps[k]))
     steps, probability = np.roll(steps, -begin), np.roll(probability, -begin)
     if steps.sum() % 3:
@@ -161,9 +161,9 @@ def _read_finite(positions: np.ndarray, axis_q: np.ndarray, reflections: np.ndar
     layer = _layers(positions, axis_q)
     numbers, sizes = np.unique(layer, return_counts=True)
     wanted = numbers[sizes >= _FEWEST_IN_LAYER]
-    if (told := _steps(positions, layer, wanted, reflections)) is None:
+    if (found := _steps(positions, layer, wanted, reflections)) is None:
         return None
-    steps, probability = told
+    steps, probability = found
     layers = np.where(np.isin(layer, wanted), layer - wanted[0], -1)
     return Stacking(lettered(steps), axis_q / np.linalg.norm(axis_q), steps, layers, probability, False)
 
@@ -179,8 +179,8 @@ def _steps(
 ) -> tuple[np.ndarray, np.ndarray] | None:
     """Return the steps ±1 between layers and the probability of each; None if one is not a close-packed step.
 
-    The phase of a step scatters about ±2π/3 by von Mises' distribution, whose width all steps of the crystal tell, and
-    what its amplitudes lead to expect.
+    The phase of a step scatters about ±2π/3 by von Mises' distribution, whose width is estimated from all steps of
+    the crystal and from what its amplitudes lead to expect.
     """
     if len(wanted) < 2 or (np.diff(wanted) != 1).any() or not np.isin(wanted, layer).all():
         return None
@@ -227,7 +227,7 @@ def _brightest_axis(positions: np.ndarray, d: float) -> np.ndarray:
 def _stacking_reflections(
     positions: np.ndarray, axis_q: np.ndarray, d: float, cell: Cell | None = None
 ) -> np.ndarray | None:
-    """Return three reflections (3, 3), nm⁻¹, 120° apart, whose phase tells A, B and C apart; None without such a net.
+    """Return three reflections (3, 3), nm⁻¹, 120° apart, whose phase distinguishes A, B and C; None without such a net.
 
     They follow from two stacking-independent ones. These need not lie in the plane of the layers: where each layer is
     shifted against the one below, by shear, they lean by as much.
@@ -301,7 +301,7 @@ def _core(positions: np.ndarray, n: int) -> np.ndarray:
 def _climb(positions: np.ndarray, candidates: np.ndarray) -> np.ndarray:
     """Return the maximum of the scattered strength near the best of some candidates (n, 3).
 
-    The core decides which peak it is; each larger part of the crystal has narrower peaks and tells better where.
+    The core decides which peak it is; each larger part of the crystal has narrower peaks and locates it better.
     """
     from scipy.optimize import minimize  # slow to load
 

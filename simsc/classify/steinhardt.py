@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simsc.classify.neighbours import Neighbours, nearest_neighbours, told_or_estimated_d_nn_nm
+from simsc.classify.neighbours import Neighbours, given_or_estimated_d_nn_nm, nearest_neighbours
 from simsc.core.errors import InputError
 from simsc.core.superlattice import Superlattice
 
@@ -89,7 +89,7 @@ def bond_order(superlattice: Superlattice, d_nn_nm: float | None = None) -> Bond
 
     Args:
         superlattice: NPs, periodic or in free space.
-        d_nn_nm: nearest-neighbour distance, nm, that tells full from incomplete shells; None estimates it.
+        d_nn_nm: nearest-neighbour distance, nm, that separates full from incomplete shells; None estimates it.
 
     Raises:
         InputError: for fewer than 13 NPs in free space, NPs at the same place, or a distance that neighbours do not
@@ -102,7 +102,7 @@ def bond_order(superlattice: Superlattice, d_nn_nm: float | None = None) -> Bond
         0.191 0.575
     """
     neighbours = nearest_neighbours(superlattice)
-    scale = told_or_estimated_d_nn_nm(d_nn_nm, neighbours)
+    scale = given_or_estimated_d_nn_nm(d_nn_nm, neighbours)
     q4, q6 = steinhardt(neighbours, [4, 6]).T
     w4, w6 = steinhardt(neighbours, [4, 6], third_order=True).T
     distances = neighbours.distances_nm.reshape(superlattice.n, 12)

@@ -1,8 +1,8 @@
-"""How alike two correlation maps are, simulated or measured: under their common mask, with uncertainties.
+"""The similarity of two correlation maps, simulated or measured: under their common mask, with uncertainties.
 
 Maps are functions that were sampled finely: neighbouring points are not independent, and by Friedel's law neither are
 those at Δ and 180° − Δ. Uncertainties therefore come from a bootstrap over blocks in (q2, Δ) that are larger than a
-peak (Künsch, Ann. Stat. 1989, 17, 1217, DOI 10.1214/aos/1176347265), each together with its mirror image. They tell how
+peak (Künsch, Ann. Stat. 1989, 17, 1217, DOI 10.1214/aos/1176347265), each with its mirror image. They state how
 much a number would change with other peaks and other noise of the same kind; with the same peaks it changes less.
 """
 
@@ -24,7 +24,7 @@ _STENCIL = 4
 
 @dataclass(frozen=True, eq=False)
 class MapComparison:
-    """Two maps on common axes, and how alike they are.
+    """Two maps on common axes, and their similarity.
 
     Args:
         first: one map, on the common axes; NaN where it has no value, or too little coverage.
@@ -32,7 +32,7 @@ class MapComparison:
         used: (n_q2, n_delta) bool, where both have values and Δ is clear of 0° and 180°.
         pearson: correlation coefficient over all points used, each weighted by sin Δ.
         pearson_error: its standard error; NaN with too few blocks.
-        pearson_noiseless: what it would be without the noise that the variances tell: the same over the geometric
+        pearson_noiseless: what it would be without the noise that the variances state: the same over the geometric
             mean of the parts of either map that are not noise (Spearman, Am. J. Psychol. 1904, 15, 72, DOI
             10.2307/1412159). None without variances; NaN if one map is all noise.
         pearson_noiseless_error: its standard error.

@@ -47,7 +47,7 @@ def correlate(
 
     Returns:
         The map with its coverage; with the variance of its values if the shells come with samples of their noise.
-        These tell a standard deviation to a part 1 / √(2 (n_samples − 1)).
+        From these the relative error of a standard deviation is 1 / √(2 (n_samples − 1)).
 
     Raises:
         SamplingError: if a shell holds no measured intensity, or its mean is not positive.

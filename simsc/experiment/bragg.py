@@ -35,7 +35,7 @@ class BraggPeaks:
 
 @dataclass(frozen=True, eq=False)
 class CentreShift:
-    """By how much the true beam centre differs from the assumed one, as Friedel pairs tell.
+    """By how much the true beam centre differs from the assumed one, from Friedel pairs.
 
     Args:
         shift_px: (2,) rows and columns to add to the assumed beam centre.
@@ -150,7 +150,7 @@ def _centroid(
 def centre_shift(
     peaks: BraggPeaks, detector: Detector, first_angle_deg: float, last_angle_deg: float, farthest_inv_nm: float = 0.05
 ) -> CentreShift:
-    """Tell from Friedel pairs where the beam centre is.
+    """Find the beam centre from Friedel pairs.
 
     A peak and its mate −q meet the detector on opposite sides at nearly the same angle of the sample. If the assumed
     beam centre is off by δ, both are displaced by the same δ in the laboratory, and their sum is 2 δ, turned.
@@ -182,7 +182,7 @@ def centre_shift(
     seen = angle <= high
     if seen.sum() < 3:
         raise InputError(
-            f"{seen.sum()} Friedel pairs of Bragg peaks are too few to tell the beam centre; give it, look at a "
+            f"{seen.sum()} Friedel pairs of Bragg peaks are too few to find the beam centre; give it, look at a "
             "wider range of q, or for wider peaks (--peak-width) where frames lie far apart"
         )
     total, angle = (one + two)[seen], np.radians(angle[seen])
@@ -197,7 +197,7 @@ def centre_shift(
 
 
 def orientation(peaks: BraggPeaks, cell: Cell, tolerance_inv_nm: float = 0.02) -> Orientation:
-    """Find how a lattice of known cell stands, by indexing Bragg peaks.
+    """Find the orientation of a lattice of known cell, by indexing Bragg peaks.
 
     Two strong peaks and two reflections of the same lengths and angle give a rotation; the one that indexes most peaks
     is refined by least squares, then the cell as well.
@@ -275,7 +275,7 @@ def _fitted_cell(q_inv_nm: np.ndarray, hkl: np.ndarray) -> tuple[Cell, np.ndarra
     reciprocal = inverse @ indices.T @ q  # rows
     leverage = np.einsum("ni,ij,nj->n", indices, inverse, indices)
     with np.errstate(divide="ignore", invalid="ignore"):
-        # A reflection without which the cell is not determined tells nothing of its own error.
+        # A reflection without which the cell is not determined says nothing about its own error.
         left_out = np.where(leverage < 1 - 1e-9, 1 / (1 - leverage), np.nan)[:, None] * (q - indices @ reciprocal)
     moved_by = np.einsum("ij,nj,nx->nix", inverse, indices, left_out)
 
@@ -293,7 +293,7 @@ def _fitted_cell(q_inv_nm: np.ndarray, hkl: np.ndarray) -> tuple[Cell, np.ndarra
 
 
 def _leads(hkl: np.ndarray) -> np.ndarray:
-    """Tell which indices (n, 3) come first in their Friedel pair: those whose first one that is not 0 is positive."""
+    """Return which indices (n, 3) come first in their Friedel pair: those whose first one that is not 0 is positive."""
     first = (hkl != 0).argmax(axis=1)
     return hkl[np.arange(len(hkl)), first] > 0
 

@@ -118,8 +118,8 @@ def refine_cell(
         radius_std_nm: its standard deviation, nm.
         starts: how many strained cells to start from.
         seed: of the starts.
-        misplaced: how far each reflection may seem to lie from where it is, in widths of a peak, since peaks have not
-            quite the shape of the model; it enters the covariance. The default was measured on simulated pillars, for
+        misplaced: apparent displacement of each reflection, in widths of a peak, since peaks have not quite the shape
+            of the model; it enters the covariance. The default was measured on simulated pillars, for
             which errors are then as large as their standard errors; 0 for the scatter of the residuals alone.
 
     Raises:

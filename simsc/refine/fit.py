@@ -61,8 +61,8 @@ def fit(
         starts: (n_starts, n) shape parameters.
         step: typical change of a shape parameter.
         bound: shape parameters are looked for from −bound to bound.
-        misplaced: how far each reflection may seem to lie from where it is, since peaks have not quite the shape of the
-            model: standard deviation along each direction, in widths of a peak.
+        misplaced: apparent displacement of each reflection, since peaks have not quite the shape of the model:
+            standard deviation along each direction, in widths of a peak.
 
     Raises:
         InputError: if nothing fits.

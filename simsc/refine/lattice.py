@@ -1,6 +1,6 @@
 """One lattice, many cells: the reduced cell, the basis nearest to given parameters, and uncertainties in each.
 
-A nearly face-centred cubic lattice has 24 primitive bases that are alike, with 12 different sets of a, b, c, α, β, γ:
+A nearly face-centred cubic lattice has 24 equivalent primitive bases, with 12 different sets of a, b, c, α, β, γ:
 cells are compared after a change of basis, never number by number.
 """
 

@@ -17,8 +17,8 @@ from simsc.refine.model import CLEAR_OF_SELF_DEG
 Positions = Callable[[np.ndarray], tuple[float, np.ndarray, np.ndarray]]
 
 _FEWEST = 3
-_BLUR = 0.25  # of the bound: standard deviation of the Gaussian that the search begins with
-_OFF_SHELL = 0.03  # how far |g1| may lie from q1, relative to it
+_BLUR = 0.25  # of the bound: standard deviation of the Gaussian that the search starts with
+_OFF_SHELL = 0.03  # largest distance of |g1| from q1, relative to it
 
 
 def best_mean(
@@ -27,7 +27,7 @@ def best_mean(
     """Return the shape parameters (n,) of the highest mean CCF, and that mean.
 
     By differential evolution on a map blurred so much that its peaks cannot be missed, then by simplexes on less and
-    less blurred ones; another begins at 0. Whichever ends higher on the map itself is taken.
+    less blurred ones; another starts at 0. Whichever ends higher on the map itself is taken.
 
     Args:
         correlation: the map to take the mean of.

@@ -7,8 +7,8 @@ Two of them, θ apart, correlate to
 
     K(Δ) = κ exp(κ (cos(Δ − θ) − 1)) I0e(κ sin Δ sin θ),    1/κ = 1/κ1 + 1/κ2 + 2 η²,
 
-and the map is Σ K over all pairs (g1, g2), weighted with how far the spheres q1 and q2 pass from |g1| and |g2|, and
-with the part of the sphere that a peak covers, σ² / (q |g|). Crystals with faces have tails that a Gaussian lacks: each
+and the map is Σ K over all pairs (g1, g2), weighted by the distances of the spheres q1 and q2 from |g1| and |g2|, and
+by the part of the sphere that a peak covers, σ² / (q |g|). Crystals with faces have tails that a Gaussian lacks: each
 second peak is the sum of a narrow and a wide one, in the proportion that fits best. Fitted is C times the radial
 profile: eq. 2 of Lapkin et al. (ACS Nano 2025, 19, 42881) divides by the mean intensity, which is nearly nothing at the
 zeros of the form factor.
@@ -328,7 +328,7 @@ def _ring(delta: np.ndarray, cosine: np.ndarray, kappa: np.ndarray) -> np.ndarra
 
 
 def one_of_each_pair(g: np.ndarray) -> np.ndarray:
-    """Tell (n,) which of the reflections (n, 3) to take so that of each and its Friedel mate there is one."""
+    """Return a mask (n,) of the reflections (n, 3) that keeps one of each Friedel pair."""
     return (g[:, 2] > 1e-9) | (
         (np.abs(g[:, 2]) <= 1e-9) & ((g[:, 1] > 1e-9) | ((np.abs(g[:, 1]) <= 1e-9) & (g[:, 0] > 0)))
     )

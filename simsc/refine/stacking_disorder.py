@@ -86,8 +86,8 @@ class StackingFit:
         model: the fitted chain; its `fcc_fraction` is what many such crystals would have on average.
         parameters: its free parameters by name.
         formal_errors: their standard errors from the curvature of the fit.
-        bootstrap_errors: their standard deviations over refits of simulated crystals of this size: what one such
-            crystal can tell. None without a bootstrap.
+        bootstrap_errors: their standard deviations over refits of simulated crystals of this size: the limit of one
+            such crystal. None without a bootstrap.
         bootstrap_bias: mean of these refits minus the parameters that were simulated.
         chi_squared: of the fit of the chain, per degree of freedom.
         correlations: the pair correlations that it rests on.
@@ -108,7 +108,7 @@ class StackingFit:
     def simulated(self) -> StackingModel:
         """The chain to simulate such crystals with: the fitted one, but never without chance."""
         layers = len(self.correlations.layer_sizes)
-        return _model(self.process, _chancy(self.process, np.array(list(self.parameters.values())), layers))
+        return _model(self.process, _random_enough(self.process, np.array(list(self.parameters.values())), layers))
 
 
 def default_disc(diameter_nm: float) -> float:
@@ -125,7 +125,7 @@ def correlations_of_rod(profile: RodProfile, diameter_nm: float) -> PairCorrelat
     """Fit pair correlations to the profile along a rod.
 
     The profile is a P(q) Σ_m (2 − δ_m0) W_m Re Q_m cos(π l m) + b, with the form factor P(q), W_m of a ball, and a
-    scale a and a background b that are fitted too. Q_1 = −1/2 tells a, Q_0 = 1 then b.
+    scale a and a background b that are fitted too. Q_1 = −1/2 fixes a, Q_0 = 1 then b.
 
     Args:
         profile: along 10l or another rod with h − k ≠ 3n, with a form factor.
@@ -249,13 +249,13 @@ def fit_stacking(
     start = float(np.clip(correlations.fcc_fraction[0], 0.05, 0.95))
     parameters = np.array([start, *([] if process == "growth" else [start if process == "jagodzinski" else 0.02])])
     for _ in range(_ROUNDS):
-        sample = _sample(_model(process, _chancy(process, parameters, len(sizes))), sizes, _COPIES, n, rng)
+        sample = _sample(_model(process, _random_enough(process, parameters, len(sizes))), sizes, _COPIES, n, rng)
         root = np.linalg.inv(np.linalg.cholesky(measured + np.cov(sample.T)))
         parameters, formal, chi_squared = _fit_process(process, correlations.values[used], root, parameters)
     names = _NAMES[process]
     errors = bias = None
     if bootstrap:
-        simulated = _chancy(process, parameters, len(sizes))
+        simulated = _random_enough(process, parameters, len(sizes))
         drawn = _sample(_model(process, simulated), sizes, bootstrap, n, rng)
         drawn = drawn + rng.multivariate_normal(np.zeros(n - 2), measured, bootstrap)
         refits = np.array([_fit_process(process, values, root, parameters)[0] for values in drawn])
@@ -289,10 +289,10 @@ def _model(process: Process, parameters: np.ndarray) -> StackingModel:
     return StackingModel(first, more[0]) if process == "jagodzinski" else StackingModel(first, None, more[0])
 
 
-def _chancy(process: Process, parameters: np.ndarray, layers: int) -> np.ndarray:
-    """Return the parameters to simulate crystals with: those of the fit, but never without chance.
+def _random_enough(process: Process, parameters: np.ndarray, layers: int) -> np.ndarray:
+    """Return the parameters to simulate crystals with: those of the fit, but never a process without randomness.
 
-    A crystal of n layers of one kind does not tell that there is no other: Laplace's rule of succession, 1 / (n + 2).
+    A crystal of n layers of one kind does not show that there is no other: Laplace's rule of succession, 1 / (n + 2).
     """
     least = 1 / (layers + 2)
     inside = np.clip(parameters, least, 1 - least)

@@ -12,8 +12,8 @@ Lapkin et al., ACS Nano 2025, 19, 42881, is then bilinear in the Q_m on both sph
 
 where G_kn is the covariance of two of these patterns at the angle Δ. Its part with I_00 on q1 is the central arc,
 cos Δ = √(1 − q100² / q2²): the mean of the rods 10l around the 002 reflection. Its part with E_m and O_m on q1 is the
-arcs of the other 111 reflections, which cross the central arc where fcc has its Bragg peaks, and cannot be told from
-it there but by such a model. q1's own form factor and mean are part of a. If the form factor is not given,
+arcs of the other 111 reflections, which cross the central arc where fcc has its Bragg peaks, and cannot be separated
+from it there but by such a model. q1's own form factor and mean are part of a. If the form factor is not given,
 P(q2) / ⟨I⟩(q2) is taken from the model itself: P cancels, provided that equal NPs scatter, without background.
 """
 
@@ -91,8 +91,8 @@ def correlations_of_map(
     if (poor := (coverage < _POOR_COVERAGE).mean()) > _POOR_SHARE:
         warnings.warn(
             f"{100 * poor:.0f} % of the map rest on less than {100 * _POOR_COVERAGE:.0f} % of the pairs of directions: "
-            "what the rest of the sphere holds is not known, and the fit takes both for alike; what that does to the "
-            "stacking, simulations under the same mask tell (simsc refine stacking --intensity)",
+            "what the rest of the sphere holds is not known, and the fit takes both for alike; simulations under the "
+            "same mask show what that does to the stacking (simsc refine stacking --intensity)",
             SimscWarning,
             stacklevel=2,
         )
@@ -212,7 +212,7 @@ class _Patterns:
 
     def _harmonics(self, q_inv_nm: float) -> np.ndarray:
         """Return spherical-harmonic coefficients (n_l, n_m, n_patterns) of all patterns on a sphere."""
-        # A twelfth of the circle tells all: mirrors at 0 and 30°, even ones for E, even and odd for O.
+        # A twelfth of the circle suffices: mirrors at 0 and 30°, even ones for E, even and odd for O.
         phi = np.pi / 6 * (np.arange(self._sector) + 0.5) / self._sector
         across = q_inv_nm * np.sqrt(1 - self._cosines**2)[:, None] * np.exp(1j * phi)
         height = q_inv_nm * self._cosines[:, None] * np.ones(len(phi))
@@ -335,7 +335,7 @@ def _fit(
 
 
 def _start(n: int, sense: float) -> np.ndarray:
-    """Return where to begin: random stacking, with more layers of one sense than of the other."""
+    """Return where to start: random stacking, with more layers of one sense than of the other."""
     m = np.arange(n)
     real, imaginary = (-0.5) ** m, sense * np.sin(2 * np.pi * m / 3) * 0.9**m
     return np.concatenate([[0.0], real[2:], imaginary[1:]])

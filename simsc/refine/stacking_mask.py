@@ -1,10 +1,10 @@
-"""What an incomplete measurement does to the stacking that is fitted to a correlation map.
+"""The effect of an incomplete measurement on the stacking that is fitted to a correlation map.
 
-The fit takes what was not measured for like the rest. How wrong that is depends on how the crystal lay under the mask,
-which a map does not tell. So crystals are drawn from the fitted stacking process, in any orientation, and refined as
-the measurement was: under its mask, with as many photons as its variance tells of (a parametric bootstrap). What is
-fitted to them less what they are has a mean and a scatter; the mean is not subtracted, so that both are part of the
-error.
+The fit assumes that unmeasured directions are like the measured ones. How wrong that is depends on the orientation of
+the crystal under the mask, which a map does not contain. So crystals are drawn from the fitted stacking process, in any
+orientation, and refined as the measurement was: under its mask, with the number of photons that follows from its
+variance (a parametric bootstrap). The deviation of the fitted values from the true ones has a mean and a scatter; the
+mean is not subtracted, so that both are part of the error.
 """
 
 import warnings
@@ -103,11 +103,11 @@ def mask_effect(
             `simsc.correlation.mask` can.
         radius_nm: mean core radius, nm.
         radius_std_nm: its standard deviation, nm.
-        draws: crystals, ≥ 2. Default 12: tells a standard deviation to a fifth.
+        draws: crystals, ≥ 2. Default 12: gives a standard deviation to a fifth.
         seed: of the draws, which do not depend on jobs.
         jobs: processes. Default 1: this one.
         threads: of the transforms, in each process; 0 takes all cores.
-        on_draw: is told how many draws are done.
+        on_draw: called with the number of draws that are done.
 
     Raises:
         InputError: for fewer than two draws, or if all but one of them cannot be fitted.
@@ -232,7 +232,7 @@ class _Simulation:
         """Return the map of shells, with photons counted if there are any; its variance is the measured one."""
         like = self.correlation
         if self.photons is not None:
-            # As many photons on each sphere as its mean intensity and its area tell.
+            # As many photons on each sphere as follow from its mean intensity and its area.
             share = like.radial_profile * like.q2_inv_nm**2 / (like.radial_profile * like.q2_inv_nm**2).sum()
             counts = self.photons * np.array([np.interp(like.q1_inv_nm, like.q2_inv_nm, share), *share])
             counts = np.clip(counts, *_PHOTONS)

@@ -40,7 +40,7 @@ from simsc.io.adapters import as_maps
 
 Draw = Callable[[float, float, np.random.Generator], Superlattice]
 
-_LEAST_DELTA_DEG = 15.0  # below it the map tells of the size of the crystal only
+_LEAST_DELTA_DEG = 15.0  # below it the map depends on the size of the crystal only
 _FEWEST_POINTS = 50
 _DISORDER = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5)  # starts of γ
 _RESAMPLES = 500
@@ -72,7 +72,7 @@ class Rank:
         log_likelihood: less that of the best candidate; natural logarithm. As differences between crystals of one
             candidate are not independent from point to point, its exponential is no probability.
         stability: part of resamples of the map (by blocks of q2) in which this candidate is the best; of the best one
-            it tells how decisive the ranking is.
+            it shows how decisive the ranking is.
         d_nn_nm: nearest-neighbour distance for which its first peak lies at q1, nm.
         correlation: coefficient between the map and the candidate's own, −1 … 1.
     """
@@ -119,7 +119,7 @@ def rank_structures(
         Ranks, the best first.
 
     Raises:
-        InputError: for an unknown candidate, numbers out of range, or a map with too few values to tell.
+        InputError: for an unknown candidate, numbers out of range, or a map with too few values to decide.
 
     Example:
         >>> from simsc.correlation.maps import correlation_map

@@ -1,7 +1,7 @@
 """Uncertainties beyond those of one fit: from independent parts of the data, and from refits of simulations.
 
-The standard errors of a fit hold noise, what scatters from reflection to reflection, and how far reflections seem to be
-from where they are since peaks have not the shape of the model. The last is a number that was measured on simulated
+The standard errors of a fit include noise, the scatter from reflection to reflection, and the apparent displacement of
+reflections since peaks have not the shape of the model. The last is a number that was measured on simulated
 pillars (tests/benchmarks/refinement_pulls.csv). Parts of the data show the noise alone; refits of simulations show all
 of it for crystals of another kind.
 """
