@@ -163,10 +163,12 @@ def check_classify(names, printed, files):
 
 def check_scatter_and_correlate(names, printed, files):
     assert files == {"intensity.h5", "map.h5", "maps.png"}
-    exact, counted = names["maps"].values()
+    exact, of_grid = names["exact"], names["of_grid"]
     assert exact.q1_inv_nm == pytest.approx(2 * np.pi / (np.sqrt(2 / 3) * 16.0), rel=0.02)
-    assert counted.variance is not None
-    assert exact.variance is None
+    q2 = np.clip(exact.q2_inv_nm, *of_grid.q2_inv_nm[[0, -1]])
+    values = [np.interp(q2, of_grid.q2_inv_nm, column) for column in of_grid.ccf.T]
+    inside = (exact.delta_deg > 10) & (exact.delta_deg < 170)
+    assert np.corrcoef(np.array(values)[inside].ravel(), exact.ccf.T[inside].ravel())[0, 1] > 0.99
 
 
 def check_refine(names, printed, files):

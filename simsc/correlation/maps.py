@@ -58,7 +58,7 @@ class FirstSphere:
 def correlation_map(
     source: Source,
     q1_inv_nm: float | None = None,
-    q2_inv_nm: np.ndarray | None = None,
+    q2_inv_nm: np.ndarray | Sequence[float] | None = None,
     *,
     n_delta: int = N_DELTA,
     bin_deg: float = 0.0,
@@ -101,8 +101,7 @@ def correlation_map(
     source, threads = _opened(source), available_cores() if threads is None else threads
     if q1_inv_nm is None:
         q1_inv_nm = first_sphere(source, threads=threads).q1_inv_nm
-    if q2_inv_nm is None:
-        q2_inv_nm = second_spheres(q1_inv_nm, source)
+    q2_inv_nm = second_spheres(q1_inv_nm, source) if q2_inv_nm is None else np.asarray(q2_inv_nm, dtype=float)
     if isinstance(source, tuple):
         first, second = shells_of_crystal(source, q1_inv_nm, q2_inv_nm, tolerance, threads, scattering=scattering)
     elif scattering != SHARP_SPHERES:
