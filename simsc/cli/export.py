@@ -9,7 +9,7 @@ import click
 import h5py
 import numpy as np
 
-from simsc.classify.order_file import OrderFile
+from simsc.classify.order import ORDER_FILE, ORDER_FOLDER, Order, read_order
 from simsc.cli.console import StageProgress
 from simsc.cli.options import (
     FRAMES,
@@ -137,7 +137,7 @@ def _draw(output: Path, maps: dict[str, CorrelationMap], volumes: dict[str, Inte
     write_figure(output, figure)
 
 
-def _draw_structure(output: Path, opened: Frames, numbers: range, known: OrderFile | None, file: Path) -> None:
+def _draw_structure(output: Path, opened: Frames, numbers: range, known: Order | None, file: Path) -> None:
     from simsc.plot.structure import structure_views
     from simsc.plot.style import write_figure  # Matplotlib takes a second to load
 
@@ -163,14 +163,15 @@ def _draw_spheres(output: Path, file: Path) -> int:
     return len(q)
 
 
-def _order(file: Path, order: Path | None) -> OrderFile | None:
+def _order(file: Path, order: Path | None) -> Order | None:
     """Return the order that belongs to a run, or that was asked for; None if there is none."""
     if order is not None:
-        return OrderFile(order)
-    return OrderFile(file / "order") if (file / "order" / "order.h5").is_file() else None
+        return read_order(order)
+    of_run = file / ORDER_FOLDER
+    return read_order(of_run) if (of_run / ORDER_FILE).is_file() else None
 
 
-def _described(opened: Frames, numbers: range, known: OrderFile | None, file: Path) -> Iterator[DescribedFrame]:
+def _described(opened: Frames, numbers: range, known: Order | None, file: Path) -> Iterator[DescribedFrame]:
     for number, frame in zip(numbers, opened.frames(numbers), strict=True):
         if known is None:
             yield DescribedFrame(frame)

@@ -20,10 +20,10 @@ def status(folder: Path, as_json: bool) -> None:
     """Tell how far a RUN is, from its files: while it goes, after it was stopped, on any machine that sees them."""
     from simsc.report.status_text import replicas_text, run_text
     from simsc.study.replicas import outcomes
-    from simsc.study.run import study_of
+    from simsc.study.run_folder import RunFolder
     from simsc.study.status import run_status
 
-    if study_of(folder).replicas is not None:
+    if RunFolder(folder).study().replicas is not None:
         found = outcomes(folder)
         tell(as_json, {"replicas": [outcome.row for outcome in found]}, replicas_text(found))
     else:

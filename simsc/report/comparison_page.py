@@ -16,7 +16,8 @@ from simsc.report.embed import drawing_style, figure_html, png, sequence_html, s
 from simsc.report.page import COARSE
 from simsc.report.study_table import differences
 from simsc.report.system_view import Shown, counts_text, system_html, viewer_data
-from simsc.study.results import STATES, Results, read_results
+from simsc.study.results import Results, read_results
+from simsc.study.run_folder import STATES
 
 NAMES = ("A", "B")
 
@@ -191,8 +192,8 @@ def _alike(runs: dict[str, Results]) -> str:
     except SimscError as error:
         return f"The maps cannot be compared: {text(error)}."
     spread = found.pearson_error
-    told = f" ± {spread:.3f}" if spread is not None and np.isfinite(spread) else ""
+    uncertainty = f" ± {spread:.3f}" if spread is not None and np.isfinite(spread) else ""
     return (
         f"q₁ is {first.q1_inv_nm:.4f} nm⁻¹ in A and {second.q1_inv_nm:.4f} nm⁻¹ in B. At equal q₂ / q₁ the correlation "
-        f"coefficient of the maps is {found.pearson:.3f}{told} (1: alike but for a factor)."
+        f"coefficient of the maps is {found.pearson:.3f}{uncertainty} (1: alike but for a factor)."
     )

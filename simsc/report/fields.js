@@ -121,7 +121,7 @@
   let waiting = false, later = 0;
   function redraw() {
     const percent = 100 * 10 ** Number(slider.value);
-    document.getElementById("surface-told").textContent = percent.toPrecision(2) + " %";
+    document.getElementById("surface-value").textContent = percent.toPrecision(2) + " %";
     window.clearTimeout(later);
     later = window.setTimeout(() => surfaces.forEach((s) => drawSurface(s, true)), 160);
     if (waiting) return;
@@ -138,7 +138,7 @@
   const maps = Object.entries(data.maps).map(([name, field]) => {
     const raw = bytes(field.values);
     const map = { ...field, values: new Uint16Array(raw.buffer), canvas: document.getElementById("map-" + name),
-      told: document.getElementById("told-" + name) };
+      readout: document.getElementById("readout-" + name) };
     const [rows, columns] = map.shape, image = new ImageData(columns, rows);
     for (let i = 0; i < rows; i++) for (let j = 0; j < columns; j++) {
       const code = map.values[i * columns + j], place = 4 * ((rows - 1 - i) * columns + j);
@@ -171,7 +171,7 @@
     g.stroke();
   }
 
-  function tell(map) {
+  function showValue(map) {
     const { row, column } = cursor, code = map.values[row * map.shape[1] + column];
     const q2 = map.q2[row], delta = map.delta[column];
     const value = code ? "C = " + (map.low + (code - 1) * map.step).toPrecision(3) : "not measured";
@@ -179,14 +179,14 @@
     const near = map.peaks.filter((p) => Math.abs(p[1] - delta) < 3 && Math.abs(p[0] - q2) < 0.02 * q2)
       .sort((a, b) => Math.hypot((a[1] - delta) / 3, (a[0] - q2) / (0.02 * q2)) - Math.hypot((b[1] - delta) / 3, (b[0] - q2) / (0.02 * q2)));
     const names = [...new Set(near.map((p) => p[2]))].join(", ");
-    map.told.textContent = "q₂ = " + q2.toFixed(3) + " nm⁻¹, Δ = " + delta.toFixed(1) + "°: " + value +
+    map.readout.textContent = "q₂ = " + q2.toFixed(3) + " nm⁻¹, Δ = " + delta.toFixed(1) + "°: " + value +
       (names ? "; expected here: " + names : "; no reflection of fcc or hcp is expected here");
   }
 
   function point(row, column) {
     const [rows, columns] = maps[0].shape;
     cursor = { row: Math.max(0, Math.min(rows - 1, row)), column: Math.max(0, Math.min(columns - 1, column)) };
-    maps.forEach((map) => { drawMap(map); tell(map); });
+    maps.forEach((map) => { drawMap(map); showValue(map); });
   }
   for (const map of maps) {
     const [rows, columns] = map.shape;

@@ -63,8 +63,8 @@ def chance_table(found: SetHealing) -> str:
             f'<td class="number">{"–" if p is None else f"{p:.3g}"}</td>'
             f"<td>{healing_text.energy(found.energies[null])}</td></tr>"
         )
-    told = found.energy_of_slides
-    slid = "" if told is None else f"<p><strong>{healing_text.energy_from_slides(told)}</strong></p>"
+    fit = found.energy_of_slides
+    slid = "" if fit is None else f"<p><strong>{healing_text.energy_from_slides(fit)}</strong></p>"
     memory = (
         f"<p><strong>{found.n_remembering} of {len(found.runs)} ends still remember their starts</strong> (fewer "
         "slides than layers): this table does not hold for them.</p>"

@@ -39,7 +39,7 @@ are Bragg rods, of faults or of a stacking with a long period. Drag to turn both
 <div class="views fields">{views}<div class="controls">
 <label for="surface-level">Level, below the strongest reflection</label>
 <input type="range" id="surface-level" min="{-_DECADES:g}" max="-0.1" step="0.05" value="{_FIRST_LEVEL:g}">
-<output id="surface-told" for="surface-level"></output>
+<output id="surface-value" for="surface-level"></output>
 <p class="soft">Colour: |q|, dark near the origin. The forward peak is left out. Each point is the highest intensity of
 its neighbourhood, so that no narrow peak gets lost.</p>{buttons}</div></div>
 <noscript><p class="note">These views need JavaScript.</p></noscript>"""
@@ -50,8 +50,8 @@ def readout_html(maps: Mapping[str, CorrelationMap]) -> str:
     views = "".join(
         f'<figure class="view"><figcaption>{escape(name.capitalize())}</figcaption>'
         f'<canvas id="map-{escape(name)}" tabindex="0" role="img" aria-label="Correlation map, {escape(name)}. Arrow '
-        'keys move the cursor, with Shift by ten points; what lies under it is told below."></canvas>'
-        f'<output id="told-{escape(name)}" aria-live="polite">Point at the map, or select it and use the arrow keys.'
+        'keys move the cursor, with Shift by ten points; what lies under it is shown below."></canvas>'
+        f'<output id="readout-{escape(name)}" aria-live="polite">Point at the map, or select it and use the arrow keys.'
         "</output></figure>"
         for name in maps
     )
@@ -70,7 +70,7 @@ def field_data(volumes: Mapping[str, IntensityVolume], maps: Mapping[str, Correl
         maps: correlation map of each state.
 
     Returns:
-        `surfaces` and `maps` by state: numbers as bytes in base64, on scales that are told beside them.
+        `surfaces` and `maps` by state: numbers as bytes in base64, on scales that are given beside them.
     """
     pooled = {name: _pooled(volume, _FORWARD * maps[name].q1_inv_nm) for name, volume in volumes.items()}
     strongest = max(float(values.max()) for values, _ in pooled.values()) or 1.0

@@ -28,12 +28,8 @@ from simsc.report.embed import drawing_style, figure_html, png, sequence_html, s
 from simsc.report.healing_section import healing_section
 from simsc.report.study_table import study_table
 from simsc.report.system_view import Shown, counts_text, system_html, viewer_data
-from simsc.study.results import (
-    STATES,
-    Results,
-    State,
-    read_results,
-)
+from simsc.study.results import Results, State, read_results
+from simsc.study.run_folder import STATES
 
 _BETWEEN_111_DEG = float(np.degrees(np.arccos(1 / 3)))
 _NEAR_ZERO = 0.03  # of q: so near to a zero of the form factor a reflection cannot be seen

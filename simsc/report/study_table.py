@@ -75,12 +75,12 @@ def _readable(study: Study) -> dict[str, str]:
 
 
 def _cores(nanoparticle: NanoparticleSection) -> dict[str, str]:
-    """Return what is told of the cores of a coarse-grained model where they are not the usual ones."""
+    """Return what is said of the cores of a coarse-grained model where they are not the usual ones."""
     if nanoparticle.dressing == SPHERES:
         return {}
     coverage = nanoparticle.coverage_per_nm2
-    told = f"{nanoparticle.shape.replace('_', ' ')}, {nanoparticle.orientation} orientation"
-    return {"cores": told if coverage is None else f"{told}, {coverage:g} ligands per nm²"}
+    cores = f"{nanoparticle.shape.replace('_', ' ')}, {nanoparticle.orientation} orientation"
+    return {"cores": cores if coverage is None else f"{cores}, {coverage:g} ligands per nm²"}
 
 
 @functools.cache

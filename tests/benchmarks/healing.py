@@ -35,7 +35,7 @@ from simsc.sliding.slips import (
     StackingHistory,
     stacking_steps,
 )
-from simsc.study.replicas import replica_folder
+from simsc.study.run_folder import RunFolder
 from simsc.study.schema import preset_text
 
 RESULT = Path(__file__).with_suffix(".csv")
@@ -92,7 +92,7 @@ def make_runs(folder: Path, jobs: int, hours: float, accelerator: str) -> None:
         print(f"{case}: exit status {code}", flush=True)
         if code == 0:
             with lock:
-                write(row_of(case, replica_folder(out, replica)))
+                write(row_of(case, RunFolder(out).replica(replica).path))
 
     settings = tomllib.loads(preset_text("healing"))
     settings["superlattice"]["d_nn_nm"] = D_NN_NM

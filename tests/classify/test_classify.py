@@ -14,8 +14,8 @@ from ase import Atoms
 from conftest import ENVIRONMENT, PAPER, displaced, simsc
 
 from simsc.builders.close_packed import close_packed
-from simsc.classify import order_file
-from simsc.classify.order_file import write_order
+from simsc.classify import order as order_module
+from simsc.classify.order import write_order
 from simsc.classify.over_time import averages, change_frames, fractions, frame_order, timed_order, transitions
 from simsc.cli.classify import _executor
 from simsc.core.cell import Cell
@@ -127,7 +127,7 @@ def contents(path):
 
 @pytest.mark.parametrize("method", ["thermal", "paper"])
 def test_what_is_written_is_what_follows_from_all_frames_at_once(tmp_path, monkeypatch, method):
-    monkeypatch.setattr(order_file, "_BLOCK_BYTES", 1000)  # a few NPs at a time
+    monkeypatch.setattr(order_module, "_BLOCK_BYTES", 1000)  # a few NPs at a time
     superlattices = healing()
     orders = [frame_order(superlattice, method) for superlattice in superlattices]
     classes = orders[0].labels.classes

@@ -54,7 +54,7 @@ def write_fake_run(folder: Path, title: str = TITLE, phase: str = PHASE) -> Path
     rng = np.random.default_rng(1)
     for name in ("build", "anneal", "order", "scattering", "correlation"):
         (folder / name).mkdir(parents=True)
-        record = {"seconds": 1.25, "outputs": {FILE: "0" * 64}, "provenance": provenance(threads=1)}
+        record = {"seconds": 1.25, "study": {}, "outputs": {FILE: "0" * 64}, "provenance": provenance(threads=1)}
         write_text(folder / name / "done.json", json.dumps(record))
     write_text(folder / "study.toml", study.to_toml())
 
@@ -93,6 +93,7 @@ def write_fake_run(folder: Path, title: str = TITLE, phase: str = PHASE) -> Path
     write_trajectory(folder / "anneal" / "trajectory.h5", trajectory, {})
 
     with h5py.File(folder / "order" / "order.h5", "w") as file:
+        file.attrs["format"] = "simsc order 2"
         file["q4"], file["q6"], file["time_ns"] = q4, q6, 0.1 * np.arange(1, FRAMES + 1)
         file["labels"] = np.array(labels, dtype="i1")
         file["labels"].attrs["classes"] = list(CLASSES)
@@ -400,7 +401,7 @@ def test_two_runs_on_one_page(tmp_path: Path) -> None:
     assert "At equal q₂ / q₁ the correlation coefficient of the maps is" in words
     assert [attributes["id"] for attributes, _ in parsed.scripts[:2]] == ["viewer-data", "field-data"]
     ids = {attributes.get("id") for _, attributes in parsed.elements}
-    assert {f"{what}-{name}" for what in ("view", "surface", "map", "told") for name in "AB"} <= ids
+    assert {f"{what}-{name}" for what in ("view", "surface", "map", "readout") for name in "AB"} <= ids
     for arguments, says in (
         (["one", "-o", "x.html"], "with --beside"),
         (["one", "--beside", "none"], "holds no run"),

@@ -63,7 +63,7 @@ PROBE = """<script>
       last = now;
     }
     press(document.getElementById("map-before"), "ArrowRight");
-    root.told = document.getElementById("told-after").textContent;
+    root.told = document.getElementById("readout-after").textContent;
     root.changed = Object.entries(changed).filter(([, value]) => value).map(([name]) => name).join(" ");
   })();
 })();
