@@ -148,7 +148,7 @@ def averages(frames: Iterable[Frame], n: int) -> Iterator[Frame]:
             window.append(frame)
             waiting.append(frame)
             if len(window) == n:
-                # The first whole window serves the begin of the phase too; each later one serves its middle.
+                # The first whole window serves the start of the phase too; each later one serves its middle.
                 mean = averaged([frame.superlattice for frame in window])
                 while len(waiting) >= n - n // 2:
                     yield replace(waiting.popleft(), superlattice=mean)

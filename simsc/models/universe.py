@@ -25,7 +25,7 @@ def read_universe(folder: Path | str) -> Any:
     Returns:
         An `MDAnalysis.Universe` with bonds, masses (g/mol), and as its trajectory all `snapshot_*.dcd`: unwrapped
         positions (Å), the cell of each frame, times (ps) since the protocol began. Without snapshots it has one frame:
-        the end of the run, or its begin. Each NP is a segment (`NP1`, `NP2`, …). Of all-atom systems each core
+        the end of the run, or its start. Each NP is a segment (`NP1`, `NP2`, …). Of all-atom systems each core
         (`CORE`) and each ligand (`LIG`) is a residue, and there are charges (e), elements and names:
         `universe.select_atoms("segid NP3 and resname LIG and name C18")`. Of coarse-grained models beads are named
         `CENTRE`, `HEAD`, and as in their parameter set (`TAIL`; `C1`, `C4H`), sites of the one-site model `CENTRE`.
@@ -167,8 +167,8 @@ def _name_all_atoms(universe: Any, numbers: dict[str, Any]) -> None:
         segment_of[core - 1] = k
         segment_of[first - 1 : last] = k
         resnames[core - 1] = "CORE"
-        begin, end = listed["ligands"]["atoms"]
-        names[begin - 1 : end] = np.tile(ligand_names, listed["ligands"]["count"])
+        first_atom, last_atom = listed["ligands"]["atoms"]
+        names[first_atom - 1 : last_atom] = np.tile(ligand_names, listed["ligands"]["count"])
     universe.add_TopologyAttr("names", names)
     universe.add_TopologyAttr("resnames", resnames)
     universe.segments[0].segid = "NP1"  # all are in this one as read

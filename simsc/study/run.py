@@ -24,7 +24,7 @@ from simsc.study.context import Context
 from simsc.study.journal import DONE_IN, journal
 from simsc.study.run_folder import DONE, INPUTS, LEGS, LOCK, PROGRESS, SLURM, STUDY_FILE, RunFolder
 from simsc.study.schema import Study, read_study
-from simsc.study.stages import MAY_CHANGE, Stage, stages_of
+from simsc.study.stages import Stage, may_change, stages_of
 
 ReportWriter = Callable[[Path, Path], None]  # gets the run folder and the file to write
 
@@ -269,8 +269,8 @@ def _claim(folder: Path, study: Study) -> None:
         return
     before = read_study(path)
     differences = before.differences(study)
-    may_change = MAY_CHANGE + (("replicas",) if study.has_replicas_of(before) else ())
-    fixed = [f"{key}: {text}" for key, text in differences.items() if re.split(r"[.\[]", key)[0] not in may_change]
+    changeable = may_change(study) | ({"replicas"} if study.has_replicas_of(before) else set())
+    fixed = [f"{key}: {text}" for key, text in differences.items() if re.split(r"[.\[]", key)[0] not in changeable]
     if fixed:
         more = f" (and {len(fixed) - 3} more)" if len(fixed) > 3 else ""
         raise StudyError(

@@ -300,9 +300,22 @@ STAGES = (
         reads=("scattering", "correlation"),
     ),
 )
-MAY_CHANGE = ("title", *dict.fromkeys(section for stage in STAGES for section in stage.reads))
 
 
 def stages_of(study: Study) -> tuple[Stage, ...]:
     """Return the stages of a study in their order."""
     return tuple(stage for stage in STAGES if study.all_atom is not None or not stage.only_all_atom)
+
+
+def stage_named(name: str) -> Stage:
+    """Return a stage by its name.
+
+    Raises:
+        KeyError: if there is none.
+    """
+    return {stage.name: stage for stage in STAGES}[name]
+
+
+def may_change(study: Study) -> set[str]:
+    """Return what of a study may change after its run has begun: the title, and the sections that stages read anew."""
+    return {"title", *(section for stage in stages_of(study) for section in stage.reads)}

@@ -10,7 +10,7 @@ from typing import Literal
 from simsc.study.journal import Progress, read_progress
 from simsc.study.run_folder import RunFolder
 from simsc.study.schema import Study
-from simsc.study.stages import STAGES, stages_of
+from simsc.study.stages import stage_named, stages_of
 
 _SIGN_OF_LIFE_S = 900.0  # between two rows of output of a slow run
 
@@ -60,9 +60,8 @@ class RunStatus:
     @property
     def fraction(self) -> float:
         """Part of the run that is done, 0 to 1, by what the stages usually take."""
-        share = {stage.name: stage.share for stage in STAGES}
-        done = sum(share[stage.name] * stage.fraction for stage in self.stages)
-        return done / sum(share[stage.name] for stage in self.stages)
+        shares = [stage_named(stage.name).share for stage in self.stages]
+        return sum(share * stage.fraction for share, stage in zip(shares, self.stages, strict=True)) / sum(shares)
 
 
 def run_status(folder: Path) -> RunStatus:
