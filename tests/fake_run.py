@@ -38,7 +38,7 @@ def write_fake_run(folder: Path, title: str = TITLE, phase: str = PHASE) -> Path
     rng = np.random.default_rng(1)
     for name in ("build", "anneal", "order", "scattering", "correlation"):
         (folder / name).mkdir(parents=True)
-        record = {"seconds": 1.25, "outputs": {FILE: "0" * 64}, "provenance": provenance(threads=1)}
+        record = {"seconds": 1.25, "study": {}, "outputs": {FILE: "0" * 64}, "provenance": provenance(threads=1)}
         write_text(folder / name / "done.json", json.dumps(record))
     write_text(folder / "study.toml", study.to_toml())
 
@@ -77,6 +77,7 @@ def write_fake_run(folder: Path, title: str = TITLE, phase: str = PHASE) -> Path
     write_trajectory(folder / "anneal" / "trajectory.h5", trajectory, {})
 
     with h5py.File(folder / "order" / "order.h5", "w") as file:
+        file.attrs["format"] = "simsc order 2"
         file["q4"], file["q6"], file["time_ns"] = q4, q6, 0.1 * np.arange(1, FRAMES + 1)
         file["labels"] = np.array(labels, dtype="i1")
         file["labels"].attrs["classes"] = list(CLASSES)

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from simsc.classify.labels import METHODS
-from simsc.classify.order_file import write_order
+from simsc.classify.order import write_order
 from simsc.classify.over_time import FrameOrder, averages, frame_order, processes, timed_order
 from simsc.classify.steinhardt import IDEAL
 from simsc.cli.console import StageProgress

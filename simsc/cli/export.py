@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 
 from simsc import plot
-from simsc.classify.order_file import OrderFile
+from simsc.classify.order import ORDER_FILE, ORDER_FOLDER, Order, read_order
 from simsc.cli.console import StageProgress
 from simsc.cli.options import (
     FRAMES,
@@ -134,7 +134,7 @@ def _draw(output: Path, maps: dict[str, CorrelationMap], volumes: dict[str, Inte
     plot.save(plot.correlation_maps(maps) if maps else plot.intensity(volumes), output)
 
 
-def _draw_structure(output: Path, opened: Frames, numbers: range, known: OrderFile | None, file: Path) -> None:
+def _draw_structure(output: Path, opened: Frames, numbers: range, known: Order | None, file: Path) -> None:
     if len(numbers) != 1:
         raise InputError(f"{output}: a picture shows one frame of {len(numbers)}; choose it, such as --frames -1")
     described = next(_described(opened, numbers, known, file))
@@ -154,14 +154,15 @@ def _draw_spheres(output: Path, file: Path) -> int:
     return len(q)
 
 
-def _order(file: Path, order: Path | None) -> OrderFile | None:
+def _order(file: Path, order: Path | None) -> Order | None:
     """Return the order that belongs to a run, or that was asked for; None if there is none."""
     if order is not None:
-        return OrderFile(order)
-    return OrderFile(file / "order") if (file / "order" / "order.h5").is_file() else None
+        return read_order(order)
+    of_run = file / ORDER_FOLDER
+    return read_order(of_run) if (of_run / ORDER_FILE).is_file() else None
 
 
-def _described(opened: Frames, numbers: range, known: OrderFile | None, file: Path) -> Iterator[DescribedFrame]:
+def _described(opened: Frames, numbers: range, known: Order | None, file: Path) -> Iterator[DescribedFrame]:
     for number, frame in zip(numbers, opened.frames(numbers), strict=True):
         if known is None:
             yield DescribedFrame(frame)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from simsc.classify.order import ORDER_FILE, order_folder
 from simsc.cli.options import (
     JSON,
     PATH,
@@ -17,13 +18,11 @@ from simsc.sliding.energies import fit_energy
 from simsc.sliding.healing import (
     SetHealing,
     healing_facts,
-    order_folder,
     run_healing,
     set_healing,
 )
 from simsc.sliding.slips import CONFIRM
-from simsc.study.replicas import replica_folder
-from simsc.study.run import STUDY_FILE, study_of
+from simsc.study.run_folder import RunFolder
 
 
 @click.command(epilog=example("simsc healing study_run", "simsc healing run_1 run_2 run_3 --json"))
@@ -62,10 +61,11 @@ def healing(folders: tuple[Path, ...], confirm: int, as_json: bool) -> None:
 
 def _runs(folder: Path) -> list[Path]:
     """Return the run folders in a folder: itself, or those of its replicas that are classified."""
-    if not (folder / STUDY_FILE).is_file() or (study := study_of(folder)).replicas is None:
+    of_all = RunFolder(folder)
+    if not of_all.is_begun or (study := of_all.study()).replicas is None:
         return [folder]
-    replicas = [replica_folder(folder, variant.number) for variant in study.variants()]
-    classified = [run for run in replicas if (run / "order" / "order.h5").is_file()]
+    replicas = [of_all.replica(variant.number).path for variant in study.variants()]
+    classified = [run for run in replicas if (order_folder(run) / ORDER_FILE).is_file()]
     if not classified:
         raise InputError(f"{folder}: none of its {len(replicas)} replicas is classified yet")
     return classified

@@ -11,7 +11,7 @@ import numpy as np
 
 from simsc.builders.nanoparticle_file import FORMAT as NANOPARTICLE
 from simsc.builders.nanoparticle_file import read_nanoparticle
-from simsc.classify.order_file import ORDER, OrderFile
+from simsc.classify.order import ORDER, ORDER_FILE, read_order
 from simsc.cli.options import (
     JSON,
     PATH,
@@ -36,7 +36,7 @@ from simsc.io.native import read_intensity, read_map, read_superlattice
 from simsc.io.whole_files import HDF5
 from simsc.md.frames import open_frames
 from simsc.md.trajectory import FORMAT as TRAJECTORY
-from simsc.study.run import study_of
+from simsc.study.run_folder import RunFolder
 
 _IMAGES = (".cbf", ".tif", ".tiff")
 _VOLUMES = (".npy", ".npz", ".mrc", ".vtk", ".vti")
@@ -94,12 +94,12 @@ def _describe(file: Path) -> tuple[Facts, str | None]:
 
 
 def _of_folder(file: Path) -> tuple[Facts, str | None]:
-    if (file / "study.toml").is_file():
-        study = study_of(file)
+    if RunFolder(file).is_begun:
+        study = RunFolder(file).study()
         kind = "a run of a study" if study.replicas is None else "replicas of a study"
         return {"kind": kind, "title": study.title}, f"simsc status {file}"
-    if (file / "order.h5").is_file():
-        return _of_order(file / "order.h5")
+    if (file / ORDER_FILE).is_file():
+        return _of_order(file / ORDER_FILE)
     if any(path.suffix.lower() in _IMAGES for path in file.iterdir()):
         return _of_frames(read_series(file))
     masters = sorted(file.glob("*_master.h5"))
@@ -174,7 +174,7 @@ def _of_trajectory(file: Path) -> tuple[Facts, str]:
 
 
 def _of_order(file: Path) -> tuple[Facts, str]:
-    order = OrderFile(file.parent)
+    order = read_order(file.parent)
     return {"kind": "the order of NPs", "frames": len(order), "n_nps": order.n}, f"simsc healing {file.parent}"
 
 

@@ -26,5 +26,5 @@ def new(file: Path, preset: str, as_json: bool) -> None:
     if file.exists():
         raise InputError(f"{file}: exists already; give another name")
     write_text(file, text)
-    told = f"{file} written; run it with: simsc run {shlex.quote(str(file))}"
-    print_result(as_json, {"study": file, "preset": preset}, told)
+    message = f"{file} written; run it with: simsc run {shlex.quote(str(file))}"
+    print_result(as_json, {"study": file, "preset": preset}, message)

@@ -23,8 +23,8 @@ def report(folder: Path, other: Path | None, output: Path | None, as_json: bool)
     """Write the report of a finished RUN anew, or the table and report of its replicas, or one page of two runs."""
     from simsc.report.page import write_report
     from simsc.report.replicas_page import write_replicas_report
-    from simsc.study.replicas import OUTCOMES, outcomes, write_outcomes
-    from simsc.study.run import REPORT, study_of
+    from simsc.study.replicas import outcomes, write_outcomes
+    from simsc.study.run_folder import RunFolder
 
     if other is not None:
         from simsc.report.comparison_page import write_comparison
@@ -36,12 +36,13 @@ def report(folder: Path, other: Path | None, output: Path | None, as_json: bool)
         return
     if output is not None:
         raise InputError("--output: is for a page of two runs, with --beside; that of one run is in its folder")
-    facts = {"report": (folder / REPORT).resolve()}
-    if study_of(folder).replicas is not None:
+    run = RunFolder(folder)
+    facts = {"report": run.report.resolve()}
+    if run.study().replicas is not None:
         write_outcomes(folder, outcomes(folder))
-        write_replicas_report(folder, folder / REPORT)
-        facts = {"table": (folder / OUTCOMES).resolve(), **facts}
+        write_replicas_report(folder, run.report)
+        facts = {"table": run.outcomes.resolve(), **facts}
     else:
         with working("report"):
-            write_report(folder, folder / REPORT)
+            write_report(folder, run.report)
     print_result(as_json, facts, *(f"{what}: {file}" for what, file in facts.items()))

@@ -55,8 +55,8 @@ def run(
     from simsc.md.parallel import patient_bcast, world
     from simsc.study.context import follow
     from simsc.study.replicas import replica as replica_of
-    from simsc.study.replicas import replica_folder
     from simsc.study.run import run_study
+    from simsc.study.run_folder import RunFolder
 
     comm = world()
     stop = StopRequest(max_hours)
@@ -74,11 +74,11 @@ def run(
             return
         if replica is not None:
             parsed = replica_of(parsed, folder, replica).study
-            folder = replica_folder(folder, replica)
+            folder = RunFolder(folder).replica(replica).path
         if jobs is not None:
             raise InputError("--jobs: is for all [replicas] of a study")
         with StageProgress() as progress:
-            result = run_study(parsed, folder, comm, hardware, progress, stop, until)
+            result = run_study(parsed, folder, comm, hardware, progress, stop, until, _write_report)
     finally:
         if comm.size > 1:
             patient_bcast(comm, "stop")
@@ -93,6 +93,12 @@ def run(
     )
 
 
+def _write_report(folder: Path, page: Path) -> None:
+    from simsc.report.page import write_report  # Matplotlib takes a second to load: at the end, not on every rank
+
+    write_report(folder, page)
+
+
 def _run_all_replicas(
     study: Study,
     folder: Path,
@@ -103,9 +109,10 @@ def _run_all_replicas(
     as_json: bool,
 ) -> None:
     from simsc.report.replicas_page import write_replicas_report
-    from simsc.study.replicas import OUTCOMES, run_replicas
-    from simsc.study.run import REPORT
+    from simsc.study.replicas import run_replicas
+    from simsc.study.run_folder import RunFolder
 
+    of_all = RunFolder(folder)
     jobs = min(jobs or available_cores(), len(study.variants()))
     threads = max(1, available_cores() // jobs)
 
@@ -118,8 +125,8 @@ def _run_all_replicas(
         with StageProgress() as progress:
             run_replicas(study, folder, jobs, arguments, progress, stop)
     finally:
-        if (folder / OUTCOMES).is_file():
-            write_replicas_report(folder, folder / REPORT)
-    table, report = (folder / OUTCOMES).resolve(), (folder / REPORT).resolve()
+        if of_all.outcomes.is_file():
+            write_replicas_report(folder, of_all.report)
+    table, report = of_all.outcomes.resolve(), of_all.report.resolve()
     facts = {"run": folder.resolve(), "until": until, "table": table, "report": report}
     print_result(as_json, facts, f"table: {table}", f"report: {report}")

@@ -20,10 +20,10 @@ def status(folder: Path, as_json: bool) -> None:
     """Report the progress of a RUN from its files: while it goes, after a stop, on any machine that sees them."""
     from simsc.report.status_text import replicas_text, run_text
     from simsc.study.replicas import outcomes
-    from simsc.study.run import study_of
+    from simsc.study.run_folder import RunFolder
     from simsc.study.status import run_status
 
-    if study_of(folder).replicas is not None:
+    if RunFolder(folder).study().replicas is not None:
         found = outcomes(folder)
         print_result(as_json, {"replicas": [outcome.row for outcome in found]}, replicas_text(found))
     else:

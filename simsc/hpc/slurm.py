@@ -14,13 +14,15 @@ from pathlib import Path
 from simsc.core.errors import InputError, ResourceError
 from simsc.hpc.site import Site
 from simsc.io.whole_files import write_text
+from simsc.md.frames import ANNEAL
 from simsc.md.hardware import ONE_THREAD, Hardware
-from simsc.study.run import JOBS, STUDY_FILE, claimed
+from simsc.study.run import claimed
+from simsc.study.run_folder import RunFolder
 from simsc.study.schema import Study
-from simsc.study.status import slurm_jobs
 
-FOLDER = JOBS.parent  # of batch files and logs, in the run folder
-_WRITTEN = FOLDER / "written.json"  # SHA-256 of the batch files as simsc wrote them
+RUN = "run.sbatch"
+FOLLOW_UP = "follow_up.sbatch"
+_WRITTEN = "written.json"  # SHA-256 of the batch files as simsc wrote them
 _LONGEST_GRACE_S = 300  # between the signal, or the last checkpoint, and the end of a job
 _TIME = re.compile(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?")
 
@@ -113,23 +115,24 @@ def write_jobs(study: Study, folder: Path, resources: Resources, site: Site, rew
         InputError: if the folder cannot be written.
     """
     folder = folder.absolute()
+    slurm = RunFolder(folder).slurm
     with claimed(folder, study, alone=False):
         with contextlib.suppress(FileExistsError):
-            (folder / FOLDER).mkdir()
+            slurm.mkdir()
         jobs = []
         written: dict[str, str] = {}
         with contextlib.suppress(OSError, ValueError):
-            written = json.loads((folder / _WRITTEN).read_text(encoding="utf-8"))
-        texts = {"run.sbatch": _run_job(study, folder, resources, site)}
-        texts["follow_up.sbatch"] = _follow_up_job(study, folder, resources, site)
+            written = json.loads((slurm / _WRITTEN).read_text(encoding="utf-8"))
+        texts = {RUN: _run_job(study, folder, resources, site)}
+        texts[FOLLOW_UP] = _follow_up_job(study, folder, resources, site)
         for name, text in texts.items():
-            file = folder / FOLDER / name
+            file = slurm / name
             edited = file.is_file() and _digest(file.read_text(encoding="utf-8")) != written.get(name)
             jobs.append(Job(file, edited and not rewrite))
             if not jobs[-1].kept:
                 write_text(file, text)
                 written[name] = _digest(text)
-        write_text(folder / _WRITTEN, json.dumps(written, indent=1))
+        write_text(slurm / _WRITTEN, json.dumps(written, indent=1))
         return jobs
 
 
@@ -150,12 +153,13 @@ def submit(folder: Path, replicas: int) -> dict[str, str]:
     if shutil.which("sbatch") is None:
         raise ResourceError("Slurm is not here (no sbatch); submit on a login node, or use simsc run")
     refuse_queued(folder)
-    run = _sbatch(folder / FOLDER / "run.sbatch")
+    slurm = RunFolder(folder).slurm
+    run = _sbatch(slurm / RUN)
     jobs = {"run": run}
     try:
-        jobs["follow_up"] = _sbatch(folder / FOLDER / "follow_up.sbatch", *dependency(run, replicas))
+        jobs["follow_up"] = _sbatch(slurm / FOLLOW_UP, *dependency(run, replicas))
     finally:
-        write_text(folder / JOBS, json.dumps(jobs, indent=1))
+        write_text(RunFolder(folder).jobs_file, json.dumps(jobs, indent=1))
     return jobs
 
 
@@ -189,13 +193,13 @@ def _run_job(study: Study, folder: Path, resources: Resources, site: Site) -> st
     options |= {"gpus-per-node": hardware.gpus} if hardware.gpus else {}
     options |= {"mem": resources.memory} if resources.memory else {}
     options |= {"array": f"0-{n - 1}"} if n else {}
-    words = ["-m", "mpi4py", "-m", "simsc", "run", str(folder / STUDY_FILE), "--output", str(folder)]
+    words = ["-m", "mpi4py", "-m", "simsc", "run", str(RunFolder(folder).study_file), "--output", str(folder)]
     words += ["--threads", str(hardware.threads), "--accelerator", hardware.accelerator, "--gpus", str(hardware.gpus)]
     # The signal may come too late for the next checkpoint. From this the run itself knows, by its speed.
     words += ["--max-hours", f"{(seconds_of(resources.time) - _grace_s(resources.time)) / 3600:.4f}"]
     # The shell puts in the number of the array's task.
     command = f"{_launcher(site)} {_python(site)} {shlex.join(words)} " + (
-        '--replica "$SLURM_ARRAY_TASK_ID"' if n else "--until anneal"
+        '--replica "$SLURM_ARRAY_TASK_ID"' if n else f"--until {ANNEAL}"
     )
     return _batch_file(options | site.sbatch, site, command)
 
@@ -212,7 +216,7 @@ def _follow_up_job(study: Study, folder: Path, resources: Resources, site: Site)
     }
     words = ["-m", "simsc", "report", str(folder)]
     if study.replicas is None:
-        words = ["-m", "simsc", "run", str(folder / STUDY_FILE), "--output", str(folder)]
+        words = ["-m", "simsc", "run", str(RunFolder(folder).study_file), "--output", str(folder)]
         words += ["--threads", str(resources.analysis_threads)]
     # Through srun too, without MPI: signals of Slurm reach what it started.
     command = f"srun --ntasks=1 --mpi=none {_python(site)} {shlex.join(words)}"
@@ -253,7 +257,7 @@ def _option(value: str | int) -> str:
 
 
 def _log(folder: Path, name: str) -> str:
-    path = str(folder / FOLDER)
+    path = str(RunFolder(folder).slurm)
     if '"' in path or "\\" in path or "\n" in path:
         raise InputError(f"{folder}: Slurm cannot write logs to a folder with quotes or backslashes in its name")
     return path.replace("%", "%%") + f"/{name}"
@@ -291,7 +295,7 @@ def _queued(folder: Path) -> list[str]:
     if shutil.which("squeue") is None:
         return []
     found = []
-    for job in slurm_jobs(folder).values():
+    for job in RunFolder(folder).jobs().values():
         listed = subprocess.run(  # noqa: S603
             ["squeue", "--noheader", "--format=%T", f"--jobs={job}"],  # noqa: S607
             capture_output=True,

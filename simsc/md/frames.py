@@ -18,6 +18,9 @@ from simsc.md.anneal import TRAJECTORY
 from simsc.md.checkpoint import last_checkpoint
 from simsc.md.trajectory import FORMAT
 
+ANNEAL = "anneal"  # where a study anneals, in its run folder
+PARTIAL = ".partial"  # ends the name of a stage's folder until the stage is done
+
 
 class Frames(Protocol):
     """Frames that are read one at a time."""
@@ -63,7 +66,7 @@ def open_frames(path: Path, reading: Reading | None = None) -> Frames:
 
 def _parts(folder: Path) -> list[Path]:
     """Return the files of the trajectory of a run folder, or of its `anneal/`, in their order."""
-    for place in (folder / "anneal", folder / "anneal.partial", folder):
+    for place in (folder / ANNEAL, folder / (ANNEAL + PARTIAL), folder):
         if (place / TRAJECTORY).is_file():
             return [place / TRAJECTORY]
         checkpoint = last_checkpoint(place) if place.is_dir() else None

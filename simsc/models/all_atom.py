@@ -20,6 +20,7 @@ from simsc.io.lammps_data import box_lines
 from simsc.models.lammps_system import LammpsSystem
 
 SCRIPTS = "lammps_inputs/all_atom"
+ATOM_MAP = "atom_map.json"  # which atoms are which NP, core and ligand, beside the data file
 PACKAGES = ("MOLECULE", "EXTRA-MOLECULE", "KSPACE", "RIGID")  # of LAMMPS
 HYDROGEN_MASS = 1.008
 HEAVY_HYDROGEN_MASS = 3.024  # hydrogen mass repartitioning, DOI 10.1021/ct5010406
@@ -214,7 +215,7 @@ def write_data(path: Path, system: Topology, cell_angstrom: np.ndarray, title: s
         file.writelines(_data_file(system, cell_angstrom, title, triclinic))
 
 
-def what_is_what(
+def atom_map(
     nanoparticles: Sequence[Nanoparticle], parameters: MagnetiteParameters, constraints: Constraints
 ) -> dict[str, Any]:
     """Say which atoms of a system are which NP, core and ligand, as numbers of the data file (from 1, ends included).

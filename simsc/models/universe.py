@@ -10,7 +10,10 @@ import numpy as np
 from simsc.core.errors import InputError
 from simsc.core.units import nm_from_angstrom
 from simsc.forcefield.chains import chain_names, load_chains
+from simsc.models.all_atom import ATOM_MAP
 from simsc.scattering.atoms import Atoms
+
+_FORMER_ATOM_MAP = "what_is_what.json"  # in run folders of simsc 0.1
 
 
 def read_universe(folder: Path | str) -> Any:
@@ -22,7 +25,7 @@ def read_universe(folder: Path | str) -> Any:
     Returns:
         An `MDAnalysis.Universe` with bonds, masses (g/mol), and as its trajectory all `snapshot_*.dcd`: unwrapped
         positions (Å), the cell of each frame, times (ps) since the protocol began. Without snapshots it has one frame:
-        the end of the run, or its begin. Each NP is a segment (`NP1`, `NP2`, …). Of all-atom systems each core
+        the end of the run, or its start. Each NP is a segment (`NP1`, `NP2`, …). Of all-atom systems each core
         (`CORE`) and each ligand (`LIG`) is a residue, and there are charges (e), elements and names:
         `universe.select_atoms("segid NP3 and resname LIG and name C18")`. Of coarse-grained models beads are named
         `CENTRE`, `HEAD`, and as in their parameter set (`TAIL`; `C1`, `C4H`), sites of the one-site model `CENTRE`.
@@ -36,25 +39,25 @@ def read_universe(folder: Path | str) -> Any:
     data = folder / "annealed.data" if (folder / "annealed.data").is_file() else folder / "system.data"
     if not data.is_file():
         raise InputError(f"{folder}: holds neither annealed.data nor system.data")
-    what_is_what = folder / "what_is_what.json"
-    of_all_atoms = what_is_what.is_file()
-    style = {} if of_all_atoms else {"atom_style": "id resid type x y z"}
+    maps = (folder / name for name in (ATOM_MAP, _FORMER_ATOM_MAP))
+    atom_map = next((path for path in maps if path.is_file()), None)
+    style = {} if atom_map else {"atom_style": "id resid type x y z"}
     try:
-        what = json.loads(what_is_what.read_text(encoding="utf-8")) if of_all_atoms else None
+        numbers = json.loads(atom_map.read_text(encoding="utf-8")) if atom_map else None
         universe = MDAnalysis.Universe(str(data), format="DATA", topology_format="DATA", **style)
     except OSError as error:
         raise InputError(f"{error.filename}: {error.strerror}") from None
     except json.JSONDecodeError as error:
-        raise InputError(f"{what_is_what}: line {error.lineno} is no JSON") from None
+        raise InputError(f"{atom_map}: line {error.lineno} is no JSON") from None
     except (ValueError, KeyError, IndexError, StopIteration):
         raise InputError(f"{data}: is no whole LAMMPS data file of simsc") from None
-    if what is None:
+    if numbers is None:
         _name_beads(universe, folder)
     else:
         try:
-            _name_all_atoms(universe, what)
+            _name_all_atoms(universe, numbers)
         except (KeyError, TypeError, ValueError, IndexError):
-            raise InputError(f"{what_is_what}: does not belong to {data}") from None
+            raise InputError(f"{atom_map}: does not belong to {data}") from None
     if snapshots := sorted(folder.glob("snapshot_*.dcd")):
         _load_snapshots(universe, snapshots)
     return universe
@@ -148,26 +151,26 @@ def _name_beads(universe: Any, folder: Path) -> None:
         residues[k].segment = universe.add_Segment(segid=f"NP{k + 1}")
 
 
-def _name_all_atoms(universe: Any, what: dict[str, Any]) -> None:
+def _name_all_atoms(universe: Any, numbers: dict[str, Any]) -> None:
     atoms, residues = universe.atoms, universe.residues
-    ligand_names = np.array(what["ligand"]["atoms"], dtype=object)
-    if what["nanoparticles"][-1]["atoms"][1] != len(atoms):
+    ligand_names = np.array(numbers["ligand"]["atoms"], dtype=object)
+    if numbers["nanoparticles"][-1]["atoms"][1] != len(atoms):
         raise ValueError
-    kinds = [what["atom_types"][int(kind) - 1] for kind in atoms.types]
+    kinds = [numbers["atom_types"][int(kind) - 1] for kind in atoms.types]
     names = np.array([kind["name"] for kind in kinds], dtype=object)
     universe.add_TopologyAttr("elements", np.array([kind["element"] for kind in kinds], dtype=object))
     segment_of = np.empty(len(residues), dtype=int)
     resnames = np.full(len(residues), "LIG", dtype=object)
     # LAMMPS numbers molecules from 1 without gaps, and MDAnalysis orders residues by that number.
-    for k, listed in enumerate(what["nanoparticles"]):
+    for k, listed in enumerate(numbers["nanoparticles"]):
         (core, (first, last)) = listed["core"]["molecule"], listed["ligands"]["molecules"]
         segment_of[core - 1] = k
         segment_of[first - 1 : last] = k
         resnames[core - 1] = "CORE"
-        begin, end = listed["ligands"]["atoms"]
-        names[begin - 1 : end] = np.tile(ligand_names, listed["ligands"]["count"])
+        first_atom, last_atom = listed["ligands"]["atoms"]
+        names[first_atom - 1 : last_atom] = np.tile(ligand_names, listed["ligands"]["count"])
     universe.add_TopologyAttr("names", names)
     universe.add_TopologyAttr("resnames", resnames)
     universe.segments[0].segid = "NP1"  # all are in this one as read
-    for k in range(1, len(what["nanoparticles"])):
+    for k in range(1, len(numbers["nanoparticles"])):
         residues[segment_of == k].segments = universe.add_Segment(segid=f"NP{k + 1}")

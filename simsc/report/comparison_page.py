@@ -16,7 +16,8 @@ from simsc.report.document import COARSE, document
 from simsc.report.embed import drawing_style, figure_html, png, sequence_html, svg, text
 from simsc.report.study_table import differences
 from simsc.report.system_view import Shown, counts_text, system_html, viewer_data
-from simsc.study.results import STATES, Results, read_results
+from simsc.study.results import Results, read_results
+from simsc.study.run_folder import STATES
 
 NAMES = ("A", "B")
 

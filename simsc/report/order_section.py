@@ -8,7 +8,8 @@ from simsc.plot.annealing import count_timeline, order_scatter, stacking_diagram
 from simsc.report.document import PAPER
 from simsc.report.embed import css_class, figure_html, sequence_html, svg, text
 from simsc.report.system_view import counts_text
-from simsc.study.results import STATES, Results
+from simsc.study.results import Results
+from simsc.study.run_folder import STATES
 
 
 def order_section(results: Results) -> str:

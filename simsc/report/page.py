@@ -22,12 +22,8 @@ from simsc.report.order_section import order_section, sequence_section
 from simsc.report.scattering_section import correlation_section, scattering_section
 from simsc.report.study_table import study_table
 from simsc.report.system_view import Shown, system_html, viewer_data
-from simsc.study.results import (
-    STATES,
-    Results,
-    State,
-    read_results,
-)
+from simsc.study.results import Results, State, read_results
+from simsc.study.run_folder import STATES
 
 
 def write_report(folder: Path, report: Path) -> None:

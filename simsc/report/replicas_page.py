@@ -17,10 +17,8 @@ from simsc.report.healing_text import NULL_NAMES, energy, verdict
 from simsc.report.status_text import duration
 from simsc.sliding.chance import NULLS
 from simsc.sliding.healing import set_healing
-from simsc.study.replicas import Outcome, outcomes, replica_folder
-from simsc.study.run import REPORT, STUDY_FILE
-from simsc.study.schema import read_study
-from simsc.study.stages import STATES
+from simsc.study.replicas import Outcome, outcomes
+from simsc.study.run_folder import STATES, RunFolder
 
 _START = "superlattice.stacking"
 _HEALING_HEAD = (
@@ -45,7 +43,7 @@ def write_replicas_report(folder: Path, report: Path) -> None:
     Raises:
         InputError: if the page cannot be written.
     """
-    study, found = read_study(folder / STUDY_FILE), outcomes(folder)
+    study, found = RunFolder(folder).study(), outcomes(folder)
     title = study.title or f"Replicas of {study.superlattice.stacking}"
     done = sum(outcome.state == "done" for outcome in found)
     note = "" if study.all_atom else f'<div class="note" role="note">{COARSE}</div>'
@@ -124,10 +122,10 @@ def _p(value: float | None) -> str:
 def _each(folder: Path, found: list[Outcome]) -> str:
     rows = []
     for outcome in found:
-        here = replica_folder(folder, outcome.variant.number)
+        here = RunFolder(folder).replica(outcome.variant.number)
         name = str(outcome.variant.number)
-        if (here / REPORT).is_file():
-            name = f'<a href="{here.name}/{REPORT}">{name}</a>'
+        if here.report.is_file():
+            name = f'<a href="{here.report.relative_to(folder)}">{name}</a>'
         row = outcome.row
         seconds = None if outcome.status is None else [stage.seconds for stage in outcome.status.stages]
         rows.append(

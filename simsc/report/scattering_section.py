@@ -11,7 +11,8 @@ from simsc.plot.scattering import intensity, radial_profile, zeros_of_sphere
 from simsc.report import interactive
 from simsc.report.document import PAPER
 from simsc.report.embed import figure_html, png, svg
-from simsc.study.results import STATES, Results
+from simsc.study.results import Results
+from simsc.study.run_folder import STATES
 
 _BETWEEN_111_DEG = float(np.degrees(np.arccos(1 / 3)))
 _NEAR_ZERO = 0.03  # of q: so near to a zero of the form factor a reflection cannot be seen

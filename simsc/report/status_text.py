@@ -2,7 +2,9 @@
 
 import time
 
+from simsc.md.frames import ANNEAL
 from simsc.study.replicas import Outcome
+from simsc.study.run_folder import STATES
 from simsc.study.status import RunStatus
 
 _MINUTE_S, _HOUR_S, _DAY_S = 60, 3600, 86400
@@ -25,7 +27,7 @@ def run_text(status: RunStatus) -> str:
             line += f" {100 * stage.fraction:.1f} %"
             if status.state == "running":
                 line += f"  {progress.text}" + (f", {duration(progress.left_s)} left" if progress.left_s else "")
-        if stage.name == "anneal" and status.checkpoint_ns is not None:
+        if stage.name == ANNEAL and status.checkpoint_ns is not None:
             line += f"  checkpoint at {status.checkpoint_ns:.6g} of {status.total_ns:.6g} ns"
         lines.append(line.rstrip())
     if status.state in ("stopped", "failed") and progress is not None:
@@ -39,8 +41,8 @@ def replicas_text(found: list[Outcome]) -> str:
     """Return a table with one line a replica."""
     rows = [["replica", "seed", *found[0].variant.values, "state", "%", "before", "after", "fcc before", "fcc after"]]
     for outcome in found:
-        fcc = [str(outcome.counts[state]["fcc"]) if state in outcome.counts else "" for state in ("before", "after")]
-        sequences = [outcome.sequences.get(state, "") for state in ("before", "after")]
+        fcc = [str(outcome.counts[state]["fcc"]) if state in outcome.counts else "" for state in STATES]
+        sequences = [outcome.sequences.get(state, "") for state in STATES]
         values = [str(value) for value in outcome.variant.values.values()]
         share = f"{100 * outcome.fraction:.0f}"
         rows.append(

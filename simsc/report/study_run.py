@@ -9,6 +9,7 @@ from simsc.core.errors import InputError
 from simsc.core.processes import available_cores
 from simsc.md.hardware import Hardware
 from simsc.md.parallel import world
+from simsc.report.page import write_report
 from simsc.study.run import RunResult
 from simsc.study.run import run_study as run_stages
 from simsc.study.schema import Study, read_study, study_from
@@ -80,4 +81,5 @@ def run_study(
         (lambda stage, fraction, detail: None) if progress is None else progress,
         lambda needed_s: time.monotonic() + needed_s > end_s,
         until,
+        write_report,
     )

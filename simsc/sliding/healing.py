@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from simsc.classify.order import ORDER_FILE, order_folder
 from simsc.core.errors import InputError
 from simsc.core.stacking import hcp_layers
 from simsc.sliding.chance import (
@@ -194,18 +195,13 @@ def run_healing(folder: Path, confirm: int = CONFIRM) -> RunHealing | None:
     """
     order = order_folder(folder)
     try:
-        stamp = (order / "order.h5").stat().st_mtime_ns
+        stamp = (order / ORDER_FILE).stat().st_mtime_ns
     except OSError:
         raise InputError(
             f"{folder}: holds neither a run whose NPs are classified nor an order (no order.h5); "
             "let the run end (simsc status), or classify it first (simsc classify -o)"
         ) from None
     return _read(folder, order, stamp, confirm)
-
-
-def order_folder(folder: Path) -> Path:
-    """Return where the order of a run lies: in its folder, or this is it."""
-    return folder / "order" if (folder / "order").is_dir() else folder
 
 
 @functools.lru_cache(_KEPT)

@@ -1,13 +1,12 @@
 """The stacking of the same layers over time, from sequences of frames or from the files of an order."""
 
-import csv
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import h5py
 import numpy as np
 
+from simsc.classify.order import read_order
 from simsc.core.errors import InputError
 from simsc.core.stacking import stacking_steps
 
@@ -97,15 +96,9 @@ def read_history(folder: Path) -> StackingHistory:
         InputError: if files are missing or damaged, or the crystal is finite.
     """
     try:
-        with open(folder / "counts.csv", newline="", encoding="utf-8") as table:
-            rows = [(row["sequence"], row["phase"]) for row in csv.DictReader(table)]
-        with h5py.File(folder / "order.h5", "r") as file:
-            layers, time_ns = file["layers"], file["time_ns"][:]
-            if len(rows) != len(layers):
-                raise InputError(f"counts.csv has {len(rows)} frames, order.h5 {len(layers)}")
-            if not layers.attrs.get("periodic", True):
-                raise InputError("this is a finite crystal; slides are followed in periodic ones")
-            sequences, phases = ([row[k] for row in rows] for k in (0, 1))
-            return stacking_history(sequences, layers, time_ns, phases)
-    except (OSError, KeyError, ValueError, TypeError, csv.Error, RuntimeError, InputError) as error:
+        order = read_order(folder)
+        if not order.periodic:
+            raise InputError("this is a finite crystal; slides are followed in periodic ones")
+        return stacking_history(order.sequences, order.by_frame("layers"), order.time_ns, order.phases)
+    except (ValueError, TypeError, RuntimeError, InputError) as error:
         raise InputError(f"{folder}: no stacking over time: {' '.join(str(error).split())}") from None

@@ -19,21 +19,31 @@ from simsc.builders.nanoparticle import (
 from simsc.builders.nanoparticle_file import read_nanoparticle, write_nanoparticle, write_xyz
 from simsc.builders.restack import fcc_orientation
 from simsc.builders.surface import hydroxylate
-from simsc.classify.neighbours import mean_nearest_distance_nm
 from simsc.core.superlattice import Superlattice
 from simsc.forcefield.ligand import Ligand, load_ligand, read_ligand
 from simsc.forcefield.magnetite import MagnetiteParameters, load_magnetite
-from simsc.io.native import read_superlattice, write_superlattice
+from simsc.io.native import write_superlattice
 from simsc.io.provenance import provenance
 from simsc.io.whole_files import write_text
-from simsc.md.anneal import DATA, FINAL, AnnealProgress, prepare
+from simsc.md.anneal import DATA, FINAL, prepare
 from simsc.md.equilibrate import compression, loose_fcc
-from simsc.models.all_atom import dress_all_atom, read_positions, taken_apart, what_is_what
+from simsc.models.all_atom import ATOM_MAP, atom_map, dress_all_atom, read_positions, taken_apart
 from simsc.models.lammps_system import LammpsSystem
 from simsc.study.context import Context
+from simsc.study.run_folder import (
+    CENSUS,
+    CIF,
+    CORE_XYZ,
+    CRYSTAL,
+    HYDROXYLATED_XYZ,
+    NANOPARTICLE,
+    SUPERLATTICE,
+    THERMO,
+    census_file,
+    nanoparticle_file,
+    nanoparticle_xyz,
+)
 from simsc.study.schema import AllAtomSection
-
-_FILE = "nanoparticle_{}.h5"
 
 
 def nanoparticle_stage(context: Context, out: Path) -> None:
@@ -42,17 +52,17 @@ def nanoparticle_stage(context: Context, out: Path) -> None:
     parameters, ligand = _parameters(section), _ligand(section)
     core = _core(section, 2 * context.study.nanoparticle.core_radius_nm)
     if section.crystal:
-        shutil.copyfile(section.crystal, out / "crystal.cif")
+        shutil.copyfile(section.crystal, out / CIF)
     capped = hydroxylate(core, section.least_oxygens)
-    write_xyz(out / "core.xyz", core.elements, core.positions_angstrom)
+    write_xyz(out / CORE_XYZ, core.elements, core.positions_angstrom)
     heavy = np.concatenate([core.positions_angstrom, capped.oxygens_angstrom, capped.hydrogens_angstrom])
     n_oh = len(capped.oxygens_angstrom)
-    write_xyz(out / "hydroxylated.xyz", np.array([*core.elements, *["O"] * n_oh, *["H"] * n_oh]), heavy)
+    write_xyz(out / HYDROXYLATED_XYZ, np.array([*core.elements, *["O"] * n_oh, *["H"] * n_oh]), heavy)
     for k in range(section.independent):
         share = f"{k + 1} of {section.independent}: " if section.independent > 1 else ""
 
         def progress(what: str, k: int = k, share: str = share) -> None:
-            context.progress("nanoparticle", (k + 0.1) / section.independent, share + what)
+            context.progress((k + 0.1) / section.independent, share + what)
 
         nanoparticle = functionalize(
             capped,
@@ -71,16 +81,16 @@ def nanoparticle_stage(context: Context, out: Path) -> None:
         scratch.mkdir()
         relaxed = context.together("relax", nanoparticle, parameters, scratch.absolute(), context.study.seed + k)
         census["relaxed"] = asdict(take_census(relaxed, parameters))
-        write_nanoparticle(out / _FILE.format(k), relaxed, provenance(seed=context.study.seed, number=k))
-        write_xyz(out / f"nanoparticle_{k}.xyz", relaxed.elements, relaxed.positions_angstrom)
-        write_text(out / f"census_{k}.json", json.dumps(census, indent=1))
+        write_nanoparticle(out / nanoparticle_file(k), relaxed, provenance(seed=context.study.seed, number=k))
+        write_xyz(out / nanoparticle_xyz(k), relaxed.elements, relaxed.positions_angstrom)
+        write_text(out / census_file(k), json.dumps(census, indent=1))
 
 
 def crystal_stage(context: Context, out: Path) -> None:
     """Bring the NPs together in an fcc cell, and equilibrate it at pressure."""
     section, seed = _section(context), context.study.seed
     parameters = _parameters(section)
-    nanoparticles = _read(context.folder / "nanoparticle", section)
+    nanoparticles = _read(context.folder.stage(NANOPARTICLE), section)
     orientations = _orientations(section, len(nanoparticles), context.rng(200))
     lattice, scale = loose_fcc(nanoparticles, orientations)
     system = _dressed(lattice, nanoparticles, orientations, section)
@@ -91,41 +101,33 @@ def crystal_stage(context: Context, out: Path) -> None:
     protocol = replace(protocol, phases=(squeeze, *protocol.phases))
     radii_nm = np.full(lattice.n, context.study.nanoparticle.core_radius_nm)
 
-    def report(progress: AnnealProgress) -> None:
-        context.show("crystal", progress.fraction, progress.text)
-
-    context.progress("crystal", 0.0, "pushing overlapping ligands apart")
+    context.progress(0.0, "pushing overlapping ligands apart")
     trajectory = context.together(
-        "anneal", replace(system, data=""), radii_nm, protocol, out.absolute(), seed, report=report
+        "anneal", replace(system, data=""), radii_nm, protocol, out.absolute(), seed, report=context.anneal_progress
     )
-    trajectory.write_csv(out / "thermo.csv")
+    trajectory.write_csv(out / THERMO)
     lattice, nanoparticles = taken_apart(*read_positions(out / FINAL), nanoparticles, parameters)
-    write_superlattice(out / "superlattice.h5", lattice, provenance(seed=seed))
+    write_superlattice(out / SUPERLATTICE, lattice, provenance(seed=seed))
     census = []
     for k, nanoparticle in enumerate(nanoparticles):
-        write_nanoparticle(out / _FILE.format(k), nanoparticle, provenance(seed=seed, number=k))
+        write_nanoparticle(out / nanoparticle_file(k), nanoparticle, provenance(seed=seed, number=k))
         census.append(asdict(take_census(nanoparticle, parameters)))
-    write_text(out / "census.json", json.dumps(census, indent=1))
-
-
-def equilibrated_d_nn_nm(folder: Path) -> float:
-    """Return the nearest-neighbour distance of the equilibrated fcc crystal of a run folder, nm."""
-    return mean_nearest_distance_nm(read_superlattice(folder / "crystal" / "superlattice.h5"))
+    write_text(out / CENSUS, json.dumps(census, indent=1))
 
 
 def restacked(context: Context, superlattice: Superlattice, out: Path) -> LammpsSystem:
     """Put the NPs of the equilibrated fcc crystal, as they are, on the sites of another stacking.
 
-    Writes `what_is_what.json` beside the data file: which atoms are which NP, core and ligand.
+    Writes `atom_map.json` beside the data file: which atoms are which NP, core and ligand.
     """
     section = _section(context)
-    equilibrated = _read(context.folder / "crystal", section)
+    equilibrated = _read(context.folder.stage(CRYSTAL), section)
     nanoparticles = [equilibrated[k % len(equilibrated)] for k in range(superlattice.n)]
     # In the crystal they stand turned already: aligned with its cubic axes, or each at random.
     axes = fcc_orientation(context.study.superlattice.stacking)
     orientations = Rotation.concatenate([axes] * superlattice.n)
-    what = what_is_what(nanoparticles, _parameters(section), section.constraints)
-    write_text(out / "what_is_what.json", json.dumps(what, indent=1))
+    numbers = atom_map(nanoparticles, _parameters(section), section.constraints)
+    write_text(out / ATOM_MAP, json.dumps(numbers, indent=1))
     return _dressed(superlattice, nanoparticles, orientations, section)
 
 
@@ -153,7 +155,7 @@ def _orientations(section: AllAtomSection, n: int, rng: np.random.Generator) -> 
 
 
 def _read(folder: Path, section: AllAtomSection) -> list[Nanoparticle]:
-    return [read_nanoparticle(folder / _FILE.format(k)) for k in range(section.independent)]
+    return [read_nanoparticle(folder / nanoparticle_file(k)) for k in range(section.independent)]
 
 
 def _dressed(

@@ -9,7 +9,7 @@ import h5py
 
 from simsc.builders.nanoparticle_file import FORMAT as NANOPARTICLE
 from simsc.builders.nanoparticle_file import read_nanoparticle
-from simsc.classify.order_file import ORDER, OrderFile
+from simsc.classify.order import ORDER, ORDER_FILE, read_order
 from simsc.core.correlation_map import CorrelationMap
 from simsc.core.errors import InputError
 from simsc.core.intensity import IntensityVolume, ShellIntensity
@@ -37,7 +37,7 @@ from simsc.md.frames import Frames, open_frames
 from simsc.md.trajectory import FORMAT as TRAJECTORY
 from simsc.md.trajectory import Trajectory, read_trajectory, write_trajectory
 from simsc.study.results import read_results
-from simsc.study.run import STUDY_FILE, study_of
+from simsc.study.run_folder import RunFolder
 from simsc.study.schema import read_study
 
 _VOLUMES = (".npy", ".npz", ".mrc", ".map", ".ccp4", ".vtk", ".gz", ".bz2")
@@ -94,7 +94,7 @@ def read(path: str | Path, **how: Any) -> Any:
 
     Returns:
         What is in it: a `Superlattice` (of several frames a `FrameSequence`, of simsc's own a `Trajectory`), an
-        `IntensityVolume`, `Spheres`, a `CorrelationMap`, an `OrderFile`, a `Nanoparticle`, a `FrameSeries` of detector
+        `IntensityVolume`, `Spheres`, a `CorrelationMap`, an `Order`, a `Nanoparticle`, a `FrameSeries` of detector
         frames, a `Study`, or the `Results` of a finished run.
 
     Raises:
@@ -116,7 +116,7 @@ def read(path: str | Path, **how: Any) -> Any:
     if own and (kind := file_format(path)):
         if how:
             raise InputError(f"{path}: is simsc's own, which says everything itself; leave out {', '.join(how)}")
-        return OrderFile(path.parent) if kind == ORDER else _OWN[kind](path)
+        return read_order(path.parent) if kind == ORDER else _OWN[kind](path)
     if own or path.suffix.lower() in _VOLUMES:
         metadata = _record(Told, path, how)
         return _frames_or_volume(path) if own and metadata == Told() else read_volume(path, metadata)
@@ -169,11 +169,10 @@ def write(path: str | Path, value: Writable, labels: Any = None, **facts: Any) -
 
 
 def _folder(path: Path) -> Any:
-    if (path / STUDY_FILE).is_file():
-        study_of(path)
+    if RunFolder(path).study_file.is_file():
         return read_results(path)
-    if (path / "order.h5").is_file():
-        return OrderFile(path)
+    if (path / ORDER_FILE).is_file():
+        return read_order(path)
     try:
         return read_series(path)
     except InputError:

@@ -13,11 +13,11 @@ from typing import Literal
 
 from simsc.core.errors import ResourceError, SimscError, SimscWarning, StoppedEarly
 from simsc.io.whole_files import write_text
+from simsc.study.run_folder import RunFolder
 
-PROGRESS = "progress.json"
 DONE_IN = "done in"  # begins the text of a finished stage
 _INTERVAL_S = 2.0
-_TELLING = 0.02  # fraction done from which the time left can be told
+_LEAST_GAIN = 0.02  # fraction done from which the time left can be estimated
 
 State = Literal["running", "stopped", "failed", "done"]
 Show = Callable[[str, float, str], None]
@@ -32,7 +32,7 @@ class Progress:
         stage: name of the stage.
         fraction: part of the stage that is done, 0 to 1.
         text: what it is doing, or why it ended.
-        left_s: estimated time to the end of the stage, s; None where it cannot be told yet.
+        left_s: estimated time to the end of the stage, s; None where it cannot be estimated yet.
         updated: when this was written, seconds since 1970.
         host: name of the machine.
         pid: number of the process on it.
@@ -53,20 +53,20 @@ class Progress:
 
 
 class Pace:
-    """How long something still takes, told from how far it came since it was first looked at."""
+    """How long something still takes, estimated from how far it came since it was first looked at."""
 
     def __init__(self) -> None:
-        self._begin: tuple[float, float] | None = None
+        self._start: tuple[float, float] | None = None
 
     def left_s(self, fraction: float) -> float | None:
-        """Return the time left, s, at a fraction done; None where it cannot be told yet."""
+        """Return the time left, s, at a fraction done; None where it cannot be estimated yet."""
         now = time.monotonic()
         if fraction == 0:
-            return None  # what comes first, such as a push-off, tells nothing of the pace
+            return None  # what comes first, such as a push-off, says nothing of the pace
         # What was done before (by an earlier run that this one goes on from) took none of this time.
-        begin_s, before = self._begin = self._begin or (now, fraction)
+        start_s, before = self._start = self._start or (now, fraction)
         gained = fraction - before
-        return (now - begin_s) * (1 - fraction) / gained if gained > _TELLING * (1 - before) else None
+        return (now - start_s) * (1 - fraction) / gained if gained > _LEAST_GAIN * (1 - before) else None
 
 
 class Journal:
@@ -78,7 +78,7 @@ class Journal:
     """
 
     def __init__(self, folder: Path, show: Show) -> None:
-        self._path = (folder / PROGRESS).absolute()  # LAMMPS works in another folder
+        self._path = RunFolder(folder).progress.absolute()  # LAMMPS works in another folder
         self._show = show
         self.job = os.environ.get("SLURM_JOB_ID", "")
         self._stage, self._fraction = "", 0.0
@@ -142,6 +142,6 @@ def journal(folder: Path, show: Show) -> Iterator[Journal]:
 def read_progress(folder: Path) -> Progress | None:
     """Return what a run wrote down last; None if there is nothing that can be read."""
     try:
-        return Progress(**json.loads((folder / PROGRESS).read_text(encoding="utf-8")))
+        return Progress(**json.loads(RunFolder(folder).progress.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None

@@ -4,7 +4,6 @@ import contextlib
 import csv
 import ctypes
 import io
-import json
 import os
 import signal
 import subprocess
@@ -18,12 +17,11 @@ from typing import Any
 from simsc.core.errors import InputError, SimulationError, StoppedEarly, StudyError
 from simsc.io.whole_files import write_text
 from simsc.sliding.healing import RunHealing, run_healing
-from simsc.study.run import STUDY_FILE, claimed, study_of
+from simsc.study.run import claimed
+from simsc.study.run_folder import STATES, RunFolder
 from simsc.study.schema import Study, Variant
-from simsc.study.stages import STATES
 from simsc.study.status import RunStatus, run_status
 
-OUTCOMES = "outcomes.csv"
 _POLL_S = 0.5
 _LOOK_S = 5.0  # at the files of all replicas
 _PR_SET_PDEATHSIG = 1
@@ -91,11 +89,6 @@ def _fcc_hcp_neither(counts: dict[str, int] | None) -> dict[str, int | str]:
     return {"fcc": fcc, "hcp": hcp, "neither": sum(counts.values()) - fcc - hcp}
 
 
-def replica_folder(folder: Path, number: int) -> Path:
-    """Return the run folder of a replica."""
-    return folder / f"replica_{number:04d}"
-
-
 def replica(study: Study, folder: Path, number: int) -> Variant:
     """Return one replica of a study, and say in the folder whose replicas lie there.
 
@@ -125,9 +118,9 @@ def run_replicas(
         study: a study with replicas.
         folder: folder for all of them.
         jobs: processes at a time.
-        arguments: gives further arguments for `simsc run` of the process that is about to begin.
+        arguments: gives further arguments for `simsc run` of the process that is about to start.
         progress: called with "replicas", the fraction done and a short text.
-        stop: tells whether to stop.
+        stop: asked whether to stop.
 
     Raises:
         StoppedEarly: if it was asked to stop; the same call goes on.
@@ -140,13 +133,13 @@ def run_replicas(
         looked_s = time.monotonic()
         statuses: dict[int, int] = {}
         running: dict[int, subprocess.Popen[bytes]] = {}
-        told = False
+        asked = False
         while running or (waiting and not stop(0.0)):
             while waiting and len(running) < jobs and not stop(0.0):
                 number = waiting.pop(0)
                 running[number] = _start(folder, number, arguments())
-            if stop(0.0) and not told:
-                told = True
+            if stop(0.0) and not asked:
+                asked = True
                 for process in running.values():
                     process.send_signal(signal.SIGUSR1)
             time.sleep(_POLL_S)
@@ -164,10 +157,10 @@ def run_replicas(
         raise StoppedEarly(f"stopped ({_counted(found)}); the same command goes on from there")
     failed = [number for number, status in statuses.items() if status != 0]
     if failed:
-        told_of = "; ".join(f"{number}: {_last_words(folder, number)}" for number in sorted(failed)[:_NAMED])
+        named = "; ".join(f"{number}: {_last_words(folder, number)}" for number in sorted(failed)[:_NAMED])
         more = f" (and {len(failed) - _NAMED} more)" if len(failed) > _NAMED else ""
         raise SimulationError(
-            f"{len(failed)} of {len(found)} replicas failed: {told_of}{more}; see {folder / OUTCOMES}"
+            f"{len(failed)} of {len(found)} replicas failed: {named}{more}; see {RunFolder(folder).outcomes}"
         )
     progress("replicas", 1.0, "")
     return found
@@ -183,10 +176,10 @@ def outcomes(folder: Path, variants: list[Variant] | None = None) -> list[Outcom
     Raises:
         StudyError: if the folder holds no replicas.
     """
-    variants = study_of(folder).variants() if variants is None else variants
+    variants = RunFolder(folder).study().variants() if variants is None else variants
     if not variants:
         raise StudyError(f"{folder}: holds one run, without [replicas]")
-    return [_outcome(variant, replica_folder(folder, variant.number)) for variant in variants]
+    return [_outcome(variant, RunFolder(folder).replica(variant.number)) for variant in variants]
 
 
 def write_outcomes(folder: Path, found: list[Outcome]) -> None:
@@ -196,32 +189,32 @@ def write_outcomes(folder: Path, found: list[Outcome]) -> None:
     writer = csv.DictWriter(text, fieldnames=list(rows[0]))
     writer.writeheader()
     writer.writerows(rows)
-    write_text(folder / OUTCOMES, text.getvalue())
+    write_text(RunFolder(folder).outcomes, text.getvalue())
 
 
-def _outcome(variant: Variant, folder: Path) -> Outcome:
-    if not (folder / STUDY_FILE).is_file():
+def _outcome(variant: Variant, run: RunFolder) -> Outcome:
+    if not run.is_begun:
         return Outcome(variant, None, {}, {}, None)
     counts: dict[str, dict[str, int]] = {}
     sequences: dict[str, str] = {}
     d_nn_nm = None
     healing = None
     with contextlib.suppress(OSError, ValueError, KeyError):
-        summary = json.loads((folder / "order" / "summary.json").read_text(encoding="utf-8"))
+        summary = run.summary()
         counts = {state: summary[state]["counts"] for state in STATES}
         sequences = {state: summary[state]["sequence"] or "" for state in STATES}
     with contextlib.suppress(OSError, ValueError, KeyError, IndexError):
-        thermo = (folder / "anneal" / "thermo.csv").read_text(encoding="utf-8")
-        d_nn_nm = float(list(csv.DictReader(io.StringIO(thermo)))[-1]["d_nn_nm"])
+        d_nn_nm = run.last_d_nn_nm()
     if counts:
         with contextlib.suppress(InputError):
-            healing = run_healing(folder)
-    return Outcome(variant, run_status(folder), counts, sequences, d_nn_nm, healing)
+            healing = run_healing(run.path)
+    return Outcome(variant, run_status(run.path), counts, sequences, d_nn_nm, healing)
 
 
 def _start(folder: Path, number: int, arguments: list[str]) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "simsc", "run", str(folder / STUDY_FILE), "--output", str(folder)]
-    with open(_log(folder, number), "ab") as log:
+    run = RunFolder(folder)
+    command = [sys.executable, "-m", "simsc", "run", str(run.study_file), "--output", str(folder)]
+    with open(run.replica_log(number), "ab") as log:
         return subprocess.Popen(  # noqa: S603 (a list of our own words, no shell)
             [*command, "--replica", str(number), *arguments],
             stdin=subprocess.DEVNULL,
@@ -249,12 +242,8 @@ def _counted(found: list[Outcome]) -> str:
 def _last_words(folder: Path, number: int) -> str:
     """Return the last line that a replica said."""
     try:
-        lines = _log(folder, number).read_text(encoding="utf-8", errors="replace").split("\n")
+        lines = RunFolder(folder).replica_log(number).read_text(encoding="utf-8", errors="replace").split("\n")
     except OSError:
         lines = []
     said = [line for line in lines if line.strip()]
     return said[-1].removeprefix("simsc: error: ")[:200] if said else "said nothing"
-
-
-def _log(folder: Path, number: int) -> Path:
-    return folder / f"replica_{number:04d}.log"

@@ -10,30 +10,24 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 from simsc.core.errors import InputError, ResourceError, SimscError, SimscWarning, StoppedEarly, StudyError
-from simsc.core.processes import available_memory_gb
 from simsc.io.provenance import provenance
 from simsc.io.whole_files import write_error, write_text
+from simsc.md.frames import ANNEAL, PARTIAL
 from simsc.md.hardware import Hardware
-from simsc.study.context import Context, Stage
-from simsc.study.journal import DONE_IN, PROGRESS, journal
+from simsc.study.context import Context
+from simsc.study.journal import DONE_IN, journal
+from simsc.study.run_folder import DONE, INPUTS, LEGS, LOCK, PROGRESS, SLURM, STUDY_FILE, RunFolder
 from simsc.study.schema import Study, read_study
-from simsc.study.stages import stages_of
+from simsc.study.stages import Stage, may_change, stages_of
 
-STUDY_FILE = "study.toml"
-REPORT = "report.html"
-LOCK = ".lock"
-JOBS = Path("slurm") / "jobs.json"  # numbers of its Slurm jobs; batch files and logs lie beside it
-_DONE = "done.json"
-_INPUTS = "inputs.json"  # SHA-256 of all that earlier stages made
-_LEGS = "legs.json"  # begin and end of each try, seconds since 1970
-_MAY_CHANGE = ("title", "order", "scattering", "correlation")  # sections, of a run that has begun
-_GB_A_VOXEL = 45e-9  # of the intensity of a state while it is summed over frames; 23 were measured for one frame
+ReportWriter = Callable[[Path, Path], None]  # gets the run folder and the file to write
+
 _LOCK_PATIENCE_S = 1.0  # who only looks (`simsc status`) holds the lock for a moment
 
 
@@ -43,7 +37,7 @@ class RunResult:
 
     Args:
         folder: the run folder.
-        report: the report page; None if the run was to end before.
+        report: the report page; None if the run was to end before, or nobody writes it.
         skipped: names of stages that were finished before.
         seconds: wall time of every stage, by name, s.
     """
@@ -62,6 +56,7 @@ def run_study(
     progress: Callable[[str, float, str], None] = lambda stage, fraction, detail: None,
     stop: Callable[[float], bool] = lambda needed_s: False,
     until: str | None = None,
+    write_report: ReportWriter | None = None,
 ) -> RunResult:
     """Run the stages of a study that are not finished yet; only rank 0 of the communicator calls this.
 
@@ -74,8 +69,10 @@ def run_study(
         comm: MPI communicator; the other ranks wait in `simsc.study.context.follow`.
         hardware: threads of this process, and what LAMMPS may use besides.
         progress: called with the stage, the fraction done and a short text.
-        stop: asked with the seconds that the next piece of work takes; tells whether to stop before it.
+        stop: asked with the seconds that the next piece of work takes, whether to stop before it.
         until: last stage to run; None for all, and the report.
+        write_report: writes the page of the run folder to a file, such as `simsc.report.page.write_report`; None for a
+            run without one.
 
     Raises:
         StoppedEarly: if it was asked to stop; the same call goes on.
@@ -83,26 +80,19 @@ def run_study(
         InputError: if the folder cannot be written, or the study has no such stage.
         ResourceError: if the intensity does not fit into memory.
     """
-    names = [stage.name for stage in stages_of(study)]
+    run, stages = RunFolder(folder), stages_of(study)
+    names = [stage.name for stage in stages]
     if until is not None and until not in names:
         raise InputError(f"--until {until}: the study has no such stage; its stages are {', '.join(names)}")
-    if until is None or names.index(until) >= names.index("scattering"):
-        _check_memory(study, folder)
+    stages = stages if until is None else stages[: names.index(until) + 1]
+    for stage in stages:
+        if stage.check is not None and not run.stage(stage.name).exists():
+            stage.check(study)
     with claimed(folder, study), journal(folder, progress) as kept:
-        result = _run_stages(study, folder, Context(study, folder, comm, hardware, kept, stop), until)
+        context = Context(study, run, comm, hardware, kept, stop)
+        result = _run_stages(stages, context, write_report if until is None else None)
         kept.end("done" if until is None else "stopped", "" if until is None else f"{until} is done, as asked")
         return result
-
-
-def _check_memory(study: Study, folder: Path) -> None:
-    """Refuse before hours of annealing what would be killed after them."""
-    n = study.scattering.grid
-    needed_gb, gb = _GB_A_VOXEL * n**3, available_memory_gb()
-    if needed_gb > gb and not (folder / "scattering").exists():
-        raise ResourceError(
-            f"scattering.grid: {n}³ points need {needed_gb:.2g} GB of memory, and {gb:.2g} GB are free here; lower it, "
-            "or end with --until order here and go on where there is more"
-        )
 
 
 @contextmanager
@@ -119,59 +109,46 @@ def claimed(folder: Path, study: Study, alone: bool = True) -> Iterator[None]:
         yield
 
 
-def study_of(folder: Path) -> Study:
-    """Return the study of a run folder.
-
-    Raises:
-        StudyError: if the folder holds no run.
-    """
-    if not (folder / STUDY_FILE).is_file():
-        raise StudyError(f"{folder}: holds no run (no {STUDY_FILE})")
-    return read_study(folder / STUDY_FILE)
-
-
-def _run_stages(study: Study, folder: Path, context: Context, until: str | None) -> RunResult:
+def _run_stages(stages: tuple[Stage, ...], context: Context, write_report: ReportWriter | None) -> RunResult:
+    study, run = context.study, context.folder
     skipped = []
     seconds: dict[str, float] = {}
     inputs: dict[str, Any] = {}
     stale: set[str] = set()
-    stages = stages_of(study)
-    _check_nothing_is_lost(stages, folder)
-    if not (folder / "anneal").exists():
+    _check_nothing_is_lost(stages_of(study), run)
+    if not run.stage(ANNEAL).exists():
         for jump in study.protocol().jumps:
             warnings.warn(f"anneal.phases: {jump}", SimscWarning, stacklevel=2)
     for stage in stages:
-        record = None if stale & set(stage.needs) else _finished(stage, folder, study)
+        record = None if stale & set(stage.needs) else _finished(stage, run, study)
         if record is not None:
             skipped.append(stage.name)
         else:
             try:
-                record = _run_stage(stage, folder, context, inputs)
+                record = _run_stage(stage, replace(context, stage=stage.name), inputs)
             except StoppedEarly as error:
                 error.idle = error.idle and not stale
                 raise
             # What builds on it was computed from a result that is gone.
             stale.add(stage.name)
+            run.report.unlink(missing_ok=True)  # it shows that result
         seconds[stage.name], inputs[stage.name] = record["seconds"], record["outputs"]
-        if stage.name == until:
-            return RunResult(folder, None, tuple(skipped), seconds)
-    from simsc.report.page import write_report
-
-    report = folder / REPORT
-    if stale or not report.is_file():
+    if write_report is None:
+        return RunResult(run.path, None, tuple(skipped), seconds)
+    if stale or not run.report.is_file():
         context.show("report", 0.0, "")
-        write_report(folder, report)
+        write_report(run.path, run.report)
         context.show("report", 1.0, "")
-    return RunResult(folder, report, tuple(skipped), seconds)
+    return RunResult(run.path, run.report, tuple(skipped), seconds)
 
 
-def _run_stage(stage: Stage, folder: Path, context: Context, inputs: dict[str, Any]) -> dict[str, Any]:
+def _run_stage(stage: Stage, context: Context, inputs: dict[str, Any]) -> dict[str, Any]:
     """Run a stage in a folder of its own, which takes its final name when everything in it is whole."""
-    partial, final = folder / f"{stage.name}.partial", folder / stage.name
+    partial, final = context.folder.partial(stage.name), context.folder.stage(stage.name)
     shutil.rmtree(final, ignore_errors=True)
     text = json.dumps(inputs, indent=1, sort_keys=True)
-    if stage.resumable and (partial / _INPUTS).is_file():
-        if (partial / _INPUTS).read_text(encoding="utf-8") != text:
+    if stage.resumable and (partial / INPUTS).is_file():
+        if (partial / INPUTS).read_text(encoding="utf-8") != text:
             raise ResourceError(f"{partial}: was begun from other results; remove it to compute it from these")
     else:
         shutil.rmtree(partial, ignore_errors=True)
@@ -179,12 +156,14 @@ def _run_stage(stage: Stage, folder: Path, context: Context, inputs: dict[str, A
             partial.mkdir()
         except OSError as error:
             raise write_error(partial, error) from None
-        write_text(partial / _INPUTS, text)
+        write_text(partial / INPUTS, text)
     with _timed(partial) as seconds_so_far:
-        context.progress(stage.name, 0.0, "")
+        context.progress(0.0, "")
         stage.run(context, partial)
         seconds = seconds_so_far()
-    (partial / _LEGS).unlink()
+    if missing := [name for name in stage.writes if not (partial / name).is_file()]:
+        raise RuntimeError(f"stage {stage.name} did not write {', '.join(missing)}")
+    (partial / LEGS).unlink()
     outputs = {path.name: _digest(path) for path in sorted(partial.iterdir()) if path.is_file()}
     record: dict[str, Any] = {
         "seconds": round(seconds, 2),
@@ -192,7 +171,7 @@ def _run_stage(stage: Stage, folder: Path, context: Context, inputs: dict[str, A
         "outputs": outputs,
         "provenance": provenance(threads=context.hardware.threads, ranks=context.comm.size),
     }
-    write_text(partial / _DONE, json.dumps(record, indent=1))
+    write_text(partial / DONE, json.dumps(record, indent=1))
     os.replace(partial, final)
     context.show(stage.name, 1.0, f"{DONE_IN} {seconds:.0f} s")
     return record
@@ -200,61 +179,58 @@ def _run_stage(stage: Stage, folder: Path, context: Context, inputs: dict[str, A
 
 @contextmanager
 def _timed(partial: Path) -> Iterator[Callable[[], float]]:
-    """Give a function that tells how long all tries of a stage took together, s."""
+    """Give a function that returns how long all tries of a stage took together, s."""
     try:
-        legs = json.loads((partial / _LEGS).read_text(encoding="utf-8"))
+        legs = json.loads((partial / LEGS).read_text(encoding="utf-8"))
         if legs[-1][1] is None:  # killed: it wrote something now and then
             legs[-1][1] = max([path.stat().st_mtime for path in partial.iterdir()])
-        before_s = sum(end - begin for begin, end in legs)
+        before_s = sum(end - start for start, end in legs)
     except (OSError, ValueError, TypeError, IndexError):
         legs, before_s = [], 0.0
-    begin_s, begin = time.monotonic(), time.time()
+    start_s, start = time.monotonic(), time.time()
 
     def seconds() -> float:
-        return before_s + time.monotonic() - begin_s
+        return before_s + time.monotonic() - start_s
 
-    write_text(partial / _LEGS, json.dumps([*legs, [begin, None]]))
+    write_text(partial / LEGS, json.dumps([*legs, [start, None]]))
     try:
         yield seconds
     except BaseException:
         with suppress(SimscError):  # what ends it is worth more
-            write_text(partial / _LEGS, json.dumps([*legs, [begin, begin + time.monotonic() - begin_s]]))
+            write_text(partial / LEGS, json.dumps([*legs, [start, start + time.monotonic() - start_s]]))
         raise
 
 
-def _check_nothing_is_lost(stages: tuple[Stage, ...], folder: Path) -> None:
+def _check_nothing_is_lost(stages: tuple[Stage, ...], run: RunFolder) -> None:
     """Raise a `ResourceError` if something changed on which a long computation is built that is there."""
     for k, stage in enumerate(stages):
-        damaged = _first_damaged(stage, folder)
+        damaged = _first_damaged(stage, run)
         if damaged is None:
             continue
         for later in (stage, *(other for other in stages[k + 1 :] if stage.name in other.needs)):
-            for held in (folder / later.name, folder / f"{later.name}.partial"):
+            for held in (run.stage(later.name), run.partial(later.name)):
                 is_its_own_try = later is stage and held.suffix
-                if later.resumable and not is_its_own_try and (held / _INPUTS).is_file():
+                if later.resumable and not is_its_own_try and (held / INPUTS).is_file():
                     raise ResourceError(
                         f"{damaged}: was changed or lost since {later.name} was computed; bring it back, or remove "
                         f"{held} to compute that again"
                     )
 
 
-def _finished(stage: Stage, folder: Path, study: Study) -> dict[str, Any] | None:
+def _finished(stage: Stage, run: RunFolder, study: Study) -> dict[str, Any] | None:
     """Return a stage's record if all its outputs are there, unchanged, and so is what it read of the study."""
-    if _first_damaged(stage, folder) is not None:
+    record = run.record(stage.name)
+    if record is None or _first_damaged(stage, run) is not None:
         return None
-    record: dict[str, Any] = json.loads((folder / stage.name / _DONE).read_text(encoding="utf-8"))
     return record if record["study"] == study.sections(stage.reads) else None
 
 
-def _first_damaged(stage: Stage, folder: Path) -> Path | None:
+def _first_damaged(stage: Stage, run: RunFolder) -> Path | None:
     """Return the first file of a stage's results that is not as it was written, None if all are."""
-    results = folder / stage.name
-    try:
-        record = json.loads((results / _DONE).read_text(encoding="utf-8"))
-        outputs, _, _ = dict(record["outputs"]), float(record["seconds"]), dict(record["study"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return results / _DONE
-    for name, digest in outputs.items():
+    results, record = run.stage(stage.name), run.record(stage.name)
+    if record is None:
+        return results / DONE
+    for name, digest in record["outputs"].items():
         if stage.spare and fnmatch(name, stage.spare) and not (results / name).exists():
             continue
         try:
@@ -263,14 +239,6 @@ def _first_damaged(stage: Stage, folder: Path) -> Path | None:
         except OSError:
             return results / name
     return None
-
-
-def finished_seconds(folder: Path) -> float | None:
-    """Return how long a finished stage took, s, without verifying its outputs; None if it is not finished."""
-    try:
-        return float(json.loads((folder / _DONE).read_text(encoding="utf-8"))["seconds"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
 
 
 def _digest(path: Path) -> str:
@@ -286,22 +254,23 @@ def _prepare(folder: Path) -> None:
     except OSError as error:
         raise write_error(folder, error) from None
     if not (folder / STUDY_FILE).exists() and any(
-        path.name != LOCK and path.suffix != ".partial" for path in folder.iterdir()
+        path.name != LOCK and path.suffix != PARTIAL for path in folder.iterdir()
     ):
         raise InputError(f"{folder}: holds other files and no run; give another folder with --output")
 
 
 def _claim(folder: Path, study: Study) -> None:
-    path = folder / STUDY_FILE
-    begun = {entry.name for entry in folder.iterdir()} - {STUDY_FILE, LOCK, PROGRESS, JOBS.parent.name}
+    run = RunFolder(folder)
+    path = run.study_file
+    begun = {entry.name for entry in folder.iterdir()} - {STUDY_FILE, LOCK, PROGRESS, SLURM}
     # As long as nothing was computed or submitted (`simsc submit --dry-run`), the study may still change.
-    if not path.exists() or not (begun or (folder / JOBS).exists()):
+    if not path.exists() or not (begun or run.jobs_file.exists()):
         write_text(path, study.to_toml())
         return
     before = read_study(path)
     differences = before.differences(study)
-    may_change = _MAY_CHANGE + (("replicas",) if study.has_replicas_of(before) else ())
-    fixed = [f"{key}: {text}" for key, text in differences.items() if re.split(r"[.\[]", key)[0] not in may_change]
+    changeable = may_change(study) | ({"replicas"} if study.has_replicas_of(before) else set())
+    fixed = [f"{key}: {text}" for key, text in differences.items() if re.split(r"[.\[]", key)[0] not in changeable]
     if fixed:
         more = f" (and {len(fixed) - 3} more)" if len(fixed) > 3 else ""
         raise StudyError(
@@ -309,16 +278,16 @@ def _claim(folder: Path, study: Study) -> None:
         )
     if differences:
         try:
-            (folder / REPORT).unlink(missing_ok=True)  # it tells of the study as it was
+            run.report.unlink(missing_ok=True)  # it shows the study as it was
         except OSError as error:
-            raise write_error(folder / REPORT, error) from None
+            raise write_error(run.report, error) from None
         write_text(path, study.to_toml())
 
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     try:
-        with open(folder / LOCK, "w") as file:
+        with open(RunFolder(folder).lock, "w") as file:
             deadline = time.monotonic() + _LOCK_PATIENCE_S
             while True:
                 try:

@@ -49,7 +49,7 @@ PHASE_KEYS: dict[Kind, tuple[tuple[str, ...], tuple[str, ...]]] = {
 _PROTOCOL_KEYS = [field.name for field in fields(Protocol) if field.name != "phases"]
 Count = Annotated[int, Field(ge=1, le=1000)]
 LARGEST_SEED = 2**31 - 1
-_MOST_SCATTERERS = 5_000_000  # NPs of the finite crystal: gigabytes, and far beyond what frames of one cell can tell
+_MOST_SCATTERERS = 5_000_000  # NPs of the finite crystal: gigabytes, and far beyond what frames of one cell can show
 _SHOWN = 5  # errors of one study at a time
 _AS_PAPER = 1.9 / 1.1
 _BEYOND_111 = 1.1  # times |q| of 111: a grid that ends before shows no Bragg peak at all
@@ -399,7 +399,7 @@ class Study(_Section):
         }
 
     def has_replicas_of(self, other: "Study") -> bool:
-        """Tell whether every replica of another study is one of this, with the same number."""
+        """Return whether every replica of another study is one of this, with the same number."""
         mine, theirs = ([(v.seed, v.values) for v in study.variants()] for study in (self, other))
         return (self.replicas is None) == (other.replicas is None) and mine[: len(theirs)] == theirs
 
@@ -488,8 +488,8 @@ def study_from(values: dict[str, Any], source: str = "study", folder: Path = Pat
         # A misspelt key is missing elsewhere: name the misspelling.
         errors = sorted(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
         more = f" (and {len(errors) - _SHOWN} more)" if len(errors) > _SHOWN else ""
-        told = "; ".join(_describe(dict(one), values) for one in errors[:_SHOWN])
-        raise StudyError(f"{source}: {told}{more}") from None
+        described = "; ".join(_describe(dict(one), values) for one in errors[:_SHOWN])
+        raise StudyError(f"{source}: {described}{more}") from None
 
 
 def _resolved(values: dict[str, Any], folder: Path) -> dict[str, Any]:

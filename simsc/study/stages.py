@@ -1,54 +1,79 @@
-"""The stages of a study: build, anneal, order, scattering and correlation, each from files to files."""
+"""The stages of a study, each from files to files, and the table of them (`STAGES`), from which all else follows."""
 
 import warnings
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from simsc.builders.close_packed import close_packed
 from simsc.builders.finite_crystal import finite_crystal
-from simsc.classify.order_file import write_order
+from simsc.classify.neighbours import mean_nearest_distance_nm
+from simsc.classify.order import COUNTS, ORDER_FILE, ORDER_FOLDER, SUMMARY, write_order
 from simsc.classify.over_time import averages, processes, timed_order
-from simsc.core.errors import SimscWarning
+from simsc.core.errors import ResourceError, SimscWarning
 from simsc.core.intensity import IntensityVolume
+from simsc.core.processes import available_memory_gb
 from simsc.core.superlattice import Frame, Superlattice
 from simsc.correlation.maps import correlation_map, first_sphere, second_spheres
 from simsc.io.native import (
-    read_superlattice,
     write_intensity,
     write_map,
     write_superlattice,
 )
 from simsc.io.provenance import provenance
 from simsc.io.whole_files import write_text
-from simsc.md.anneal import DATA, SNAPSHOTS, TRAJECTORY, AnnealProgress, plain_lammps_arguments, prepare
-from simsc.md.trajectory import Trajectory, read_trajectory
+from simsc.md.anneal import DATA, FINAL, SNAPSHOTS, TRAJECTORY, plain_lammps_arguments, prepare
+from simsc.md.frames import ANNEAL
+from simsc.md.trajectory import Trajectory
 from simsc.models.coarse_grained import CoarseGrained, coarse_grained
 from simsc.scattering.amplitude import intensity_on_grid
-from simsc.study.all_atom import crystal_stage, equilibrated_d_nn_nm, nanoparticle_stage, restacked
-from simsc.study.context import Context, Stage
+from simsc.study.all_atom import crystal_stage, nanoparticle_stage, restacked
+from simsc.study.context import Context
+from simsc.study.run_folder import (
+    BUILD,
+    CENSUS,
+    CORE_XYZ,
+    CORRELATION,
+    CRYSTAL,
+    HYDROXYLATED_XYZ,
+    NANOPARTICLE,
+    PLAIN_LAMMPS,
+    SCATTERING,
+    STATES,
+    SUPERLATTICE,
+    THERMO,
+    census_file,
+    crystal_file,
+    intensity_file,
+    map_file,
+    nanoparticle_file,
+    nanoparticle_xyz,
+)
 from simsc.study.schema import Study
 
-STATES = ("before", "after")
 # Of the scattered amplitude, relative to the forward direction: for the 5700 NPs of the presets 1e-4 of the weak
 # intensity between Bragg peaks, at half the time of the default.
 _TOLERANCE = 1e-6
+_GB_A_VOXEL = 45e-9  # of the intensity of a state while it is summed over frames; 23 were measured for one frame
 
 
 def build_stage(context: Context, out: Path) -> None:
     """Build the superlattice."""
     study = context.study
     section = study.superlattice
-    d_nn_nm = equilibrated_d_nn_nm(context.folder) if section.d_nn_nm is None else section.d_nn_nm
+    d_nn_nm = section.d_nn_nm
+    if d_nn_nm is None:
+        d_nn_nm = mean_nearest_distance_nm(context.folder.fcc_crystal())
     superlattice = close_packed(section.stacking, d_nn_nm, section.lateral, study.nanoparticle.core_radius_nm)
-    write_superlattice(out / "superlattice.h5", superlattice, provenance(study=study.title))
+    write_superlattice(out / SUPERLATTICE, superlattice, provenance(study=study.title))
 
 
 def anneal_stage(context: Context, out: Path) -> None:
     """Dress the superlattice, lay out everything that LAMMPS needs, and anneal on all ranks."""
     study = context.study
-    superlattice = read_superlattice(context.folder / "build" / "superlattice.h5")
+    superlattice = context.folder.superlattice()
     if study.all_atom is not None:
         system = restacked(context, superlattice, out)
     else:
@@ -58,17 +83,20 @@ def anneal_stage(context: Context, out: Path) -> None:
     if not (out / DATA).exists():
         prepare(system, out)
     arguments = plain_lammps_arguments(system, study.protocol(), study.seed)
-    write_text(out / "plain_lammps.txt", "lmp " + " ".join(arguments) + "\n")
+    write_text(out / PLAIN_LAMMPS, "lmp " + " ".join(arguments) + "\n")
 
-    def report(progress: AnnealProgress) -> None:
-        context.show("anneal", progress.fraction, progress.text)
-
-    context.progress("anneal", 0.0, "pushing overlapping ligands apart")
+    context.progress(0.0, "pushing overlapping ligands apart")
     lean = replace(system, data="", tables={})
     trajectory = context.together(
-        "anneal", lean, superlattice.radii_nm, study.protocol(), out.absolute(), study.seed, report=report
+        "anneal",
+        lean,
+        superlattice.radii_nm,
+        study.protocol(),
+        out.absolute(),
+        study.seed,
+        report=context.anneal_progress,
     )
-    trajectory.write_csv(out / "thermo.csv")
+    trajectory.write_csv(out / THERMO)
     if study.all_atom is None:
         _warn_of_distances(trajectory, coarse_grained(study.anneal.force_field))
 
@@ -89,8 +117,8 @@ def _warn_of_distances(trajectory: Trajectory, model: CoarseGrained) -> None:
 
 
 def order_stage(context: Context, out: Path) -> None:
-    """Label every NP in every frame, read the stacking sequence, and tell which NPs changed."""
-    trajectory = read_trajectory(context.folder / "anneal" / TRAJECTORY)
+    """Label every NP in every frame, read the stacking sequence, and find the NPs that changed."""
+    trajectory = context.folder.trajectory()
     section, n = context.study.order, len(trajectory)
     frames = (
         Frame(trajectory.superlattice(k), float(trajectory.thermo["time_ns"][k]), trajectory.phase_names[phase])
@@ -106,42 +134,42 @@ def order_stage(context: Context, out: Path) -> None:
             states,
             provenance(**section.model_dump()),
             seed=context.study.seed,
-            on_frame=lambda done: context.progress("order", done / n, f"frame {done} of {n}"),
+            on_frame=lambda done: context.progress(done / n, f"frame {done} of {n}"),
         )
 
 
 def scattering_stage(context: Context, out: Path) -> None:
     """Compute the 3D intensity of a finite crystal before and after annealing."""
     section = context.study.scattering
-    trajectory = read_trajectory(context.folder / "anneal" / TRAJECTORY)
+    trajectory = context.folder.trajectory()
     for s, state in enumerate(STATES):
         crystals = _crystals(context, trajectory, state)
-        write_superlattice(out / f"crystal_{state}.h5", crystals[-1], provenance(replicate=section.replicate))
+        write_superlattice(out / crystal_file(state), crystals[-1], provenance(replicate=section.replicate))
         total: np.ndarray | None = None
         threads = context.hardware.threads
         for k, crystal in enumerate(crystals):
             volume = intensity_on_grid(crystal, section.q_max_inv_nm, section.grid, _TOLERANCE, threads)
             total = volume.intensity if total is None else total + volume.intensity
             done = (s + (k + 1) / len(crystals)) / len(STATES)
-            context.progress("scattering", done, f"{state}: {crystal.n} NPs")
+            context.progress(done, f"{state}: {crystal.n} NPs")
         assert total is not None
         diameter = max(crystal.diameter_nm for crystal in crystals)
         mean = IntensityVolume(total / len(crystals), volume.q_axes_inv_nm, diameter_nm=diameter)
         origin = provenance(frames=len(crystals), replicate=section.replicate, shape=section.shape)
-        write_intensity(out / f"intensity_{state}.h5", mean, origin)
+        write_intensity(out / intensity_file(state), mean, origin)
 
 
 def correlation_stage(context: Context, out: Path) -> None:
     """Correlate the intensity before and after annealing, directly from the crystals."""
     section = context.study.correlation
-    trajectory = read_trajectory(context.folder / "anneal" / TRAJECTORY)
+    trajectory = context.folder.trajectory()
     threads = context.hardware.threads
     for s, state in enumerate(STATES):
         crystals = _crystals(context, trajectory, state)
         d_nn_nm = float(np.mean([trajectory.thermo["d_nn_nm"][k] for k in _frames(context, trajectory, state)]))
 
         def report(done: int, n: int, s: int = s, state: str = state) -> None:
-            context.progress("correlation", (s + done / n) / len(STATES), f"{state}: q2 {done} of {n}")
+            context.progress((s + done / n) / len(STATES), f"{state}: q2 {done} of {n}")
 
         first = first_sphere(crystals, d_nn_nm, threads)
         correlation = correlation_map(
@@ -156,25 +184,7 @@ def correlation_stage(context: Context, out: Path) -> None:
         found = first.origin != "expected 111"
         q1_from = "first bright peak" if found else "expected 111, as no peak stands out there"
         origin = provenance(d_nn_nm=d_nn_nm, frames=len(crystals), q1=q1_from)
-        write_map(out / f"map_{state}.h5", correlation, origin)
-
-
-ALL_ATOM_STAGES = (
-    Stage("nanoparticle", nanoparticle_stage),
-    Stage("crystal", crystal_stage, needs=("nanoparticle",), resumable=True, spare=SNAPSHOTS),
-)
-STAGES = (
-    Stage("build", build_stage, needs=("crystal",)),
-    Stage("anneal", anneal_stage, needs=("crystal", "build"), resumable=True, spare=SNAPSHOTS),
-    Stage("order", order_stage, needs=("anneal",), reads=("order", "scattering")),
-    Stage("scattering", scattering_stage, needs=("anneal",), reads=("scattering",)),
-    Stage("correlation", correlation_stage, needs=("anneal",), reads=("scattering", "correlation")),
-)
-
-
-def stages_of(study: Study) -> tuple[Stage, ...]:
-    """Return the stages of a study in their order."""
-    return STAGES if study.all_atom is None else ALL_ATOM_STAGES + STAGES
+        write_map(out / map_file(state), correlation, origin)
 
 
 def _frames(context: Context, trajectory: Trajectory, state: str) -> list[int]:
@@ -196,3 +206,116 @@ def _crystals(context: Context, trajectory: Trajectory, state: str) -> list[Supe
         )
         for k in _frames(context, trajectory, state)
     ]
+
+
+def check_grid(study: Study) -> None:
+    """Raise a `ResourceError`, before hours of annealing, for a grid that would be killed after them."""
+    n = study.scattering.grid
+    needed_gb, gb = _GB_A_VOXEL * n**3, available_memory_gb()
+    if needed_gb > gb:
+        raise ResourceError(
+            f"scattering.grid: {n}³ points need {needed_gb:.2g} GB of memory, and {gb:.2g} GB are free here; lower it, "
+            "or end with --until order here and go on where there is more"
+        )
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A step of a study, from the files of earlier ones to files of its own.
+
+    Args:
+        name: its name, that of its folder, and what messages call it.
+        run: gets the context and a folder: empty, or, if resumable, as an earlier try left it.
+        writes: files that are in the folder when it is done, whatever the study; there may be more.
+        needs: the stages that it builds on.
+        reads: sections of the study that may change afterwards: then it is run again. All others are fixed as soon as
+            a run has begun.
+        resumable: whether it takes long. Its results are never removed for those of another try.
+        spare: pattern of files that may be removed from its results.
+        share: of the time of a run, roughly, relative to the others.
+        check: called before anything is computed, with the study; raises what would be raised too late.
+        only_all_atom: whether it belongs to all-atom studies only.
+    """
+
+    name: str
+    run: Callable[[Context, Path], None]
+    writes: tuple[str, ...]
+    needs: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
+    resumable: bool = False
+    spare: str = ""
+    share: float = 0.5
+    check: Callable[[Study], None] | None = None
+    only_all_atom: bool = False
+
+
+STAGES = (
+    Stage(
+        NANOPARTICLE,
+        nanoparticle_stage,
+        writes=(CORE_XYZ, HYDROXYLATED_XYZ, nanoparticle_file(0), nanoparticle_xyz(0), census_file(0)),
+        share=1.0,
+        only_all_atom=True,
+    ),
+    Stage(
+        CRYSTAL,
+        crystal_stage,
+        writes=(TRAJECTORY, THERMO, FINAL, SUPERLATTICE, nanoparticle_file(0), CENSUS),
+        needs=(NANOPARTICLE,),
+        resumable=True,
+        spare=SNAPSHOTS,
+        share=4.0,
+        only_all_atom=True,
+    ),
+    Stage(BUILD, build_stage, writes=(SUPERLATTICE,), needs=(CRYSTAL,)),
+    Stage(
+        ANNEAL,
+        anneal_stage,
+        writes=(TRAJECTORY, THERMO, FINAL, PLAIN_LAMMPS),
+        needs=(CRYSTAL, BUILD),
+        resumable=True,
+        spare=SNAPSHOTS,
+        share=10.0,
+    ),
+    Stage(
+        ORDER_FOLDER,
+        order_stage,
+        writes=(ORDER_FILE, COUNTS, SUMMARY),
+        needs=(ANNEAL,),
+        reads=("order", "scattering"),
+    ),
+    Stage(
+        SCATTERING,
+        scattering_stage,
+        writes=tuple(file(state) for state in STATES for file in (crystal_file, intensity_file)),
+        needs=(ANNEAL,),
+        reads=("scattering",),
+        check=check_grid,
+    ),
+    Stage(
+        CORRELATION,
+        correlation_stage,
+        writes=tuple(map_file(state) for state in STATES),
+        needs=(ANNEAL,),
+        reads=("scattering", "correlation"),
+    ),
+)
+
+
+def stages_of(study: Study) -> tuple[Stage, ...]:
+    """Return the stages of a study in their order."""
+    return tuple(stage for stage in STAGES if study.all_atom is not None or not stage.only_all_atom)
+
+
+def stage_named(name: str) -> Stage:
+    """Return a stage by its name.
+
+    Raises:
+        KeyError: if there is none.
+    """
+    return {stage.name: stage for stage in STAGES}[name]
+
+
+def may_change(study: Study) -> set[str]:
+    """Return what of a study may change after its run has begun: the title, and the sections that stages read anew."""
+    return {"title", *(section for stage in stages_of(study) for section in stage.reads)}

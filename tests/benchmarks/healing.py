@@ -36,7 +36,7 @@ from simsc.sliding.slips import (
     Slips,
     StackingHistory,
 )
-from simsc.study.replicas import replica_folder
+from simsc.study.run_folder import RunFolder
 from simsc.study.schema import preset_text
 
 RESULT = table_of(__file__)
@@ -85,7 +85,7 @@ def make_runs(folder: Path, jobs: int, hours: float, accelerator: str) -> None:
         print(f"{case}: exit status {code}", flush=True)
         if code == 0:
             with lock:
-                write(row_of(case, replica_folder(out, replica)))
+                write(row_of(case, RunFolder(out).replica(replica).path))
 
     settings = tomllib.loads(preset_text("healing"))
     settings["superlattice"]["d_nn_nm"] = D_NN_NM

@@ -24,7 +24,7 @@ from simsc.forcefield.magnetite import load_magnetite
 from simsc.io.structure_files import Reading, StructureFile
 from simsc.md.parallel import world
 from simsc.md.relax import relax
-from simsc.models.all_atom import dress_all_atom, read_positions, taken_apart, topology, what_is_what, write_data
+from simsc.models.all_atom import atom_map, dress_all_atom, read_positions, taken_apart, topology, write_data
 from simsc.models.universe import read_universe
 
 LIGANDS = ["oleate_gaff_resp/gaff", "stearate_gaff_am1bcc/gaff"]
@@ -168,16 +168,16 @@ def test_closest_contact_is_that_of_brute_force(small):
     assert closest_contact_angstrom(small) == pytest.approx(min(distances.min(), 2.0), abs=1e-9)
 
 
-@pytest.mark.parametrize("heavy", [False, True])
-def test_data_file_reads_back_with_mdanalysis(small, tmp_path, heavy):
+@pytest.mark.parametrize(("heavy", "name"), [(False, "atom_map.json"), (True, "what_is_what.json")])  # new and former
+def test_data_file_reads_back_with_mdanalysis(small, tmp_path, heavy, name):
     path = tmp_path / "system.data"
     cell = np.diag([90.0, 90.0, 200.0])
     centres = np.array([[45.0, 45.0, 50.0], [45.0, 45.0, 150.0]])
     turned = Rotation.from_rotvec([[0, 0, 0], [0.3, 0.4, 0.5]])
     system = topology([small, small], centres, turned, load_magnetite(), heavy)
     write_data(path, system, cell, "two")
-    what = what_is_what([small, small], load_magnetite(), "heavy_hydrogens" if heavy else "hydrogens")
-    (tmp_path / "what_is_what.json").write_text(json.dumps(what))
+    numbers = atom_map([small, small], load_magnetite(), "heavy_hydrogens" if heavy else "hydrogens")
+    (tmp_path / name).write_text(json.dumps(numbers))
     universe = read_universe(tmp_path)
     assert len(universe.atoms) == 2 * small.n
     assert np.allclose(universe.atoms.positions, system.positions_angstrom, atol=1e-4)
@@ -198,16 +198,16 @@ def test_data_file_reads_back_with_mdanalysis(small, tmp_path, heavy):
 
 
 def test_files_that_make_no_universe_are_refused(small, tmp_path):
-    data, what = tmp_path / "system.data", tmp_path / "what_is_what.json"
+    data, numbers = tmp_path / "system.data", tmp_path / "atom_map.json"
     system = topology([small], np.full((1, 3), 45.0), Rotation.identity(1), load_magnetite())
     with pytest.raises(InputError, match=r"neither annealed\.data nor system\.data"):
         read_universe(tmp_path)
     write_data(data, system, np.eye(3) * 90.0, "one")
-    what.write_text("{")
-    with pytest.raises(InputError, match=r"what_is_what\.json: line 1 is no JSON"):
+    numbers.write_text("{")
+    with pytest.raises(InputError, match=r"atom_map\.json: line 1 is no JSON"):
         read_universe(tmp_path)
-    what.write_text(json.dumps(what_is_what([small, small], load_magnetite(), "hydrogens")))
-    with pytest.raises(InputError, match=r"what_is_what\.json: does not belong to .*system\.data"):
+    numbers.write_text(json.dumps(atom_map([small, small], load_magnetite(), "hydrogens")))
+    with pytest.raises(InputError, match=r"atom_map\.json: does not belong to .*system\.data"):
         read_universe(tmp_path)
     data.write_text("2 atoms\n\nAtoms # full\n\n1 1 1 0 0 0 0\n")
     with pytest.raises(InputError, match=r"system\.data: is no whole LAMMPS data file"):

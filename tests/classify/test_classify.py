@@ -14,8 +14,8 @@ from ase import Atoms
 from conftest import ENVIRONMENT, PAPER, displaced, simsc
 
 from simsc.builders.close_packed import close_packed
-from simsc.classify import order_file
-from simsc.classify.order_file import write_order
+from simsc.classify import order as order_module
+from simsc.classify.order import Order, read_order, write_order
 from simsc.classify.over_time import averages, change_frames, fractions, frame_order, timed_order, transitions
 from simsc.cli.classify import _executor
 from simsc.core.cell import Cell
@@ -127,7 +127,7 @@ def contents(path):
 
 @pytest.mark.parametrize("method", ["thermal", "paper"])
 def test_what_is_written_is_what_follows_from_all_frames_at_once(tmp_path, monkeypatch, method):
-    monkeypatch.setattr(order_file, "_BLOCK_BYTES", 1000)  # a few NPs at a time
+    monkeypatch.setattr(order_module, "_BLOCK_BYTES", 1000)  # a few NPs at a time
     superlattices = healing()
     orders = [frame_order(superlattice, method) for superlattice in superlattices]
     classes = orders[0].labels.classes
@@ -266,3 +266,33 @@ def test_averages_of_a_ball_that_turns(rng):
     centred = ball.positions_nm - ball.positions_nm.mean(axis=0)
     _, rssd = Rotation.align_vectors(centred, mean.positions_nm)
     assert rssd / np.sqrt(3 * ball.n) == pytest.approx(0.5 / 4, rel=0.15)
+
+
+def test_one_order_in_memory_and_in_files(tmp_path, rng, monkeypatch):
+    """What is read back is what was written, whole or some frames at a time."""
+    monkeypatch.setattr(order_module, "_BLOCK_BYTES", 8 * 48 * 2)  # two frames
+    sequences = (PAPER, PAPER, HEALED, PAPER, HEALED)
+    frames = as_frames([displaced(close_packed(sequence, 6.2, (2, 1)), 0.05, rng) for sequence in sequences])
+    ordered = list(timed_order(frames, "thermal"))
+    write_order(tmp_path, ordered, len(ordered), {"first": 0, "last": 4}, provenance())
+    here, there = Order.of(ordered), read_order(tmp_path)
+    assert (len(there), there.n, there.periodic) == (len(here), here.n, here.periodic) == (5, 48, True)
+    assert there.sequences == here.sequences == sequences
+    assert there.phases == here.phases == ("hold",) * 5
+    assert there.classes == here.classes == ("fcc", "hcp")
+    for name in ("q4", "q6", "labels", "layers", "time_ns"):
+        assert np.array_equal(getattr(here, name), getattr(there, name))
+    assert np.array_equal(list(there.by_frame("layers")), here.layers)
+    assert there.counts(2) == here.counts(2) == {"fcc": 48, "hcp": 0}
+    for name, values in there.properties(3).items():
+        # Probabilities are kept in single precision.
+        expected = here.properties(3)[name]
+        assert np.array_equal(values, expected) if name != "probability" else np.allclose(values, expected, atol=1e-6)
+    # Files that do not belong to each other.
+    counts = tmp_path / "counts.csv"
+    counts.write_text("".join(counts.read_text().splitlines(keepends=True)[:-1]))
+    with pytest.raises(InputError, match=r"counts\.csv: has 4 frames, order\.h5 has 5"):
+        _ = read_order(tmp_path).sequences
+    counts.write_text("time_ns\n1\n")
+    with pytest.raises(InputError, match=r"counts\.csv: is no table of phases and sequences"):
+        _ = read_order(tmp_path).phases

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy.stats import poisson
 
 from simsc.builders.close_packed import close_packed
-from simsc.classify.order_file import write_order
+from simsc.classify.order import write_order
 from simsc.classify.over_time import timed_order
 from simsc.classify.stacking import stacking_sequence
 from simsc.core.cell import Cell

@@ -94,7 +94,7 @@ def test_all_atoms_from_one_file_to_the_report(tmp_path, ranks):
     superlattice = read_superlattice(run / "build" / "superlattice.h5")
     assert superlattice.n == 8
     positions, cell = read_positions(run / "anneal" / FINAL)
-    what = json.loads((run / "anneal" / "what_is_what.json").read_text())
+    what = json.loads((run / "anneal" / "atom_map.json").read_text())
     assert what["nanoparticles"][-1]["atoms"][1] == len(positions) == 8 * census["atoms"]
     assert np.linalg.det(cell) > 0
     universe = read_universe(run / "anneal")

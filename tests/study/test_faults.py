@@ -46,8 +46,9 @@ from simsc.md.protocol import Phase, Protocol
 from simsc.md.session import LammpsSession
 from simsc.md.trajectory import Trajectory, read_trajectory
 from simsc.models.lammps_system import LammpsSystem
-from simsc.study.run import _locked, run_study
-from simsc.study.schema import read_study
+from simsc.report.page import write_report
+from simsc.study.run import RunResult, _locked, run_study
+from simsc.study.schema import Study, read_study
 
 # On a full disk the file that tells of progress is not written either, which is said but ends nothing.
 pytestmark = pytest.mark.filterwarnings("ignore:progress is not kept")
@@ -542,13 +543,17 @@ def test_a_relative_folder_is_found_from_inside_it(begun, undisturbed, tmp_path,
     assert_same_results(folder, undisturbed)
 
 
+def run_with_report(study: Study, folder: Path) -> RunResult:
+    return run_study(study, folder, world(), ONE_THREAD, write_report=write_report)
+
+
 @pytest.fixture(scope="module")
 def finished_study(tmp_path_factory) -> Path:
     """A run folder of a study, beside its study file."""
     path = write_short_study(tmp_path_factory.mktemp("study") / "study.toml", stacking='"AB"')
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("simsc.report.page.page", blank_page)
-        run_study(read_study(path), path.parent / "run", world(), ONE_THREAD)
+        run_with_report(read_study(path), path.parent / "run")
     return path.parent / "run"
 
 
@@ -582,7 +587,7 @@ def test_a_study_on_a_disk_that_is_too_small(finished_study, small_disk):
     assert_one_line(done, 75, "only 1 MB are free, and the next checkpoint needs 2 MB; free some disk space")
     assert_kept(disk / "run" / "anneal.partial", 0)
     remount(disk, "size=16m")
-    result = run_study(read_study(disk / "study.toml"), disk / "run", world(), ONE_THREAD)
+    result = run_with_report(read_study(disk / "study.toml"), disk / "run")
     assert result.skipped == ("build",)
     assert_same_study(disk / "run", finished_study)
 
@@ -596,7 +601,7 @@ def test_later_stages_on_a_full_disk(finished_study, small_disk, monkeypatch):
         shutil.rmtree(folder / name)
     (folder / "report.html").unlink()
     written = {
-        "order": "classify.order_file.streamed_hdf5",
+        "order": "classify.order.streamed_hdf5",
         "scattering": "study.stages.write_intensity",
         "correlation": "study.stages.write_map",
     }
@@ -606,7 +611,7 @@ def test_later_stages_on_a_full_disk(finished_study, small_disk, monkeypatch):
             with pytest.raises(
                 ResourceError, match=rf"/{stage}\.partial/.*: writing failed: .*; free some disk"
             ) as caught:
-                run_study(study, folder, world(), ONE_THREAD)
+                run_with_report(study, folder)
         assert len(str(caught.value).splitlines()) == 1
         assert not list(folder.rglob(".*.partial"))
         if stage == "scattering":
@@ -618,9 +623,9 @@ def test_later_stages_on_a_full_disk(finished_study, small_disk, monkeypatch):
         with pytest.raises(
             ResourceError, match=r"report\.html: writing failed: No space left on device; free some disk"
         ):
-            run_study(study, folder, world(), ONE_THREAD)
+            run_with_report(study, folder)
     (disk / "filler").unlink()
-    run_study(study, folder, world(), ONE_THREAD)
+    run_with_report(study, folder)
     assert_same_study(folder, finished_study)
 
 
@@ -634,11 +639,11 @@ def test_a_run_folder_that_is_read_only(finished_study, small_disk):
     command = ("run", str(study), "--output", "run")
     assert_one_line(simsc(*command, cwd=disk, env=ENVIRONMENT), 2, "cannot be written: Read-only file system")
     with pytest.raises(InputError, match=r"run/\.lock: cannot be written: Read-only file system"):
-        run_study(read_study(study), disk / "run", world(), ONE_THREAD)
+        run_with_report(read_study(study), disk / "run")
     with pytest.raises(InputError, match="new_run: cannot be written: Read-only file system"):
         run_study(read_study(study), disk / "new_run", world(), ONE_THREAD)
     remount(disk, "rw")
-    run_study(read_study(study), disk / "run", world(), ONE_THREAD)
+    run_with_report(read_study(study), disk / "run")
     assert_same_study(disk / "run", finished_study)
 
 

@@ -18,7 +18,8 @@ from simsc.md.hardware import Hardware
 from simsc.md.parallel import world
 from simsc.md.protocol import Phase
 from simsc.models.heads import Dressing
-from simsc.study.run import claimed, run_study, study_of
+from simsc.study.run import claimed, run_study
+from simsc.study.run_folder import RunFolder
 from simsc.study.schema import Study, preset_names, preset_text, read_study
 
 STAGES = ["build", "anneal", "order", "scattering", "correlation"]
@@ -203,7 +204,7 @@ def test_replicas_may_be_added_but_not_renumbered(short_study, tmp_path):
         (folder / "replica_0000").mkdir()
     with claimed(folder, with_seeds("[3, 4, 9]")):
         pass
-    assert study_of(folder).replicas.seeds == [3, 4, 9]
+    assert RunFolder(folder).study().replicas.seeds == [3, 4, 9]
     for other in ("[3, 4]", "[4, 3, 9]", "[2, 3, 4, 9]"):
         with pytest.raises(StudyError, match="another study: replicas"), claimed(folder, with_seeds(other)):
             pass
@@ -212,7 +213,7 @@ def test_replicas_may_be_added_but_not_renumbered(short_study, tmp_path):
 
 
 def test_a_grid_that_does_not_fit_is_refused_before_annealing(short_study, tmp_path, monkeypatch):
-    monkeypatch.setattr("simsc.study.run.available_memory_gb", lambda: 0.0001)
+    monkeypatch.setattr("simsc.study.stages.available_memory_gb", lambda: 0.0001)
     with pytest.raises(ResourceError, match=r"scattering.grid: \d+³ points need .* GB of memory, and 0.0001 GB"):
         run_study(read_study(short_study()), tmp_path / "run", None, Hardware())
     assert not (tmp_path / "run").exists()
