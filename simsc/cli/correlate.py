@@ -45,12 +45,12 @@ from simsc.io.native import (
     read_shells,
     read_superlattice,
 )
-from simsc.scattering.amplitude import SPHERE, Form
-from simsc.scattering.form_factor import CoreShell
-from simsc.scattering.polyhedron import POLYHEDRA
+from simsc.scattering.form_factors.form import Form
+from simsc.scattering.form_factors.sphere import SPHERE
+from simsc.scattering.form_factors.table import NEED_NOTHING, form_factor
 
 _FORM = click.option(
-    "--form", "shape", type=click.Choice(["sphere", *POLYHEDRA]), default="sphere", show_default=True,
+    "--form", "shape", type=click.Choice(NEED_NOTHING), default="sphere", show_default=True,
     help="Shape of the cores; polyhedra have the volume of the sphere, and the orientations of the file.",
 )  # fmt: skip
 _SHELL = click.option(
@@ -190,8 +190,8 @@ def _form(shape: str, shell: tuple[float, float] | None) -> Form:
     if shell is not None:
         if shape != "sphere":
             raise InputError(f"--shell is for spheres, not for --form {shape}")
-        return CoreShell(shell[0], 1.0, shell[1])
-    return SPHERE if shape == "sphere" else POLYHEDRA[shape]()
+        return form_factor("core_shell", shell_nm=shell[0], shell_contrast=shell[1])
+    return form_factor(shape)
 
 
 def _check_distinct(file: Path, output: Path) -> None:

@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import get_args
 
 import click
 
@@ -15,9 +14,10 @@ from simsc.cli.options import (
     tell,
 )
 from simsc.core.processes import available_cores
+from simsc.core.shapes import SHAPES
 from simsc.io.whole_files import csv_text, write_text
 from simsc.models.coarse_grained import DEFAULT, coarse_grained_names
-from simsc.models.heads import Dressing, Shape
+from simsc.models.heads import Dressing
 from simsc.plot.sliding import profile_figure
 from simsc.plot.style import write_figure
 from simsc.sliding.free_energy import SlidingProfile
@@ -49,7 +49,7 @@ from simsc.sliding.umbrella import Slide, sample_slide
 @click.option(
     "--force-field", type=click.Choice(coarse_grained_names()), default=DEFAULT, show_default=True, help="The model."
 )
-@click.option("--shape", type=click.Choice(get_args(Shape)), default="sphere", show_default=True, help="Of the cores.")
+@click.option("--shape", type=click.Choice(list(SHAPES)), default="sphere", show_default=True, help="Of the cores.")
 @click.option("--coverage", "coverage_per_nm2", type=float, help="Ligands per nm² of core; the default is the model's.")
 @click.option("--aligned", is_flag=True, help="Cores lie alike, ⟨111⟩ across the layers; else each at random.")
 @click.option(
@@ -86,7 +86,7 @@ def slide(
     folder: Path,
     jobs: int | None,
     as_json: bool,
-    shape: Shape,
+    shape: str,
     coverage_per_nm2: float | None,
     aligned: bool,
     **settings: object,

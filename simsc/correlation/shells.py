@@ -10,8 +10,10 @@ from simsc.core.errors import InputError, SamplingError
 from simsc.core.intensity import IntensityVolume, ShellIntensity, band_limit, shell_grid
 from simsc.core.superlattice import Superlattice
 from simsc.io.native import read_shells
-from simsc.scattering.amplitude import SPHERE, Form, extent_nm, intensity_on_shells
+from simsc.scattering.amplitude import extent_nm, intensity_on_shells
 from simsc.scattering.atoms import Atoms
+from simsc.scattering.form_factors.form import Form
+from simsc.scattering.form_factors.sphere import SPHERE
 
 _SPLINE_ORDER = 5
 _BRIGHT = 1.3

@@ -15,7 +15,9 @@ from scipy.spatial.transform import Rotation
 from simsc.core.detector import Detector, eiger_x_4m, eiger_x_4m_gaps
 from simsc.core.errors import InputError
 from simsc.core.superlattice import Superlattice
-from simsc.scattering.amplitude import SPHERE, Form, TurnedIntensity, extent_nm
+from simsc.scattering.amplitude import TurnedIntensity, extent_nm
+from simsc.scattering.form_factors.form import Form
+from simsc.scattering.form_factors.sphere import SPHERE
 
 _SPLINE_ORDER = 5
 _COARSEST = 0.4  # of the Nyquist step π / D; the spline errs by 1e-5 of the maximum there

@@ -22,8 +22,9 @@ from simsc.core.processes import lost, pool
 from simsc.core.superlattice import Superlattice
 from simsc.core.units import photon_energy_kev
 from simsc.io.hdf5 import new_hdf5, open_hdf5, streamed_hdf5
-from simsc.scattering.amplitude import SPHERE, Form
 from simsc.scattering.beamline import Beamline, VirtualScan
+from simsc.scattering.form_factors.form import Form
+from simsc.scattering.form_factors.sphere import SPHERE
 
 ANGLES_A_FILE = 20
 GAP, DEAD = 1, 2  # bits of the pixel mask

@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import numpy as np
 import tomli_w
@@ -24,10 +24,11 @@ from pydantic import (
     model_validator,
 )
 
-from simsc.builders.nanoparticle import MAGNETITE_LATTICE_ANGSTROM, centre_fractions, miller_indices
+from simsc.builders.nanoparticle import MAGNETITE_LATTICE_ANGSTROM, centre_fractions
 from simsc.core.correlation_map import MOST_Q2
 from simsc.core.errors import InputError, StudyError
 from simsc.core.nested import flat, replaced
+from simsc.core.shapes import SHAPES, miller_indices
 from simsc.core.stacking import check_stacking
 from simsc.correlation.peaks import layer_momentum_transfer
 from simsc.forcefield.ligand import load_ligand, read_ligand
@@ -35,7 +36,7 @@ from simsc.md.equilibrate import COMPRESSION
 from simsc.md.protocol import Coupling, Kind, Phase, Protocol, Thermostat
 from simsc.models.all_atom import TIMESTEPS_FS
 from simsc.models.coarse_grained import DEFAULT, coarse_grained
-from simsc.models.heads import SPHERES, Dressing, Shape
+from simsc.models.heads import SPHERES, Dressing
 
 # What each kind of phase needs, and what means nothing to it.
 PHASE_KEYS: dict[Kind, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -56,6 +57,11 @@ _AS_PAPER = 1.9 / 1.1
 _BEYOND_111 = 1.1  # times |q| of 111: a grid that ends before shows no Bragg peak at all
 _NEEDED = {"model_type": "a table of keys and values", "dict_type": "a table", "list_type": "a list"}
 Seed = Annotated[int, Field(ge=1, le=LARGEST_SEED)]
+if TYPE_CHECKING:
+    ShapeName = CoreShape = str
+else:
+    ShapeName = Literal[tuple(SHAPES)]
+    CoreShape = Literal[tuple(name for name in reversed(SHAPES) if SHAPES[name].of_atoms)]  # the default first
 
 
 class _Section(BaseModel):
@@ -83,7 +89,7 @@ class NanoparticleSection(_Section):
     """The nanoparticle; all but the radius are of coarse-grained models."""
 
     core_radius_nm: PositiveFloat
-    shape: Shape = "sphere"
+    shape: ShapeName = "sphere"
     coverage_per_nm2: PositiveFloat | None = None
     orientation: Literal["random", "aligned"] = "random"
 
@@ -125,7 +131,7 @@ class PhaseSection(_Section):
 class AllAtomSection(_Section):
     """All atoms instead of super-ligands: the nanoparticle, and the fcc crystal that the superlattice is made of."""
 
-    shape: Literal["truncated_cuboctahedron", "octahedron", "cube", "sphere"] = "truncated_cuboctahedron"
+    shape: CoreShape = "truncated_cuboctahedron"
     facets: dict[str, PositiveFloat] = {}
     crystal: str = ""
     lattice_angstrom: PositiveFloat = MAGNETITE_LATTICE_ANGSTROM
