@@ -1,16 +1,16 @@
 """The annealing protocol: phases as data, the same for every resolution, cut into segments that can be repeated."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
 from simsc.core.errors import InputError
 from simsc.core.units import ns_from_steps, steps_from_ns
+from simsc.models.lammps_system import Thermostat
 
 Kind = Literal["npt", "nvt", "deform", "minimise"]
 Coupling = Literal["iso", "aniso", "tri"]
-Thermostat = Literal["nose_hoover", "langevin"]
 _OUTPUTS_A_SEGMENT = 10
 
 
@@ -54,6 +54,17 @@ class Phase:
     def temperature_K(self, fraction: float) -> float:
         """Return the target temperature, K, after a fraction of the phase."""
         return self.start_K + (self.stop_K - self.start_K) * fraction
+
+
+def phase_temperatures_K(phases: Sequence[Phase]) -> dict[str, float]:
+    """Return the temperatures at both ends of phases, K, by what they are called in a study.
+
+    Example:
+        >>> phase_temperatures_K([Phase("heat", 300.0, 600.0, 1.0)])
+        {'phases[heat].start_K': 300.0, 'phases[heat].stop_K': 600.0}
+    """
+    ends = ("start_K", "stop_K")
+    return {f"phases[{phase.name}].{end}": getattr(phase, end) for phase in phases for end in ends}
 
 
 @dataclass(frozen=True)
@@ -100,7 +111,7 @@ class Protocol:
         pressure_atm: target pressure, atm.
         coupling: which box lengths follow the pressure: all alike (`iso`), each alone (`aniso`), or lengths and
             tilts (`tri`; a slid layer is punished by shear otherwise).
-        thermostat: `nose_hoover` (deterministic) or `langevin`.
+        thermostat: `nose_hoover` (deterministic) or `langevin`; None for that of the model.
         output_every_ns: interval of NP centres and orientations, ns.
         thermo_every_ns: interval of temperature, pressure and so on, ns; None for that of the centres.
         snapshot_every_ns: interval of the positions of all atoms, ns; None for none.
@@ -114,7 +125,7 @@ class Protocol:
     phases: tuple[Phase, ...]
     pressure_atm: float = 1.0
     coupling: Coupling = "tri"
-    thermostat: Thermostat = "nose_hoover"
+    thermostat: Thermostat | None = None
     output_every_ns: float = 0.05
     thermo_every_ns: float | None = None
     snapshot_every_ns: float | None = None

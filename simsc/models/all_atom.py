@@ -182,6 +182,7 @@ def dress_all_atom(
         },
         scripts=SCRIPTS,
         timestep_fs=TIMESTEPS_FS[constraints],
+        thermostat="nose_hoover",
         n_atoms=atoms.n,
         packages=PACKAGES,
         core_ids=starts[:, None] + np.array(followed) + 1,

@@ -26,8 +26,9 @@ from simsc.forcefield.magnetite import MagnetiteParameters, load_magnetite
 from simsc.io.native import read_superlattice, write_superlattice
 from simsc.io.provenance import provenance
 from simsc.io.whole_files import write_text
-from simsc.md.anneal import DATA, FINAL, AnnealProgress, prepare
 from simsc.md.equilibrate import compression, loose_fcc
+from simsc.md.files import DATA, FINAL, prepare
+from simsc.md.segments import AnnealProgress
 from simsc.models.all_atom import dress_all_atom, read_positions, taken_apart, what_is_what
 from simsc.models.lammps_system import LammpsSystem
 from simsc.study.context import Context

@@ -1,6 +1,5 @@
 """The stages of a study: build, anneal, order, scattering and correlation, each from files to files."""
 
-import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +9,6 @@ from simsc.builders.close_packed import close_packed
 from simsc.builders.finite_crystal import finite_crystal
 from simsc.classify.order_file import write_order
 from simsc.classify.over_time import averages, processes, timed_order
-from simsc.core.errors import SimscWarning
 from simsc.core.intensity import IntensityVolume
 from simsc.core.superlattice import Frame, Superlattice
 from simsc.correlation.engine import correlate
@@ -24,9 +22,12 @@ from simsc.io.native import (
 )
 from simsc.io.provenance import provenance
 from simsc.io.whole_files import write_text
-from simsc.md.anneal import DATA, SNAPSHOTS, TRAJECTORY, AnnealProgress, plain_lammps_arguments, prepare
+from simsc.md.anneal import dressed, warn_of_distances
+from simsc.md.files import DATA, SNAPSHOTS, TRAJECTORY, prepare
+from simsc.md.inputs import plain_lammps_arguments
+from simsc.md.segments import AnnealProgress
 from simsc.md.trajectory import Trajectory, read_trajectory
-from simsc.models.coarse_grained import CoarseGrained, coarse_grained
+from simsc.models.coarse_grained import coarse_grained
 from simsc.scattering.amplitude import intensity_on_grid
 from simsc.study.all_atom import crystal_stage, equilibrated_d_nn_nm, nanoparticle_stage, restacked
 from simsc.study.context import Context, Stage
@@ -54,9 +55,8 @@ def anneal_stage(context: Context, out: Path) -> None:
     if study.all_atom is not None:
         system = restacked(context, superlattice, out)
     else:
-        system = coarse_grained(study.anneal.force_field).dress(
-            superlattice, context.rng(1), study.nanoparticle.dressing
-        )
+        model = coarse_grained(study.anneal.force_field)
+        system = dressed(superlattice, model, study.protocol(), study.seed, study.nanoparticle.dressing)
     if not (out / DATA).exists():
         prepare(system, out)
     arguments = plain_lammps_arguments(system, study.protocol(), study.seed)
@@ -72,22 +72,7 @@ def anneal_stage(context: Context, out: Path) -> None:
     )
     trajectory.write_csv(out / "thermo.csv")
     if study.all_atom is None:
-        _warn_of_distances(trajectory, coarse_grained(study.anneal.force_field))
-
-
-def _warn_of_distances(trajectory: Trajectory, model: CoarseGrained) -> None:
-    """Warn where neighbours were nearer or farther than where the model was derived."""
-    if model.derived_d_nn_nm is None:
-        return
-    (low, high), d_nn_nm = model.derived_d_nn_nm, trajectory.thermo["d_nn_nm"]
-    outside = (d_nn_nm < low) | (d_nn_nm > high)
-    if outside.any():
-        warnings.warn(
-            f"anneal: the nearest-neighbour distance went from {d_nn_nm.min():.3f} to {d_nn_nm.max():.3f} nm; "
-            f"{model.name} was derived from {low:g} to {high:g} nm, and {outside.mean():.0%} of the rows are outside",
-            SimscWarning,
-            stacklevel=2,
-        )
+        warn_of_distances(trajectory, model)
 
 
 def order_stage(context: Context, out: Path) -> None:

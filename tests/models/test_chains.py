@@ -12,7 +12,7 @@ from ase.neighborlist import primitive_neighbor_list
 from simsc.builders.close_packed import close_packed
 from simsc.core.errors import InputError, SimulationError
 from simsc.forcefield.chains import chain_names, load_chains, read_chains
-from simsc.md.anneal import DATA, prepare
+from simsc.md.files import DATA, prepare
 from simsc.md.hardware import ONE_THREAD
 from simsc.md.parallel import world
 from simsc.md.session import LammpsSession
