@@ -3,11 +3,11 @@
     python tests/benchmarks/driver_overhead.py [CRYSTAL] [--rounds 2] [--write]
 
 The same steps of the same system, once by `anneal_system()` with the default intervals (a row of output and a frame
-every 500 steps, a checkpoint that sets LAMMPS up anew every 5000) and once by `lmp` alone with the scripts that simsc lays
-out, in turn. Counted is everything after the push-off: of simsc the wall time to the end, all files written; of `lmp`
-its own loop time. Loading Python's modules, once a process, is not counted, nor is that of `lmp`. The speed of a shared
-machine changes by several percent within minutes (how far the rounds lie apart is told); so what simsc spends outside
-of the loops of its own LAMMPS, in one process, is told as well.
+every 500 steps, a checkpoint that sets LAMMPS up anew every 5000) and once by `lmp` alone with the scripts that simsc
+lays out, in turn. Counted is everything after the push-off: of simsc the wall time to the end, all files written; of
+`lmp` its own loop time. Loading Python's modules, once a process, is not counted, nor is that of `lmp`. The speed of a
+shared machine changes by several percent within minutes (how far the rounds lie apart is told); so what simsc spends
+outside of the loops of its own LAMMPS, in one process, is told as well.
 
 The systems: the coarse-grained 24 NPs of the preview, and, if CRYSTAL names the `crystal/` folder of an all-atom run,
 that crystal. What an output costs is the time spent in it, over that of the steps between two.
