@@ -54,8 +54,8 @@ Row = dict[str, str]
 
 def row(what: str, temperature_K: float, value: float, error: float | None, unit: str) -> Row:
     """Return a row of the table."""
-    told = "" if error is None else f"{error:.2g}"
-    return dict(zip(COLUMNS, (what, f"{temperature_K:g}", f"{value:.5g}", told, unit), strict=True))
+    spread = "" if error is None else f"{error:.2g}"
+    return dict(zip(COLUMNS, (what, f"{temperature_K:g}", f"{value:.5g}", spread, unit), strict=True))
 
 
 def mean_of(series: np.ndarray, blocks: int = 8) -> tuple[float, float]:

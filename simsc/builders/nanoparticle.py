@@ -177,7 +177,7 @@ def facets_of_shape(
     """Return the facets of a shape that has the volume of a sphere.
 
     Args:
-        crystal: whose symmetry tells which facets are equivalent.
+        crystal: whose symmetry decides which facets are equivalent.
         shape: as for `carve`.
         diameter: of the sphere, in any unit.
 

@@ -16,11 +16,11 @@ _OUTPUTS_A_SEGMENT = 10
 
 @dataclass(frozen=True)
 class Phase:
-    """One step of a protocol; temperature goes linearly from its begin to its end.
+    """One step of a protocol; temperature goes linearly from its start to its end.
 
     Args:
         name: what the phase is called in progress, tables and figures.
-        start_K: temperature at its begin, K; not looked at in a minimisation.
+        start_K: temperature at its start, K; not looked at in a minimisation.
         stop_K: temperature at its end, K.
         duration_ns: how long it takes, ns; not looked at in a minimisation.
         kind: `npt` (constant pressure), `nvt` (constant cell), `deform` (the cell is scaled linearly, cores move with
@@ -28,7 +28,7 @@ class Phase:
         pressure_atm: target pressure of `npt`, atm; None for that of the protocol.
         coupling: which box lengths follow the pressure in `npt`; None for that of the protocol.
         thermostat: None for that of the protocol.
-        scale: lengths of the cell along x, y and z at the end of `deform`, over those at its begin; tilts follow.
+        scale: lengths of the cell along x, y and z at the end of `deform`, over those at its start; tilts follow.
         longest_timestep_fs: a time step that the phase must not exceed, fs; None for that of the model.
     """
 
@@ -69,7 +69,7 @@ def phase_temperatures_K(phases: Sequence[Phase]) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class Segment:
-    """Part of a phase between two checkpoints: what is done at once, or again from its begin after a crash.
+    """Part of a phase between two checkpoints: what is done at once, or again from its start after a crash.
 
     Attributes:
         phase: number of the phase.
@@ -167,7 +167,7 @@ class Protocol:
         return sum(phase.steps(model_fs) for phase in self.phases)
 
     def time_ns(self, step: int, model_fs: float) -> float:
-        """Return the time since the begin of the protocol, ns, at a step."""
+        """Return the time since the start of the protocol, ns, at a step."""
         time_ns = 0.0
         for phase in self.phases:
             steps = min(step, phase.steps(model_fs))

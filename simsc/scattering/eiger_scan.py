@@ -57,7 +57,7 @@ def write_scan(
         name: what the names of the files begin with.
         seed: of the photons.
         jobs: processes.
-        progress: is told how many angles are done, and of how many.
+        progress: called with how many angles are done, and of how many.
         form: what the NPs are. Default spheres.
         sigma_nm: standard deviation of independent thermal displacements along each axis, nm.
         bits: 16 or 32 of a count; counts are cut at the largest but one.

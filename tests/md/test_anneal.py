@@ -333,7 +333,6 @@ def test_a_universe_of_a_run_that_goes_on(crystal, system, tmp_path):
 
 
 DRIVER = """
-import sys
 from pathlib import Path
 from conftest import small_crystal, small_system
 from simsc.md.segments import anneal_system
@@ -350,7 +349,7 @@ anneal_system(small_system(), small_crystal().radii_nm, EVERYTHING, Path(sys.arg
 )
 def test_kill_9_anywhere_changes_no_bit(ranks, kills, system, tmp_path, rng):
     """Killed at random moments over all phases, checkpoints and parts included; of two ranks, one is killed."""
-    (tmp_path / "driver.py").write_text(DRIVER)
+    (tmp_path / "driver.py").write_text(f"import sys\nsys.path.insert(0, {str(Path(__file__).parent)!r})\n{DRIVER}")
     command = [*mpi_python(ranks), str(tmp_path / "driver.py")]
     whole_s, done, whole = 0.0, 0, None
     # Runs are repeated until there were enough kills; the first one is left alone.
