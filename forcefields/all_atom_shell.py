@@ -20,7 +20,7 @@ from mpi4py import MPI
 from simsc.builders.nanoparticle_file import read_nanoparticle
 from simsc.core.units import steps_from_ns
 from simsc.forcefield.magnetite import load_magnetite
-from simsc.md.anneal import DATA, prepare
+from simsc.md.files import DATA, prepare
 from simsc.md.hardware import ONE_THREAD
 from simsc.md.relax import in_vacuum
 from simsc.md.session import LammpsSession
@@ -60,7 +60,7 @@ def main() -> None:
         folder = Path(name)
         prepare(system, folder)
         with LammpsSession(folder, MPI.COMM_SELF, ONE_THREAD, system.packages) as session:
-            session.set(**system.variables, data=DATA, seed=1, bath_seed=1, step=0, thermostat="nose_hoover")
+            session.set(**system.variables, data=DATA, seed=1, bath_seed=1, step=0, thermostat=system.thermostat)
             session.set(t_first=TEMPERATURES_K[0])
             session.script("system.lmp")
             session.script("push_off.lmp")

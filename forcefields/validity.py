@@ -29,10 +29,12 @@ from simsc.core.cell import Cell
 from simsc.core.superlattice import Superlattice
 from simsc.core.units import KCAL_PER_MOL_K, angstrom_from_nm, nm_from_angstrom, steps_from_ns
 from simsc.forcefield.chains import ChainParameters, chain_names, load_chains
-from simsc.md.anneal import DATA, prepare
+from simsc.md.files import DATA, prepare
 from simsc.md.hardware import ONE_THREAD
 from simsc.md.session import LammpsSession
-from simsc.models.chains import HEAD, TAIL, dress_chains
+from simsc.models.chains import HEAD, TAIL
+from simsc.models.coarse_grained import chain_model
+from simsc.models.heads import SPHERES
 from simsc.models.lammps_system import LammpsSystem
 
 HERE = Path(__file__).resolve().parent
@@ -52,8 +54,8 @@ Row = dict[str, str]
 
 def row(what: str, temperature_K: float, value: float, error: float | None, unit: str) -> Row:
     """Return a row of the table."""
-    told = "" if error is None else f"{error:.2g}"
-    return dict(zip(COLUMNS, (what, f"{temperature_K:g}", f"{value:.5g}", told, unit), strict=True))
+    spread = "" if error is None else f"{error:.2g}"
+    return dict(zip(COLUMNS, (what, f"{temperature_K:g}", f"{value:.5g}", spread, unit), strict=True))
 
 
 def mean_of(series: np.ndarray, blocks: int = 8) -> tuple[float, float]:
@@ -67,12 +69,15 @@ def session_of(
     parameters: ChainParameters, crystal: Superlattice, temperature_K: float
 ) -> Iterator[tuple[LammpsSession, LammpsSystem]]:
     """Open a LAMMPS with a crystal whose chains are pushed apart; until it is left, its folder is the working one."""
-    system = dress_chains(crystal, parameters, np.random.default_rng(1))
+    assert crystal.radii_nm is not None
+    model = chain_model(parameters)
+    model.check(float(crystal.radii_nm[0]), [temperature_K])
+    system = model.dress(crystal, np.random.default_rng(1), SPHERES)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         prepare(system, folder)
         with LammpsSession(folder, MPI.COMM_SELF, ONE_THREAD, system.packages) as session:
-            session.set(**system.variables, data=DATA, thermostat="nose_hoover", seed=5, bath_seed=6, step=0)
+            session.set(**system.variables, data=DATA, thermostat=system.thermostat, seed=5, bath_seed=6, step=0)
             session.set(t_first=temperature_K, t_start=temperature_K, t_stop=temperature_K)
             session.set(coupling="tri", pressure=1.0)
             session.script("system.lmp")

@@ -8,8 +8,8 @@ from scipy.spatial.transform import Rotation
 from simsc.core.cell import Cell
 from simsc.core.superlattice import Superlattice
 from simsc.scattering.atoms import Atoms, form_factors
-from simsc.scattering.polyhedron import Polyhedron
-from simsc.scattering.scattering_model import SPHERE, Form
+from simsc.scattering.form_factors.form import Form
+from simsc.scattering.form_factors.sphere import SPHERE
 
 
 def direct_amplitudes(scatterer: Superlattice | Atoms, q: np.ndarray, form: Form = SPHERE) -> np.ndarray:
@@ -17,7 +17,7 @@ def direct_amplitudes(scatterer: Superlattice | Atoms, q: np.ndarray, form: Form
     lengths = np.linalg.norm(q, axis=-1)[..., None]
     if isinstance(scatterer, Atoms):
         return np.stack([form_factors([element], lengths[..., 0])[0] for element in scatterer.elements], axis=-1)
-    if not isinstance(form, Polyhedron):
+    if form.isotropic:
         return form.amplitude(lengths, scatterer.radii_nm)
     stood = scatterer.orientations
     turns = Rotation.identity(scatterer.n) if stood is None else Rotation.from_quat(stood)

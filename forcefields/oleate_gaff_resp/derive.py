@@ -37,7 +37,7 @@ CONFORMERS = 4
 TOLERANCE_E = 1e-3
 
 
-def tell(line: str) -> None:
+def say(line: str) -> None:
     """Print a line at once."""
     print(line, flush=True)
 
@@ -48,7 +48,7 @@ def potentials_of_file(path: Path, charge_e: int) -> list[Potential]:
     n, found = int(lines[0]), []
     for start in range(0, len(lines), n + 2):
         rows = [line.split() for line in lines[start + 2 : start + 2 + n]]
-        tell(f"electrostatic potential: {lines[start + 1]}")
+        say(f"electrostatic potential: {lines[start + 1]}")
         found.append(potential([row[0] for row in rows], np.array([row[1:] for row in rows], dtype=float), charge_e))
     return found
 
@@ -104,29 +104,27 @@ def main() -> int:
         if arguments.from_conformers:
             potentials = potentials_of_file(HERE / "conformers.xyz", -1)
         else:
-            potentials = potentials_of_conformers(molecule, CONFORMERS, work, tell)
+            potentials = potentials_of_conformers(molecule, CONFORMERS, work, say)
     joint = resp_charges(molecule, potentials)
     single = np.array([resp_charges(molecule, [found]) for found in potentials])
     for k, (found, own) in enumerate(zip(potentials, single, strict=True), 1):
-        tell(
-            f"conformer {k}: relative RMS {found.relative_rms(joint):.4f} (joint), {found.relative_rms(own):.4f} (own)"
-        )
+        say(f"conformer {k}: relative RMS {found.relative_rms(joint):.4f} (joint), {found.relative_rms(own):.4f} (own)")
     if arguments.write:
         write_files(molecule, potentials, joint, single)
     shipped = np.array([atom.charge_e for atom in read_ligand(HERE / "gaff.json").atoms])
     difference = float(np.abs(joint - shipped).max())
-    tell(f"largest difference from the shipped charges: {difference:.1e} e")
+    say(f"largest difference from the shipped charges: {difference:.1e} e")
     return int(difference > TOLERANCE_E)
 
 
 def write_files(molecule: Any, potentials: list[Potential], joint: np.ndarray, single: np.ndarray) -> None:
     """Write everything that is derived."""
     write_conformers(HERE / "conformers.xyz", molecule, potentials)
-    quick, _ = am1bcc_charges(molecule, tell)
+    quick, _ = am1bcc_charges(molecule, say)
     first = potentials[0].positions_angstrom
     molecule.GetConformer().SetPositions(first - first.mean(axis=0))
     model = CHARGE_MODELS["resp"].format(len(potentials))
-    ligands = {name: ligand_of(molecule, "oleate", joint, model, name, tell) for name in FORCE_FIELDS}
+    ligands = {name: ligand_of(molecule, "oleate", joint, model, name, say) for name in FORCE_FIELDS}
     for name, ligand in ligands.items():
         write_ligand(HERE / f"{name}.json", ligand)
     atoms = ligands["gaff"].atoms

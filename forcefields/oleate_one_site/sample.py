@@ -21,12 +21,12 @@ from simsc.builders.close_packed import close_packed
 from simsc.core.cell import Cell
 from simsc.core.superlattice import Superlattice
 from simsc.core.units import angstrom_from_nm, steps_from_ns
-from simsc.forcefield.chains import load_chains
 from simsc.io.whole_files import write_error
-from simsc.md.anneal import prepare
+from simsc.md.files import prepare
 from simsc.md.hardware import ONE_THREAD
 from simsc.md.session import LammpsSession
-from simsc.models.chains import dress_chains
+from simsc.models.coarse_grained import coarse_grained
+from simsc.models.heads import SPHERES
 
 RADIUS_NM = 2.0
 # d_NN, nm, by temperature, K: that of 1 atm (calibration.csv of oleate_super_ligand; 450 K in between) and about it.
@@ -130,13 +130,17 @@ def sample(temperature_K: float, d_nm: float, kind: str, number: int, duration_n
     rng = np.random.default_rng([round(temperature_K), round(1000 * d_nm), list(KINDS).index(kind), number])
     held = crystal(d_nm, kind, rng)
     assert held.cell is not None
-    system = dress_chains(held, load_chains(), rng)
+    model = coarse_grained()
+    model.check(RADIUS_NM, [temperature_K], SPHERES, d_nm)
+    system = model.dress(held, rng, SPHERES)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         prepare(system, folder)
         with LammpsSession(folder, MPI.COMM_SELF, ONE_THREAD, system.packages) as session:
             chance = int(rng.integers(1, 10**6))
-            session.set(**system.variables, data="system.data", thermostat="nose_hoover", bath_seed=chance, seed=chance)
+            session.set(
+                **system.variables, data="system.data", thermostat=system.thermostat, bath_seed=chance, seed=chance
+            )
             session.set(t_first=temperature_K, t_start=temperature_K, t_stop=temperature_K)
             session.set(push_steps=PUSH_STEPS)
             session.script("system.lmp")

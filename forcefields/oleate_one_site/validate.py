@@ -23,7 +23,7 @@ from simsc.classify.labels import METHODS
 from simsc.core.cell import Cell
 from simsc.core.superlattice import Superlattice
 from simsc.core.units import nm_from_angstrom, steps_from_ns
-from simsc.md.anneal import DATA, prepare
+from simsc.md.files import DATA, prepare
 from simsc.md.hardware import ONE_THREAD
 from simsc.md.session import LammpsSession
 from simsc.models.coarse_grained import CoarseGrained, coarse_grained
@@ -36,11 +36,12 @@ STRAIN = 0.015
 
 def session_of(model: CoarseGrained, crystal: Superlattice, temperature_K: float, folder: Path) -> LammpsSession:
     """Return a LAMMPS with a crystal whose ligands are pushed apart; to be entered already."""
+    model.check(RADIUS_NM, [temperature_K])
     system = model.dress(crystal, np.random.default_rng(1), SPHERES)
     prepare(system, folder)
     session = LammpsSession(folder, MPI.COMM_SELF, ONE_THREAD, system.packages)
     session.__enter__()
-    session.set(**system.variables, data=DATA, thermostat=model.thermostat, seed=5, bath_seed=6, step=0)
+    session.set(**system.variables, data=DATA, thermostat=system.thermostat, seed=5, bath_seed=6, step=0)
     session.set(t_first=temperature_K, t_start=temperature_K, t_stop=temperature_K, coupling="tri", pressure=1.0)
     session.script("system.lmp")
     session.script("push_off.lmp")

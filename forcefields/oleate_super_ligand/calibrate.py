@@ -21,10 +21,12 @@ from mpi4py import MPI
 from simsc.builders.close_packed import close_packed
 from simsc.core.units import steps_from_ns
 from simsc.forcefield.chains import ChainParameters, read_chains
-from simsc.md.anneal import anneal, prepare
+from simsc.md.files import prepare
 from simsc.md.protocol import Phase, Protocol
+from simsc.md.segments import anneal_system
 from simsc.md.session import LammpsSession
-from simsc.models.chains import dress_chains
+from simsc.models.coarse_grained import chain_model
+from simsc.models.heads import SPHERES
 from simsc.models.lammps_system import LammpsSystem
 
 FOLDER = Path(__file__).resolve().parent
@@ -134,15 +136,17 @@ def measure(point: Point, parameters: ChainParameters) -> dict[str, object]:
     the thermal motion of the NPs. `drift_nm` is the second half of the measurement less the first.
     """
     chosen = scaled(parameters, point.epsilon_scale, point.sigma_scale)
-    crystal = close_packed(point.stacking, START_NM[point.temperature_K] * point.sigma_scale, radius_nm=RADIUS_NM)
-    system = dress_chains(crystal, chosen, np.random.default_rng(point.seed))
-    hold = point.temperature_K
+    d_nn_nm, hold = START_NM[point.temperature_K] * point.sigma_scale, point.temperature_K
+    crystal = close_packed(point.stacking, d_nn_nm, radius_nm=RADIUS_NM)
+    model = chain_model(chosen)
+    model.check(RADIUS_NM, [hold], SPHERES, d_nn_nm)
+    system = model.dress(crystal, np.random.default_rng(point.seed), SPHERES)
     phases = (Phase("equilibrate", hold, hold, EQUILIBRATION_NS), Phase("measure", hold, hold, MEASUREMENT_NS))
     protocol = Protocol(phases, output_every_ns=FRAME_NS)
     assert crystal.radii_nm is not None
     with tempfile.TemporaryDirectory() as name:
         prepare(system, Path(name))
-        trajectory = anneal(system, crystal.radii_nm, protocol, Path(name), point.seed, MPI.COMM_SELF)
+        trajectory = anneal_system(system, crystal.radii_nm, protocol, Path(name), point.seed, MPI.COMM_SELF)
     assert trajectory is not None
     frames = trajectory.last_frames("measure", len(trajectory))
     d_nn = trajectory.thermo["d_nn_nm"][frames]
@@ -181,14 +185,16 @@ def check_quality(temperature_K: float, parameters: ChainParameters) -> list[dic
         (degrees of freedom × R/2), that is, how fast the whole would heat up if all the gain stayed kinetic.
     """
     crystal = close_packed(FCC, START_NM[temperature_K], radius_nm=RADIUS_NM)
-    system = dress_chains(crystal, parameters, np.random.default_rng(1))
+    model = chain_model(parameters)
+    model.check(RADIUS_NM, [temperature_K], SPHERES, START_NM[temperature_K])
+    system = model.dress(crystal, np.random.default_rng(1), SPHERES)
     protocol = Protocol((Phase("equilibrate", temperature_K, temperature_K, 0.3),), output_every_ns=0.05)
     assert crystal.radii_nm is not None
     rows = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         prepare(system, folder)
-        anneal(system, crystal.radii_nm, protocol, folder, 1, MPI.COMM_SELF)
+        anneal_system(system, crystal.radii_nm, protocol, folder, 1, MPI.COMM_SELF)
         for ensemble, duration_ns in (("npt", 1.0), ("nve", 0.3)):
             rows.append(_quality_row(ensemble, duration_ns, temperature_K, system, crystal.n, folder))
     return rows

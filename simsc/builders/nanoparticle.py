@@ -12,7 +12,7 @@ from ase.spacegroup import Spacegroup, crystal
 from scipy.spatial import ConvexHull, HalfspaceIntersection, QhullError, cKDTree
 
 from simsc.core.errors import InputError
-from simsc.core.shapes import SHAPES
+from simsc.core.shapes import SHAPES, miller_indices
 from simsc.core.units import angstrom_from_nm
 
 MAGNETITE_LATTICE_ANGSTROM = 8.396  # and u: Fleet, Acta Cryst. B 37, 917 (1981), DOI 10.1107/S0567740881004597
@@ -120,8 +120,9 @@ def carve(
     Args:
         crystal: one cell, from `magnetite` or `read_crystal`.
         diameter_nm: diameter of the sphere that has the volume of the shape, nm.
-        shape: a name out of `SHAPES`, or facet energies {"111": 1.0, "100": 1.1, …} in any unit, one for each family
-            of equivalent facets, whose Wulff shape is taken (facets as far from the centre as their energy).
+        shape: a name out of `simsc.core.shapes.SHAPES`, or facet energies {"111": 1.0, "100": 1.1, …} in any unit,
+            one for each family of equivalent facets, whose Wulff shape is taken (facets as far from the centre as
+            their energy).
         centre: the point of the crystal that becomes the centre: a Wyckoff position out of `CENTRES` (for magnetite),
             or three fractional coordinates. It changes the ratio of Fe to O strongly.
         anion: chemical symbol of the anion, whose bonds count as coordination.
@@ -190,9 +191,11 @@ def facets_of_shape(
     if isinstance(shape, str):
         if shape not in SHAPES:
             raise InputError(f"shape {shape!r} is not known; available: {', '.join(SHAPES)}, or facet energies")
-        shape = SHAPES[shape]
-        if not shape:
+        facets = SHAPES[shape].facets
+        if not facets:
             return np.empty((0, 3)), np.array([diameter / 2]), np.pi * diameter**2
+        nearest = min(facets.values())  # 1, as energies are mostly given
+        shape = {facet: distance / nearest for facet, distance in facets.items()}
     normals, distances = [], []
     for facet, energy in shape.items():
         if not (np.isfinite(energy) and energy > 0):
@@ -212,34 +215,6 @@ def facets_of_shape(
         raise InputError(f"the facets {', '.join(shape)} do not enclose a volume")
     scale = (np.pi / 6 * diameter**3 / hull.volume) ** (1 / 3)
     return all_normals, all_distances * scale, hull.area * scale**2
-
-
-def miller_indices(facet: str) -> tuple[int, int, int]:
-    """Return the Miller indices of a facet such as `111`, `1-10` or `1 0 12`.
-
-    Raises:
-        InputError: if they are not three whole numbers, or all zero.
-    """
-    words = facet.split() if " " in facet.strip() else _digits(facet.strip())
-    try:
-        h, k, l = (int(word) for word in words)  # noqa: E741
-    except ValueError:
-        raise InputError(f"facet {facet!r}: three Miller indices are needed, such as 111, 1-10 or '1 0 12'") from None
-    if h == k == l == 0:
-        raise InputError("facet '000' does not exist")
-    return h, k, l
-
-
-def _digits(facet: str) -> list[str]:
-    words: list[str] = []
-    sign = ""
-    for letter in facet:
-        if letter == "-":
-            sign = "-"
-        else:
-            words.append(sign + letter)
-            sign = ""
-    return words
 
 
 def _equivalent_normals(crystal: Atoms, miller: tuple[int, int, int]) -> np.ndarray:

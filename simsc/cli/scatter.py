@@ -41,7 +41,8 @@ from simsc.io.native import read_superlattice, write_intensity
 from simsc.scattering.amplitude import intensity_on_grid
 from simsc.scattering.atoms import Atoms
 from simsc.scattering.counting import counted
-from simsc.scattering.scattering_model import SPHERE, ScatteringModel
+from simsc.scattering.form_factors.sphere import SPHERE
+from simsc.scattering.scattering_model import ScatteringModel
 
 
 @click.command(

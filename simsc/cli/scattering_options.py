@@ -16,9 +16,8 @@ from simsc.core.errors import InputError, NoFirstPeakError
 from simsc.core.superlattice import Superlattice
 from simsc.correlation.maps import FirstSphere, Q1Origin
 from simsc.io.native import write_map
-from simsc.scattering.form_factor import CoreShell
-from simsc.scattering.polyhedron import POLYHEDRA
-from simsc.scattering.scattering_model import SPHERE, ScatteringModel
+from simsc.scattering.form_factors.table import NEED_NOTHING, form_factor
+from simsc.scattering.scattering_model import ScatteringModel
 
 _POOR_COVERAGE = 0.5
 _FOUND: dict[Q1Origin, str] = {
@@ -30,7 +29,7 @@ _FOUND: dict[Q1Origin, str] = {
 # Of --radius, --radius-std and --seed.
 core_radii = gathered("radii", CoreRadii, mean_nm="radius_nm", std_nm="radius_std_nm", seed="seed")
 FORM = click.option(
-    "--form", "shape", type=click.Choice(["sphere", *POLYHEDRA]), default="sphere", show_default=True,
+    "--form", "shape", type=click.Choice(NEED_NOTHING), default="sphere", show_default=True,
     help="Shape of the cores; polyhedra have the volume of the sphere, and the orientations of the file.",
 )  # fmt: skip
 SHELL = click.option(
@@ -63,8 +62,10 @@ def _scattering_model(
 ) -> ScatteringModel:
     if shell is not None and shape != "sphere":
         raise InputError(f"--shell is for spheres, not for --form {shape}")
-    form = SPHERE if shape == "sphere" else POLYHEDRA[shape]()
-    return ScatteringModel(form if shell is None else CoreShell(shell[0], 1.0, shell[1]), sigma_nm, resolution_inv_nm)
+    form = (
+        form_factor(shape) if shell is None else form_factor("core_shell", shell_nm=shell[0], shell_contrast=shell[1])
+    )
+    return ScatteringModel(form, sigma_nm, resolution_inv_nm)
 
 
 scattering_model = gathered("scattering", _scattering_model)  # of --form, --shell, --sigma and --resolution

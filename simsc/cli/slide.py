@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import get_args
 
 import click
 
@@ -16,9 +15,10 @@ from simsc.cli.options import (
     print_result,
 )
 from simsc.core.processes import available_cores
+from simsc.core.shapes import SHAPES
 from simsc.io.whole_files import csv_text, write_text
 from simsc.models.coarse_grained import DEFAULT, coarse_grained_names
-from simsc.models.heads import Dressing, Shape
+from simsc.models.heads import Dressing
 from simsc.plot.sliding import sliding_profile
 from simsc.plot.style import save
 from simsc.sliding.free_energy import GlideProfile
@@ -51,7 +51,7 @@ from simsc.sliding.umbrella import sample_glide
 @click.option(
     "--force-field", type=click.Choice(coarse_grained_names()), default=DEFAULT, show_default=True, help="The model."
 )
-@click.option("--shape", type=click.Choice(get_args(Shape)), default="sphere", show_default=True, help="Of the cores.")
+@click.option("--shape", type=click.Choice(list(SHAPES)), default="sphere", show_default=True, help="Of the cores.")
 @click.option("--coverage", "coverage_per_nm2", type=float, help="Ligands per nm² of core; the default is the model's.")
 @click.option("--aligned", is_flag=True, help="Cores lie alike, ⟨111⟩ across the layers; else each at random.")
 @click.option(

@@ -58,7 +58,7 @@ def parameterise(
         force_field: `gaff` or `gaff2`.
         conformers: how many RESP fits together; a molecule with few torsions has fewer.
         folder: where RESP keeps what is finished, so that a stopped run goes on; nothing is kept by default.
-        progress: told a line now and then.
+        progress: called with a line of text now and then.
 
     Raises:
         InputError: if a name is unknown, or if the molecule is no carboxylate, has no charges or cannot be treated.
@@ -99,7 +99,7 @@ def potentials_of_conformers(molecule: Any, count: int, folder: Path, progress: 
         molecule: of `read_smiles`.
         count: conformers wanted.
         folder: keeps what is finished.
-        progress: told a line after each step.
+        progress: called with a line of text after each step.
     """
     elements, charge = elements_of(molecule), charge_of(molecule)
     conformers = spread_conformers(molecule, count)
@@ -153,7 +153,7 @@ def ligand_of(
         charges_e: (n,), e; brought to a whole sum.
         charge_model: how they were derived.
         force_field: `gaff` or `gaff2`.
-        progress: told which parameters are by analogy.
+        progress: called with a line of text that names the parameters by analogy.
 
     Raises:
         InputError: if the force field has no parameters for the molecule.

@@ -81,7 +81,7 @@ def optimise(
         charge_e: net charge, e.
         model_hessian: second derivatives of a force field at the start, (3n, 3n), Eh/bohr².
         checkpoint: `.npz` file that is written after each step.
-        progress: told a line after each step.
+        progress: called with a line of text after each step.
 
     Returns:
         (n, 3), Å; no component of the gradient is above `FORCE_TOLERANCE`.

@@ -58,7 +58,7 @@ def compression(scale: float, duration_ns: float = 0.02, temperature_K: float = 
     """Return the phase that brings NPs together, cores rigid, while their ligands find room.
 
     Args:
-        scale: length of the cell at the end over that at the begin.
+        scale: length of the cell at the end over that at the start.
         duration_ns: how long it takes, ns.
         temperature_K: temperature in it, K.
     """

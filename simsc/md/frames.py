@@ -14,8 +14,8 @@ from simsc.core.superlattice import Frame, Superlattice
 from simsc.io.hdf5 import SUPERLATTICE, open_hdf5
 from simsc.io.native import read_superlattice
 from simsc.io.structure_files import Reading, StructureFile
-from simsc.md.anneal import TRAJECTORY
 from simsc.md.checkpoint import last_checkpoint
+from simsc.md.files import TRAJECTORY
 from simsc.md.trajectory import FORMAT
 
 ANNEAL = "anneal"  # where a study anneals, in its run folder

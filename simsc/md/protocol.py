@@ -1,26 +1,26 @@
 """The annealing protocol: phases as data, the same for every resolution, cut into segments that can be repeated."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
 from simsc.core.errors import InputError
 from simsc.core.units import ns_from_steps, steps_from_ns
+from simsc.models.lammps_system import Thermostat
 
 Kind = Literal["npt", "nvt", "deform", "minimise"]
 Coupling = Literal["iso", "aniso", "tri"]
-Thermostat = Literal["nose_hoover", "langevin"]
 _OUTPUTS_A_SEGMENT = 10
 
 
 @dataclass(frozen=True)
 class Phase:
-    """One step of a protocol; temperature goes linearly from its begin to its end.
+    """One step of a protocol; temperature goes linearly from its start to its end.
 
     Args:
         name: what the phase is called in progress, tables and figures.
-        start_K: temperature at its begin, K; not looked at in a minimisation.
+        start_K: temperature at its start, K; not looked at in a minimisation.
         stop_K: temperature at its end, K.
         duration_ns: how long it takes, ns; not looked at in a minimisation.
         kind: `npt` (constant pressure), `nvt` (constant cell), `deform` (the cell is scaled linearly, cores move with
@@ -28,7 +28,7 @@ class Phase:
         pressure_atm: target pressure of `npt`, atm; None for that of the protocol.
         coupling: which box lengths follow the pressure in `npt`; None for that of the protocol.
         thermostat: None for that of the protocol.
-        scale: lengths of the cell along x, y and z at the end of `deform`, over those at its begin; tilts follow.
+        scale: lengths of the cell along x, y and z at the end of `deform`, over those at its start; tilts follow.
         longest_timestep_fs: a time step that the phase must not exceed, fs; None for that of the model.
     """
 
@@ -56,9 +56,20 @@ class Phase:
         return self.start_K + (self.stop_K - self.start_K) * fraction
 
 
+def phase_temperatures_K(phases: Sequence[Phase]) -> dict[str, float]:
+    """Return the temperatures at both ends of phases, K, by what they are called in a study.
+
+    Example:
+        >>> phase_temperatures_K([Phase("heat", 300.0, 600.0, 1.0)])
+        {'phases[heat].start_K': 300.0, 'phases[heat].stop_K': 600.0}
+    """
+    ends = ("start_K", "stop_K")
+    return {f"phases[{phase.name}].{end}": getattr(phase, end) for phase in phases for end in ends}
+
+
 @dataclass(frozen=True)
 class Segment:
-    """Part of a phase between two checkpoints: what is done at once, or again from its begin after a crash.
+    """Part of a phase between two checkpoints: what is done at once, or again from its start after a crash.
 
     Attributes:
         phase: number of the phase.
@@ -100,7 +111,7 @@ class Protocol:
         pressure_atm: target pressure, atm.
         coupling: which box lengths follow the pressure: all alike (`iso`), each alone (`aniso`), or lengths and
             tilts (`tri`; a slid layer is punished by shear otherwise).
-        thermostat: `nose_hoover` (deterministic) or `langevin`.
+        thermostat: `nose_hoover` (deterministic) or `langevin`; None for that of the model.
         output_every_ns: interval of NP centres and orientations, ns.
         thermo_every_ns: interval of temperature, pressure and so on, ns; None for that of the centres.
         snapshot_every_ns: interval of the positions of all atoms, ns; None for none.
@@ -114,7 +125,7 @@ class Protocol:
     phases: tuple[Phase, ...]
     pressure_atm: float = 1.0
     coupling: Coupling = "tri"
-    thermostat: Thermostat = "nose_hoover"
+    thermostat: Thermostat | None = None
     output_every_ns: float = 0.05
     thermo_every_ns: float | None = None
     snapshot_every_ns: float | None = None
@@ -156,7 +167,7 @@ class Protocol:
         return sum(phase.steps(model_fs) for phase in self.phases)
 
     def time_ns(self, step: int, model_fs: float) -> float:
-        """Return the time since the begin of the protocol, ns, at a step."""
+        """Return the time since the start of the protocol, ns, at a step."""
         time_ns = 0.0
         for phase in self.phases:
             steps = min(step, phase.steps(model_fs))

@@ -13,7 +13,7 @@ from simsc.core.errors import SimulationError
 from simsc.core.superlattice import Superlattice
 from simsc.core.units import nm_from_angstrom
 from simsc.forcefield.magnetite import MagnetiteParameters
-from simsc.md.anneal import DATA, prepare
+from simsc.md.files import DATA, prepare
 from simsc.md.hardware import ONE_THREAD, Hardware
 from simsc.md.parallel import on_first
 from simsc.md.session import LammpsSession

@@ -183,6 +183,7 @@ def dress_all_atom(
         },
         scripts=SCRIPTS,
         timestep_fs=TIMESTEPS_FS[constraints],
+        thermostat="nose_hoover",
         n_atoms=atoms.n,
         packages=PACKAGES,
         core_ids=starts[:, None] + np.array(followed) + 1,
@@ -196,7 +197,7 @@ def dress_all_atom(
 
 
 def _followed(nanoparticle: Nanoparticle) -> np.ndarray:
-    """Return lattice atoms, spread over the core, that tell how it is turned."""
+    """Return lattice atoms, spread over the core, from which its orientation follows."""
     lattice = np.flatnonzero(~np.isin(nanoparticle.core_kinds, ["OH", "H"]))
     return lattice[np.linspace(0, len(lattice) - 1, _ATOMS_FOLLOWED).astype(int)]
 

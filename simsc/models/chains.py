@@ -76,6 +76,7 @@ def dress_chains(
         },
         scripts=SCRIPTS,
         timestep_fs=parameters.dynamics.timestep_fs,
+        thermostat="nose_hoover",
         n_atoms=superlattice.n * len(nanoparticle.positions),
         packages=PACKAGES,
         core_ids=np.arange(superlattice.n)[:, None] * len(nanoparticle.positions) + head_ids + 1,

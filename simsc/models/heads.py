@@ -1,16 +1,15 @@
 """Where ligands are bound on the surface of a core: spread evenly over a sphere, or over the facets of a polyhedron."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from scipy.spatial import ConvexHull, cKDTree
 
 from simsc.core.directions import fibonacci_sphere
 from simsc.core.errors import InputError
-from simsc.scattering.polyhedron import POLYHEDRA
+from simsc.core.shapes import SHAPES
+from simsc.scattering.form_factors.polyhedron import polyhedron
 
-Shape = Literal["sphere", "cube", "octahedron", "truncated_octahedron", "cuboctahedron", "truncated_cuboctahedron"]
 _CANDIDATES = 150  # for each head
 _ROUNDS = 40
 
@@ -20,32 +19,32 @@ class Dressing:
     """What cores look like, and how they lie.
 
     Args:
-        shape: sphere (default), or a polyhedron of the same volume.
+        shape: sphere (default), or a polyhedron out of `simsc.core.shapes.SHAPES`, of the same volume.
         coverage_per_nm2: ligands per nm² of the core's surface; None (default) for that of the parameter set.
         aligned: whether all cores lie like the cubic axes of an fcc superlattice whose layers ABC are stacked along z,
             with rows of NPs along x, as `simsc.builders.close_packed` builds it: ⟨111⟩ of the cores along z, ⟨110⟩
             along x. Default: each is turned at random.
     """
 
-    shape: Shape = "sphere"
+    shape: str = "sphere"
     coverage_per_nm2: float | None = None
     aligned: bool = False
 
     def __post_init__(self) -> None:
-        if self.shape != "sphere" and self.shape not in POLYHEDRA:
-            raise InputError(f"shape {self.shape!r} is not known; available: sphere, {', '.join(POLYHEDRA)}")
+        if self.shape not in SHAPES:
+            raise InputError(f"shape {self.shape!r} is not known; available: {', '.join(SHAPES)}")
         if self.coverage_per_nm2 is not None and not 0 < self.coverage_per_nm2 < np.inf:
             raise InputError(f"a coverage is positive (ligands per nm²), got {self.coverage_per_nm2:g}")
 
     def circumradius(self, radius: float) -> float:
         """Return the distance of the farthest corner of a core from its centre, in the unit of its radius."""
-        return radius if self.shape == "sphere" else POLYHEDRA[self.shape]().reach_nm(radius)
+        return radius if self.shape == "sphere" else polyhedron(self.shape).reach_nm(radius)
 
     def area(self, radius: float) -> float:
         """Return the area of a core of the volume of a sphere of a radius, in the squared unit of it."""
         if self.shape == "sphere":
             return 4 * np.pi * radius**2
-        return float(ConvexHull(POLYHEDRA[self.shape]().vertices * radius).area)
+        return float(ConvexHull(polyhedron(self.shape).vertices * radius).area)
 
 
 SPHERES = Dressing()
@@ -53,7 +52,7 @@ SPHERES = Dressing()
 ALIGNED = np.array([[1, -1, 0], [1, 1, -2], [1, 1, 1]]) / np.sqrt([[2], [6], [3]])
 
 
-def heads(shape: Shape, radius: float, height: float, n: int) -> tuple[np.ndarray, np.ndarray]:
+def heads(shape: str, radius: float, height: float, n: int) -> tuple[np.ndarray, np.ndarray]:
     """Spread heads over the surface of a core.
 
     On a sphere they are a Fibonacci lattice. On a polyhedron they come from a centroidal Voronoi tessellation of its
@@ -71,7 +70,7 @@ def heads(shape: Shape, radius: float, height: float, n: int) -> tuple[np.ndarra
     if shape == "sphere":
         directions = fibonacci_sphere(n)
         return (radius + height) * directions, directions
-    points, normals = _on_facets(POLYHEDRA[shape]().vertices * radius, _CANDIDATES * n)
+    points, normals = _on_facets(polyhedron(shape).vertices * radius, _CANDIDATES * n)
     chosen = _farthest(points, n)
     for _ in range(_ROUNDS):
         owner = cKDTree(points[chosen]).query(points)[1]

@@ -1,8 +1,11 @@
 """A system ready for LAMMPS, whatever its resolution."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
+
+Thermostat = Literal["nose_hoover", "langevin"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -12,9 +15,10 @@ class LammpsSystem:
     Args:
         data: text of the LAMMPS data file, units `real`.
         variables: values of the `variable … index` inputs that belong to the model.
-        scripts: folder of the LAMMPS scripts, below `lammps_inputs/`; its `system.lmp` defines the compute `centres`,
-            whose rows are the unwrapped centres of the NPs.
+        scripts: folder of the LAMMPS scripts, such as `lammps_inputs/chains`, or the absolute path of one of another
+            package; its `system.lmp` defines the compute `centres`, whose rows are the unwrapped centres of the NPs.
         timestep_fs: time step, fs.
+        thermostat: the one that gives the model its own dynamics, where a protocol asks for no other.
         n_atoms: number of atoms or beads.
         packages: packages that LAMMPS must have been built with.
         core_ids: (N, m) numbers, from 1, of m atoms that are rigid or nearly so with each core; m = 0 for NPs
@@ -27,6 +31,7 @@ class LammpsSystem:
     variables: dict[str, str]
     scripts: str
     timestep_fs: float
+    thermostat: Thermostat
     n_atoms: int
     packages: tuple[str, ...]
     core_ids: np.ndarray

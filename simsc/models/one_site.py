@@ -56,6 +56,7 @@ def dress_one_site(
         },
         scripts=SCRIPTS,
         timestep_fs=parameters.dynamics.timestep_fs,
+        thermostat="langevin",  # with the friction of the ligands that are not there
         n_atoms=superlattice.n,
         packages=PACKAGES,
         core_ids=np.empty((superlattice.n, 0), dtype=int),

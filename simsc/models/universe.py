@@ -121,7 +121,7 @@ def _load_snapshots(universe: Any, snapshots: list[Path]) -> None:
 
         def _read_next_timestep(self, ts: Any = None) -> Any:
             if self.ts.frame + 1 >= self.n_frames:
-                raise OSError  # which is how MDAnalysis is told of the end
+                raise OSError  # which is how MDAnalysis learns of the end
             return self._read_frame(self.ts.frame + 1)
 
         def _reopen(self) -> None:

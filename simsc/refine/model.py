@@ -22,7 +22,7 @@ from scipy import ndimage, optimize, special
 
 from simsc.core.correlation_map import CorrelationMap
 from simsc.core.errors import InputError
-from simsc.scattering.form_factor import sphere_amplitude
+from simsc.scattering.form_factors.sphere import sphere_amplitude
 
 CLEAR_OF_SELF_DEG = 15.0
 _KNOTS, _KNOTS_KNOWN = 6, 3

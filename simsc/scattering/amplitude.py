@@ -1,12 +1,11 @@
 """Scattered intensity of a finite crystal by non-uniform fast Fourier transforms.
 
 A(q) = Σ_j F_j(q) exp(−i q·r_j) and I = |A|². Radii, orientations and elements enter through low-rank expansions
-F_j(q) = Σ_r u_r(q) c_rj (`form_factor`, `oriented`, `atoms`): one transform a term, whatever the number of NPs.
+F_j(q) = Σ_r u_r(q) c_rj (`form_factors`, `atoms`): one transform a term, whatever the number of NPs.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import ducc0
 import numpy as np
@@ -18,33 +17,15 @@ from simsc.core.errors import InputError
 from simsc.core.intensity import IntensityVolume, ShellIntensity, band_limit, shell_grid
 from simsc.core.superlattice import Superlattice
 from simsc.scattering.atoms import Atoms, expand_atoms
-from simsc.scattering.form_factor import chebyshev_nodes, expand_round
-from simsc.scattering.oriented import expand_oriented
-from simsc.scattering.polyhedron import Polyhedron
+from simsc.scattering.form_factors.form import Expansion, Form
+from simsc.scattering.form_factors.round import chebyshev_nodes
+from simsc.scattering.form_factors.sphere import SPHERE
 from simsc.scattering.resolution import grid_kernel, shell_harmonics, shell_nodes, smeared_shell
-from simsc.scattering.scattering_model import SHARP_SPHERES, SPHERE, Form, ScatteringModel
+from simsc.scattering.scattering_model import SHARP_SPHERES, ScatteringModel
 
 Frames = Superlattice | Atoms | Iterable[Superlattice | Atoms]
 _POINTS_A_BATCH = 4_000_000
 _NUMBERS_A_BATCH = 40_000_000
-
-
-class Expansion(Protocol):
-    """F_j(q) = Σ_r u_r(q) c_rj; u_r depends on |q| only where it is isotropic."""
-
-    @property
-    def isotropic(self) -> bool:
-        """Whether `functions` takes |q| (…); else it takes q (P, 3)."""
-
-    @property
-    def coefficients(self) -> np.ndarray:
-        """(rank, N) factors of each NP."""
-
-    def functions(self, q_inv_nm: np.ndarray) -> np.ndarray:
-        """Return u_r (rank, …)."""
-
-    def on_sphere(self, q_inv_nm: float, directions: np.ndarray) -> np.ndarray:
-        """Return u_r, (rank, P) or (rank, 1), in directions (P, 3) of one |q|."""
 
 
 def intensity_on_grid(
@@ -233,9 +214,7 @@ class _Crystal:
     def expansion(self, form: Form, q_max_inv_nm: float, tolerance: float) -> Expansion:
         if isinstance(self.frame, Atoms):
             return expand_atoms(self.frame)
-        if isinstance(form, Polyhedron):
-            return expand_oriented(form, _radii(self.frame), self.frame.orientations, q_max_inv_nm, tolerance)
-        return expand_round(form, _radii(self.frame), q_max_inv_nm, tolerance)
+        return form.expansion(_radii(self.frame), self.frame.orientations, q_max_inv_nm, tolerance)
 
 
 def extent_nm(frame: Superlattice | Atoms, form: Form = SPHERE) -> float:
@@ -247,7 +226,7 @@ def extent_nm(frame: Superlattice | Atoms, form: Form = SPHERE) -> float:
 
 
 def _oriented(frame: Superlattice | Atoms, form: Form) -> bool:
-    return isinstance(frame, Superlattice) and isinstance(form, Polyhedron)
+    return isinstance(frame, Superlattice) and not form.isotropic
 
 
 def _crystals(frames: Frames, weights: Sequence[float] | None, scattering: ScatteringModel) -> list[_Crystal]:

@@ -47,7 +47,7 @@ def counted(
 def counted_shell(
     shell: ShellIntensity, photons: float, rng: np.random.Generator, noise_samples: int = 16
 ) -> ShellIntensity:
-    """Return a shell as photons would tell it, each point of its grid counting those of its own solid angle.
+    """Return a shell as counted with photons, each point of its grid counting those of its own solid angle.
 
     Args:
         shell: intensity, never negative.
@@ -56,8 +56,8 @@ def counted_shell(
         noise_samples: samples of the noise that go with the shell. Default 16.
 
     Returns:
-        The intensity that the counts tell, in the unit that it had, so that spheres can be compared; and the samples,
-        with variances estimated as in `counted`.
+        The intensity that follows from the counts, in the unit that it had, so that spheres can be compared; and the
+        samples, with variances estimated as in `counted`.
 
     Raises:
         InputError: as in `counted`.

@@ -55,7 +55,7 @@ def write_scan(
         name: what the names of the files begin with.
         seed: of the photons.
         jobs: processes.
-        progress: is told how many angles are done, and of how many.
+        progress: called with how many angles are done, and of how many.
         scattering: form and thermal motion; the resolution is the blur of the beamline. Default spheres that stand
             still.
         bits: 16 or 32 of a count; counts are cut at the largest but one.

@@ -13,7 +13,8 @@ from simsc.core.directions import fibonacci_sphere
 from simsc.core.errors import InputError, SamplingError
 from simsc.core.intensity import IntensityVolume
 from simsc.core.superlattice import Superlattice
-from simsc.scattering.form_factor import LowRankFormFactor, expand_spheres, sphere_amplitude
+from simsc.scattering.form_factors.round import LowRankFormFactor, expand_round
+from simsc.scattering.form_factors.sphere import SPHERE, sphere_amplitude
 
 _SPACING = np.sqrt(2.0 / 3.0)  # of layers, in units of d_NN
 _SPLINE_ORDER = 5
@@ -217,7 +218,7 @@ def _intensity(
     intensity = np.zeros(len(points))
     for frame in frames:
         assert frame.radii_nm is not None
-        expansion = expand_spheres(frame.radii_nm, float(lengths.max()), tolerance)
+        expansion = expand_round(SPHERE, frame.radii_nm, float(lengths.max()), tolerance)
         functions = expansion.functions(lengths)
         amplitude = _amplitude(
             np.ascontiguousarray(frame.positions_nm - frame.positions_nm.mean(axis=0)),

@@ -1,15 +1,12 @@
-"""How NPs scatter, and how sharply that is seen: what every computed intensity is told of them."""
+"""How NPs scatter, and how sharply that is seen: which every computed intensity follows from."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
 from simsc.core.errors import InputError
-from simsc.scattering.form_factor import CoreShell, Sphere
-from simsc.scattering.polyhedron import Polyhedron
-
-Form = Sphere | CoreShell | Polyhedron
-SPHERE = Sphere()
+from simsc.scattering.form_factors.form import Form
+from simsc.scattering.form_factors.sphere import SPHERE
 
 
 @dataclass(frozen=True)

@@ -26,10 +26,12 @@ from simsc.core.errors import InputError, SimulationError
 from simsc.core.stacking import hcp_layers, stacking_steps
 from simsc.core.units import KCAL_PER_MOL_K, steps_from_ns
 from simsc.forcefield.one_site import OneSiteParameters
-from simsc.md.anneal import DATA, prepare
+from simsc.md.files import DATA, prepare
 from simsc.md.hardware import ONE_THREAD
 from simsc.md.session import LammpsSession
-from simsc.models.one_site import dress_one_site, energy_kcal_per_mol
+from simsc.models.coarse_grained import one_site_model
+from simsc.models.heads import SPHERES
+from simsc.models.one_site import energy_kcal_per_mol
 from simsc.sliding.chance import HcpDistribution, null_distribution
 
 _MARGIN_NM = 0.3
@@ -119,9 +121,8 @@ def sample_stackings(
     steps = stacking_steps(stacking)
     if abs(int(steps.sum())) == len(steps):
         raise InputError(f"{stacking}: is fcc, of which no block of layers can slide in a closed cell")
-    low, high = parameters.validity.temperature_K
-    if not low <= temperature_K <= high:
-        raise InputError(f"{temperature_K:g} K: {parameters.name} holds from {low:g} to {high:g} K")
+    model = one_site_model(parameters)
+    model.check(parameters.validity.core_radius_nm, [temperature_K])
     near, far = parameters.validity.d_nn_nm
     if not near - _MARGIN_NM <= d_nn_nm <= far + _MARGIN_NM:
         raise InputError(
@@ -130,14 +131,16 @@ def sample_stackings(
         )
     rng = np.random.default_rng(seed)
     crystal = close_packed(stacking, d_nn_nm, lateral, parameters.validity.core_radius_nm)
-    system = dress_one_site(crystal, parameters)
+    system = model.dress(crystal, rng, SPHERES)
     chance = int(rng.integers(1, 10**8))
     found, volumes, accepted, tried = [], [], 0, 0
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(os.path.realpath(temporary))
         prepare(system, folder)
         with LammpsSession(folder, MPI.COMM_SELF, ONE_THREAD, system.packages) as session:
-            session.set(**system.variables, data=DATA, thermostat="langevin", seed=chance, bath_seed=chance, step=0)
+            session.set(
+                **system.variables, data=DATA, thermostat=system.thermostat, seed=chance, bath_seed=chance, step=0
+            )
             temperature = f"{temperature_K:.10g}"
             session.set(t_first=temperature, t_start=temperature, t_stop=temperature)
             session.set(coupling="aniso", pressure=f"{pressure_atm:.10g}")

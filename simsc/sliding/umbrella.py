@@ -21,7 +21,7 @@ from simsc.core.superlattice import Superlattice
 from simsc.core.units import nm_from_angstrom, ns_from_steps, steps_from_ns
 from simsc.io.resources import resource_folder
 from simsc.io.whole_files import write_text
-from simsc.md.anneal import DATA, prepare
+from simsc.md.files import DATA, prepare
 from simsc.md.hardware import ONE_THREAD
 from simsc.md.session import LammpsSession
 from simsc.models.coarse_grained import CoarseGrained, coarse_grained
@@ -83,8 +83,8 @@ def sample_glide(
         ResourceError: if a process is killed.
     """
     model = coarse_grained(glide.force_field)
-    for temperature_K in {glide.temperature_K, glide.start_K or glide.temperature_K}:
-        model.check(glide.radius_nm, temperature_K, glide.dressing)
+    temperatures_K = (glide.temperature_K, glide.start_K or glide.temperature_K)
+    model.check(glide.radius_nm, temperatures_K, glide.dressing, glide.d_nn_nm)
     folder.mkdir(parents=True, exist_ok=True)
     _claim(folder, glide)
     if not (folder / _CELL).is_file():
@@ -314,7 +314,7 @@ def _with_session(
         for script in resource_folder("lammps_inputs/slide").glob("*.lmp"):
             write_text(folder / script.name, script.read_text(encoding="utf-8"))
         with LammpsSession(folder, MPI.COMM_SELF, ONE_THREAD, system.packages) as session:
-            session.set(**system.variables, **chance, data=DATA, thermostat=model.thermostat, step=0)
+            session.set(**system.variables, **chance, data=DATA, thermostat=system.thermostat, step=0)
             temperature = f"{glide.temperature_K:.10g}"
             session.set(t_first=f"{glide.start_K or glide.temperature_K:.10g}", t_start=temperature, t_stop=temperature)
             session.set(pressure=f"{glide.pressure_atm:.10g}", coupling="aniso")

@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 
 from simsc.core.errors import SimscError, StoppedEarly
-from simsc.md.anneal import AnnealProgress, anneal
 from simsc.md.hardware import Hardware
 from simsc.md.parallel import patient_bcast
 from simsc.md.relax import relax
+from simsc.md.segments import AnnealProgress, anneal_system
 from simsc.study.run_folder import RunFolder
 from simsc.study.schema import Study
 
 # What runs inside LAMMPS, on all ranks; each takes `comm` and `hardware`.
-_TOGETHER: dict[str, Callable[..., Any]] = {"relax": relax, "anneal": anneal}
+_TOGETHER: dict[str, Callable[..., Any]] = {"relax": relax, "anneal": anneal_system}
 _STOPPABLE = {"anneal"}
 
 

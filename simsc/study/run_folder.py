@@ -16,8 +16,8 @@ from simsc.core.errors import StudyError
 from simsc.core.intensity import IntensityVolume
 from simsc.core.superlattice import Superlattice
 from simsc.io.native import read_intensity, read_map, read_superlattice
-from simsc.md.anneal import TRAJECTORY
 from simsc.md.checkpoint import Checkpoint, last_checkpoint
+from simsc.md.files import TRAJECTORY
 from simsc.md.frames import ANNEAL, PARTIAL
 from simsc.md.trajectory import Trajectory, read_trajectory
 from simsc.study.schema import Study, read_study

@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import tomli_w
 from pydantic import (
@@ -23,18 +23,20 @@ from pydantic import (
     model_validator,
 )
 
-from simsc.builders.nanoparticle import MAGNETITE_LATTICE_ANGSTROM, centre_fractions, miller_indices
+from simsc.builders.nanoparticle import MAGNETITE_LATTICE_ANGSTROM, centre_fractions
 from simsc.core.correlation_map import MOST_Q2, N_DELTA, Q2_OVER_Q1
 from simsc.core.errors import InputError, StudyError
 from simsc.core.nested import flat, replaced
+from simsc.core.shapes import SHAPES, miller_indices
 from simsc.core.stacking import check_stacking
 from simsc.correlation.peaks import layer_momentum_transfer
 from simsc.forcefield.ligand import load_ligand, read_ligand
 from simsc.md.equilibrate import COMPRESSION
-from simsc.md.protocol import Coupling, Kind, Phase, Protocol, Thermostat
+from simsc.md.protocol import Coupling, Kind, Phase, Protocol, phase_temperatures_K
 from simsc.models.all_atom import TIMESTEPS_FS
-from simsc.models.coarse_grained import DEFAULT, coarse_grained
-from simsc.models.heads import SPHERES, Dressing, Shape
+from simsc.models.coarse_grained import DEFAULT, Breach, coarse_grained
+from simsc.models.heads import SPHERES, Dressing
+from simsc.models.lammps_system import Thermostat
 
 # What each kind of phase needs, and what means nothing to it.
 PHASE_KEYS: dict[Kind, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -55,6 +57,12 @@ _AS_PAPER = 1.9 / 1.1
 _BEYOND_111 = 1.1  # times |q| of 111: a grid that ends before shows no Bragg peak at all
 _NEEDED = {"model_type": "a table of keys and values", "dict_type": "a table", "list_type": "a list"}
 Seed = Annotated[int, Field(ge=1, le=LARGEST_SEED)]
+if TYPE_CHECKING:
+    ShapeName = str
+    CoreShape = str
+else:
+    ShapeName = Literal[tuple(SHAPES)]
+    CoreShape = Literal[tuple(name for name in reversed(SHAPES) if SHAPES[name].of_atoms)]  # the default first
 
 
 class _Section(BaseModel):
@@ -82,7 +90,7 @@ class NanoparticleSection(_Section):
     """The nanoparticle; all but the radius are of coarse-grained models."""
 
     core_radius_nm: PositiveFloat
-    shape: Shape = "sphere"
+    shape: ShapeName = "sphere"
     coverage_per_nm2: PositiveFloat | None = None
     orientation: Literal["random", "aligned"] = "random"
 
@@ -124,7 +132,7 @@ class PhaseSection(_Section):
 class AllAtomSection(_Section):
     """All atoms instead of super-ligands: the nanoparticle, and the fcc crystal that the superlattice is made of."""
 
-    shape: Literal["truncated_cuboctahedron", "octahedron", "cube", "sphere"] = "truncated_cuboctahedron"
+    shape: CoreShape = "truncated_cuboctahedron"
     facets: dict[str, PositiveFloat] = {}
     crystal: str = ""
     lattice_angstrom: PositiveFloat = MAGNETITE_LATTICE_ANGSTROM
@@ -305,45 +313,48 @@ class Study(_Section):
             model = coarse_grained(self.anneal.force_field)
         except InputError as error:
             raise ValueError(f"anneal.force_field: {error}") from None
-        low, high = model.core_radius_nm
-        if not low <= self.nanoparticle.core_radius_nm <= high:
-            raise ValueError(
-                f"nanoparticle.core_radius_nm: {self.nanoparticle.core_radius_nm:g} is outside {low:g} … {high:g} nm, "
-                f"where the force field {self.anneal.force_field} holds"
+        breaches = [
+            (breach.limit, self._in_words(breach))
+            for breach in model.breaches(
+                self.nanoparticle.core_radius_nm,
+                phase_temperatures_K(_phases(self.anneal)),
+                self.nanoparticle.dressing,
+                d_nn_nm,
             )
-        if model.only_spheres and self.nanoparticle.dressing != SPHERES:
-            raise ValueError(
-                f"nanoparticle: {model.name} holds for spheres with its own coverage alone; leave out shape, "
-                "coverage_per_nm2 and orientation"
-            )
-        if d_nn_nm <= 2 * self.nanoparticle.core_radius_nm:
-            raise ValueError("superlattice.d_nn_nm: the cores overlap; it must exceed the core diameter")
-        dressing = self.nanoparticle.dressing
-        farthest_nm = 2 * dressing.circumradius(self.nanoparticle.core_radius_nm) + model.reach_nm
-        if d_nn_nm > farthest_nm:
-            raise ValueError(
-                f"superlattice.d_nn_nm: at {d_nn_nm:g} nm neighbours' ligands do not reach each "
-                f"other; it must not exceed {farthest_nm:.3g} nm"
-            )
+        ]
+        for limit, words in breaches:
+            if limit != "temperature":
+                raise ValueError(words)
         if self.scattering.q_max_inv_nm < (least := _BEYOND_111 * layer_momentum_transfer(d_nn_nm)):
             raise ValueError(
                 f"scattering.q_max_inv_nm: up to {self.scattering.q_max_inv_nm:g} there is no Bragg peak; at d_NN "
                 f"{d_nn_nm:g} nm it must be at least {least:.3g}, and {_AS_PAPER * least:.3g} shows what the paper does"
             )
-        low, high = model.temperature_K
-        for phase in self.anneal.phases:
-            for key in ("start_K", "stop_K"):
-                if not low <= getattr(phase, key) <= high:
-                    raise ValueError(
-                        f"anneal.phases[{phase.name}].{key}: {getattr(phase, key):g} is outside {low:g} … {high:g} K, "
-                        f"where the force field {self.anneal.force_field} holds"
-                    )
+        for _, words in breaches:
+            raise ValueError(words)
+
+    def _in_words(self, breach: Breach) -> str:
+        """Return which key breaks a limit of the coarse-grained model, and how."""
+        low, high = breach.allowed
+        where = f"where the force field {self.anneal.force_field} holds"
+        match breach.limit:
+            case "core_radius":
+                return f"nanoparticle.core_radius_nm: {breach.value:g} is outside {low:g} … {high:g} nm, {where}"
+            case "dressing":
+                return f"nanoparticle: {breach.message}; leave out shape, coverage_per_nm2 and orientation"
+            case "overlap":
+                return "superlattice.d_nn_nm: the cores overlap; it must exceed the core diameter"
+            case "reach":
+                return (
+                    f"superlattice.d_nn_nm: at {breach.value:g} nm neighbours' ligands do not reach each other; it "
+                    f"must not exceed {high:.3g} nm"
+                )
+            case "temperature":
+                return f"anneal.{breach.which}: {breach.value:g} is outside {low:g} … {high:g} K, {where}"
 
     def protocol(self) -> Protocol:
         """Return the protocol of the annealing."""
-        if self.all_atom is not None:
-            return _protocol(self.anneal, "anneal")
-        return _protocol(self.anneal, "anneal", coarse_grained(self.anneal.force_field).thermostat)
+        return _protocol(self.anneal, "anneal")
 
     def crystal_protocol(self) -> Protocol:
         """Return the protocol that brings the fcc crystal of an all-atom study to rest."""
@@ -571,10 +582,13 @@ def _allowed_keys(location: tuple[Any, ...]) -> list[str]:
     return list(model.model_fields)
 
 
-def _protocol(section: AnnealSection | AllAtomSection, key: str, thermostat: Thermostat = "nose_hoover") -> Protocol:
+def _phases(section: AnnealSection | AllAtomSection) -> tuple[Phase, ...]:
+    return tuple(Phase(**phase.model_dump()) for phase in section.phases)
+
+
+def _protocol(section: AnnealSection | AllAtomSection, key: str) -> Protocol:
     values = {name: value for name in _PROTOCOL_KEYS if (value := getattr(section, name, None)) is not None}
-    values.setdefault("thermostat", thermostat)
     try:
-        return Protocol(tuple(Phase(**phase.model_dump()) for phase in section.phases), **values)
+        return Protocol(_phases(section), **values)
     except InputError as error:
         raise ValueError(f"{key}.{error}") from None

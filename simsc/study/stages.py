@@ -1,6 +1,5 @@
 """The stages of a study, each from files to files, and the table of them (`STAGES`), from which all else follows."""
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +11,7 @@ from simsc.builders.finite_crystal import finite_crystal
 from simsc.classify.neighbours import mean_nearest_distance_nm
 from simsc.classify.order import COUNTS, ORDER_FILE, ORDER_FOLDER, SUMMARY, write_order
 from simsc.classify.over_time import averages, processes, timed_order
-from simsc.core.errors import ResourceError, SimscWarning
+from simsc.core.errors import ResourceError
 from simsc.core.intensity import IntensityVolume
 from simsc.core.processes import available_memory_gb
 from simsc.core.superlattice import Frame, Superlattice
@@ -24,10 +23,12 @@ from simsc.io.native import (
 )
 from simsc.io.provenance import provenance
 from simsc.io.whole_files import write_text
-from simsc.md.anneal import DATA, FINAL, SNAPSHOTS, TRAJECTORY, plain_lammps_arguments, prepare
+from simsc.md.anneal import dressed, warn_of_distances
+from simsc.md.files import DATA, FINAL, SNAPSHOTS, TRAJECTORY, prepare
 from simsc.md.frames import ANNEAL
+from simsc.md.inputs import plain_lammps_arguments
 from simsc.md.trajectory import Trajectory
-from simsc.models.coarse_grained import CoarseGrained, coarse_grained
+from simsc.models.coarse_grained import coarse_grained
 from simsc.scattering.amplitude import intensity_on_grid
 from simsc.study.all_atom import crystal_stage, nanoparticle_stage, restacked
 from simsc.study.context import Context
@@ -77,9 +78,8 @@ def anneal_stage(context: Context, out: Path) -> None:
     if study.all_atom is not None:
         system = restacked(context, superlattice, out)
     else:
-        system = coarse_grained(study.anneal.force_field).dress(
-            superlattice, context.rng(1), study.nanoparticle.dressing
-        )
+        model = coarse_grained(study.anneal.force_field)
+        system = dressed(superlattice, model, study.protocol(), study.seed, study.nanoparticle.dressing)
     if not (out / DATA).exists():
         prepare(system, out)
     arguments = plain_lammps_arguments(system, study.protocol(), study.seed)
@@ -98,22 +98,7 @@ def anneal_stage(context: Context, out: Path) -> None:
     )
     trajectory.write_csv(out / THERMO)
     if study.all_atom is None:
-        _warn_of_distances(trajectory, coarse_grained(study.anneal.force_field))
-
-
-def _warn_of_distances(trajectory: Trajectory, model: CoarseGrained) -> None:
-    """Warn where neighbours were nearer or farther than where the model was derived."""
-    if model.derived_d_nn_nm is None:
-        return
-    (low, high), d_nn_nm = model.derived_d_nn_nm, trajectory.thermo["d_nn_nm"]
-    outside = (d_nn_nm < low) | (d_nn_nm > high)
-    if outside.any():
-        warnings.warn(
-            f"anneal: the nearest-neighbour distance went from {d_nn_nm.min():.3f} to {d_nn_nm.max():.3f} nm; "
-            f"{model.name} was derived from {low:g} to {high:g} nm, and {outside.mean():.0%} of the rows are outside",
-            SimscWarning,
-            stacklevel=2,
-        )
+        warn_of_distances(trajectory, model)
 
 
 def order_stage(context: Context, out: Path) -> None:

@@ -23,7 +23,7 @@ from scipy.spatial.transform import Rotation
 from simsc.builders.nanoparticle_file import read_nanoparticle
 from simsc.forcefield.magnetite import load_magnetite
 from simsc.io.native import read_superlattice
-from simsc.md.anneal import DATA, prepare
+from simsc.md.files import DATA, prepare
 from simsc.models.all_atom import HYDROGEN_MASS, dress_all_atom
 
 BIN = Path(sys.executable).parent

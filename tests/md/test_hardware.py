@@ -4,10 +4,11 @@ from typing import ClassVar
 import pytest
 
 from simsc.core.errors import InputError, ResourceError, SimscWarning, StoppedEarly
-from simsc.md.anneal import anneal, prepare
+from simsc.md.files import prepare
 from simsc.md.hardware import Hardware
 from simsc.md.parallel import world
 from simsc.md.protocol import Phase, Protocol
+from simsc.md.segments import anneal_system
 from simsc.md.session import LammpsSession
 
 CUDA = {"KOKKOS": {"api": ["cuda"]}, "GPU": {"api": []}}
@@ -97,9 +98,9 @@ def test_going_on_with_other_hardware_is_said(crystal, system, tmp_path):
     prepare(system, tmp_path)
     protocol = Protocol((Phase("warm", 300, 300, 0.002),), output_every_ns=0.001)
     with pytest.raises(StoppedEarly):
-        anneal(system, crystal.radii_nm, protocol, tmp_path, 7, world(), stop=lambda s: True)
+        anneal_system(system, crystal.radii_nm, protocol, tmp_path, 7, world(), stop=lambda s: True)
     with pytest.warns(SimscWarning, match=r"goes on with other accelerator opt → none: .* not bit for bit"):
-        anneal(system, crystal.radii_nm, protocol, tmp_path, 7, world(), Hardware(1, "none"))
+        anneal_system(system, crystal.radii_nm, protocol, tmp_path, 7, world(), Hardware(1, "none"))
 
 
 class OtherBuild:

@@ -3,6 +3,10 @@
 import csv
 import importlib.util
 import json
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +16,12 @@ from ase.neighborlist import primitive_neighbor_list
 from simsc.builders.close_packed import close_packed
 from simsc.core.errors import InputError, SimulationError
 from simsc.forcefield.chains import chain_names, load_chains, read_chains
-from simsc.md.anneal import DATA, prepare
+from simsc.io.resources import resource_folder
+from simsc.md.files import DATA, prepare
 from simsc.md.hardware import ONE_THREAD
+from simsc.md.inputs import plain_lammps_arguments
 from simsc.md.parallel import world
+from simsc.md.protocol import Phase, Protocol
 from simsc.md.session import LammpsSession
 from simsc.models.chains import dress_chains
 from simsc.models.universe import read_universe
@@ -206,3 +213,21 @@ def test_every_number_has_its_line_in_the_readme(martini):
     readme = (FORCEFIELDS / "oleate_martini" / "README.md").read_text(encoding="utf-8")
     parameters = json.loads((FORCEFIELDS / "oleate_martini" / "parameters.json").read_text())
     assert [path for path in martini.leaves(parameters) if f"`{path}`" not in readme] == []
+
+
+def test_the_scripts_run_where_they_lie(tmp_path):
+    """In `lammps_inputs/chains` itself, where what models share stands in a folder beside."""
+    crystal = close_packed("AB", 6.6, (1, 1), 2.0)
+    system = dress_chains(crystal, load_chains(), np.random.default_rng(3))
+    system = replace(system, variables=system.variables | {"push_steps": "20"})
+    protocol = Protocol((Phase("hot", 500, 500, 0.0002), Phase("squeeze", 500, 500, 0.0002, kind="deform")))
+    prepare(system, tmp_path)
+    lmp = shutil.which("lmp", path=str(Path(sys.executable).parent)) or shutil.which("lmp")
+    ends = []
+    for folder in (tmp_path, resource_folder(system.scripts)):
+        files = ["-var", "data", tmp_path / "system.data", "-var", "final", tmp_path / "end.data"]
+        command = [lmp, *plain_lammps_arguments(system, protocol, 7), *files, "-screen", "none", "-log", "none"]
+        subprocess.run(command, cwd=folder, check=True)
+        ends.append((tmp_path / "end.data").read_text())
+    assert ends[0] == ends[1]
+    assert "../common" not in "".join(path.read_text() for path in tmp_path.glob("*.lmp"))

@@ -6,10 +6,11 @@ from scipy.spatial import ConvexHull, cKDTree
 
 from simsc.builders.close_packed import close_packed
 from simsc.core.errors import InputError
+from simsc.core.shapes import POLYHEDRA
 from simsc.forcefield.chains import load_chains
 from simsc.models.chains import dress_chains, nanoparticle_mass_g_per_mol
 from simsc.models.heads import ALIGNED, SPHERES, Dressing, heads
-from simsc.scattering.polyhedron import POLYHEDRA
+from simsc.scattering.form_factors.polyhedron import polyhedron
 
 RADIUS, HEIGHT, N = 20.0, 2.5, 120
 PARAMETERS = load_chains()
@@ -20,7 +21,7 @@ def test_heads_are_spread_evenly_over_the_facets(shape):
     places, normals = heads(shape, RADIUS, HEIGHT, N)
     assert places.shape == normals.shape == (N, 3)
     feet = places - HEIGHT * normals
-    hull = ConvexHull(POLYHEDRA[shape]().vertices * RADIUS)
+    hull = ConvexHull(polyhedron(shape).vertices * RADIUS)
     above = feet @ hull.equations[:, :3].T + hull.equations[:, 3]
     assert np.abs(above.max(axis=1)).max() < 1e-9  # each on the surface
     # Every point of the surface is about as near to a head as to those of a perfect hexagonal lattice.

@@ -21,15 +21,18 @@ from simsc.core.superlattice import Superlattice
 from simsc.core.units import angstrom_from_nm
 from simsc.forcefield.one_site import OneSiteParameters, load_one_site
 from simsc.forcefield.parameter_file import read_parameters
-from simsc.md.anneal import DATA, _hottest, anneal, plain_lammps_arguments, prepare
+from simsc.md.anneal import warn_of_distances
+from simsc.md.files import DATA, prepare
 from simsc.md.hardware import ONE_THREAD
+from simsc.md.health import hottest_allowed
+from simsc.md.inputs import plain_lammps_arguments
 from simsc.md.parallel import world
 from simsc.md.protocol import Phase, Protocol
+from simsc.md.segments import anneal_system
 from simsc.md.session import LammpsSession
 from simsc.models.coarse_grained import coarse_grained, coarse_grained_names
 from simsc.models.heads import SPHERES, Dressing
 from simsc.models.one_site import energy_kcal_per_mol
-from simsc.study.stages import _warn_of_distances
 
 NAME = "oleate_one_site"
 FOLDER = Path(__file__).resolve().parents[2] / "forcefields" / NAME
@@ -59,7 +62,7 @@ def session_of(crystal, folder, start_K, stop_K):
     prepare(system, folder)
     session = LammpsSession(folder, world(), ONE_THREAD, system.packages)
     session.__enter__()
-    session.set(**system.variables, data=DATA, thermostat="langevin", seed=1, bath_seed=3, t_first=start_K)
+    session.set(**system.variables, data=DATA, thermostat=system.thermostat, seed=1, bath_seed=3, t_first=start_K)
     session.set(t_start=start_K, t_stop=stop_K, coupling="tri", pressure=1.0, step=0)
     session.script("system.lmp")
     return session
@@ -159,10 +162,10 @@ def test_distances_outside_of_the_range_are_warned_of(parameters):
     model = coarse_grained(NAME)
     low, high = model.derived_d_nn_nm
     middle = SimpleNamespace(thermo={"d_nn_nm": np.linspace(low + 0.01, high - 0.01, 5)})
-    _warn_of_distances(middle, model)
+    warn_of_distances(middle, model)
     wide = SimpleNamespace(thermo={"d_nn_nm": np.array([low - 0.1, low + 0.01, low + 0.02, high])})
     with pytest.warns(SimscWarning, match="25% of the rows are outside"):
-        _warn_of_distances(wide, model)
+        warn_of_distances(wide, model)
 
 
 @pytest.fixture(scope="module")
@@ -249,15 +252,17 @@ def test_a_run_that_was_stopped_ends_like_one_that_was_not(tmp_path, rng):
     crystal = close_packed("ABAC", 6.4, (2, 1), 2.0)
     system = coarse_grained(NAME).dress(crystal, rng, SPHERES)
     phases = (Phase("heat", 400, 500, 2.0), Phase("cool", 500, 400, 2.0))
-    protocol = Protocol(phases, output_every_ns=0.25, checkpoint_every_ns=0.5, thermostat="langevin")
+    protocol = Protocol(phases, output_every_ns=0.25, checkpoint_every_ns=0.5)
     for name in ("once", "twice"):
         (tmp_path / name).mkdir()
         prepare(system, tmp_path / name)
-    once = anneal(system, crystal.radii_nm, protocol, tmp_path / "once", 7, world())
+    once = anneal_system(system, crystal.radii_nm, protocol, tmp_path / "once", 7, world())
     stops = iter([False] * 9 + [True])
     with pytest.raises(StoppedEarly):
-        anneal(system, crystal.radii_nm, protocol, tmp_path / "twice", 7, world(), stop=lambda s: next(stops, False))
-    twice = anneal(system, crystal.radii_nm, protocol, tmp_path / "twice", 7, world())
+        anneal_system(
+            system, crystal.radii_nm, protocol, tmp_path / "twice", 7, world(), stop=lambda s: next(stops, False)
+        )
+    twice = anneal_system(system, crystal.radii_nm, protocol, tmp_path / "twice", 7, world())
     assert np.array_equal(once.positions_nm, twice.positions_nm)
     assert np.array_equal(once.thermo["potential_kcal_per_mol"], twice.thermo["potential_kcal_per_mol"])
     middle = int(np.argmax(once.thermo["target_K"]))
@@ -267,7 +272,7 @@ def test_a_run_that_was_stopped_ends_like_one_that_was_not(tmp_path, rng):
     changed = replace(system, tables={name: text.replace("e-", "E-") for name, text in system.tables.items()})
     prepare(changed, tmp_path / "twice")
     with pytest.raises(StudyError, match="scripts"):
-        anneal(changed, crystal.radii_nm, protocol, tmp_path / "twice", 7, world())
+        anneal_system(changed, crystal.radii_nm, protocol, tmp_path / "twice", 7, world())
 
 
 def test_plain_lammps_gives_the_same_through_all_kinds_of_phases(tmp_path, rng):
@@ -284,7 +289,7 @@ def test_plain_lammps_gives_the_same_through_all_kinds_of_phases(tmp_path, rng):
     for folder in (ours, plain):
         folder.mkdir()
         prepare(system, folder)
-    trajectory = anneal(system, crystal.radii_nm, protocol, ours, 7, world())
+    trajectory = anneal_system(system, crystal.radii_nm, protocol, ours, 7, world())
     lmp = shutil.which("lmp", path=str(Path(sys.executable).parent)) or shutil.which("lmp")
     command = [lmp, *plain_lammps_arguments(system, protocol, 7), "-screen", "none"]
     subprocess.run(command, cwd=plain, check=True)
@@ -299,6 +304,6 @@ def test_plain_lammps_gives_the_same_through_all_kinds_of_phases(tmp_path, rng):
 @pytest.mark.parametrize("n", [4, 8, 24, 1000])
 def test_few_sites_may_be_hotter_for_a_moment(n):
     """A kinetic energy of 3N degrees of freedom follows χ²: no run of ten million rows ends by chance."""
-    assert chi2.sf(3 * n * _hottest(n), 3 * n) < 1e-7
-    assert 2.0 <= _hottest(n) < 6.0
-    assert _hottest(1000) == 2.0
+    assert chi2.sf(3 * n * hottest_allowed(n), 3 * n) < 1e-7
+    assert 2.0 <= hottest_allowed(n) < 6.0
+    assert hottest_allowed(1000) == 2.0

@@ -23,8 +23,8 @@ from simsc.experiment.series import read_series
 from simsc.io.native import write_superlattice
 from simsc.scattering.beamline import Background, Beamline, VirtualScan
 from simsc.scattering.eiger_scan import write_scan
-from simsc.scattering.form_factor import sphere_amplitude
-from simsc.scattering.polyhedron import POLYHEDRA
+from simsc.scattering.form_factors.polyhedron import polyhedron
+from simsc.scattering.form_factors.sphere import sphere_amplitude
 from simsc.scattering.scattering_model import ScatteringModel
 
 SMALL = Detector((120, 100), (1.4e-3, 1.3e-3), 5.0, wavelength_nm(10.0), (63.3, 41.8))
@@ -106,7 +106,7 @@ def test_interpolation_between_coarse_points_is_as_good_as_its_bound():
 
 def test_oriented_nanoparticles_turn_with_the_crystal():
     one = ball("fcc", 16.0, n=13).with_radii(7.0)
-    form = POLYHEDRA["cube"]()
+    form = polyhedron("cube")
     scan = VirtualScan(one, small_beamline(), scattering=ScatteringModel(form))
     again = VirtualScan(
         one.rotated(Rotation.from_euler("z", 25, degrees=True)), small_beamline(), scattering=ScatteringModel(form)

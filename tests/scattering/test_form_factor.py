@@ -7,16 +7,22 @@ from scipy.spatial import ConvexHull, Delaunay
 from scipy.spatial.transform import Rotation
 
 from simsc.builders.nanoparticle import carve, magnetite
+from simsc.cli.correlate import correlate
+from simsc.cli.scatter import scatter
 from simsc.core.errors import InputError
 from simsc.core.intensity import shell_grid
+from simsc.core.shapes import POLYHEDRA, SHAPES
 from simsc.scattering.atoms import Atoms, form_factors
-from simsc.scattering.form_factor import CoreShell, Sphere, expand_round, sphere_amplitude
+from simsc.scattering.form_factors.core_shell import CoreShell
+from simsc.scattering.form_factors.oriented import expand_oriented
+from simsc.scattering.form_factors.polyhedron import Polyhedron, polyhedron
+from simsc.scattering.form_factors.round import expand_round
+from simsc.scattering.form_factors.sphere import Sphere, sphere_amplitude
+from simsc.scattering.form_factors.table import FORMS, NEED_NOTHING, form_factor
 from simsc.scattering.harmonics import real_harmonics, turned_coefficients
-from simsc.scattering.oriented import expand_oriented
-from simsc.scattering.polyhedron import POLYHEDRA, Polyhedron, cube, octahedron
 
 SKEW = Polyhedron(np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1.3], [0.9, 0.2, 0]]) * [1, 1.2, 0.7])
-BODIES = {**{name: make() for name, make in POLYHEDRA.items()}, "skew": SKEW}
+BODIES = {**{name: polyhedron(name) for name in POLYHEDRA}, "skew": SKEW}
 VOLUME = 4 / 3 * np.pi
 
 
@@ -46,7 +52,7 @@ def test_cube_is_a_product_of_sincs(rng):
     q[200:300] *= [1, 1e-7, 1e-4]
     for scale in (0.0, 1e-8, 1e-4, 9.99e-4, 1.01e-3, 1e-2, 0.1, 1.0, 20.0):
         exact = edge**3 * np.prod(np.sinc(scale * q * edge / (2 * np.pi)), axis=1)
-        assert np.abs(cube().amplitude(scale * q, 1.0) - exact).max() < 1e-12 * VOLUME
+        assert np.abs(polyhedron("cube").amplitude(scale * q, 1.0) - exact).max() < 1e-12 * VOLUME
 
 
 @pytest.mark.parametrize("name", BODIES)
@@ -71,7 +77,7 @@ def test_polyhedra_against_integrals_over_their_volume(rng, name):
 
 def test_invariant_of_porod():
     """∫ |F|² d³q / (2π)³ = V; beyond Q the mean |F|² is 2πS/q⁴."""
-    body, q_max = octahedron(), 60.0
+    body, q_max = polyhedron("octahedron"), 60.0
     surface = ConvexHull(body.vertices).area
     q, w = np.polynomial.legendre.leggauss(150)
     q, w = (q + 1) / 2 * q_max, w / 2 * q_max
@@ -85,11 +91,12 @@ def test_invariant_of_porod():
 
 def test_symmetries_of_cubic_bodies(rng):
     q = rng.normal(scale=3, size=(20, 3))
-    for name, make in POLYHEDRA.items():
-        amplitude = make().amplitude(q, 1.0)
+    for name in POLYHEDRA:
+        body = polyhedron(name)
+        amplitude = body.amplitude(q, 1.0)
         assert np.abs(amplitude.imag).max() < 1e-12, name
         for turn in Rotation.create_group("O"):
-            assert np.allclose(make().amplitude(turn.apply(q), 1.0), amplitude, atol=1e-12), name
+            assert np.allclose(body.amplitude(turn.apply(q), 1.0), amplitude, atol=1e-12), name
 
 
 @pytest.mark.parametrize(
@@ -103,7 +110,7 @@ def test_symmetries_of_cubic_bodies(rng):
     ],
 )
 def test_polyhedra_are_what_they_are_called(name, corners, faces):
-    vertices = POLYHEDRA[name]().vertices
+    vertices = polyhedron(name).vertices
     hull = ConvexHull(vertices)
     assert len(vertices) == corners
     assert len(np.unique(hull.equations.round(6), axis=0)) == faces
@@ -115,7 +122,7 @@ def test_polyhedra_are_what_they_are_called(name, corners, faces):
 
 def test_core_that_is_carved_fills_its_form():
     core = carve(magnetite(), 4.0)
-    hull = ConvexHull(2.0 * POLYHEDRA["truncated_cuboctahedron"]().vertices)
+    hull = ConvexHull(2.0 * polyhedron("truncated_cuboctahedron").vertices)
     depth = (core.positions_angstrom / 10 @ hull.equations[:, :3].T + hull.equations[:, 3]).max(axis=1)
     assert depth.max() < 1e-6
     assert depth.max() > -0.05
@@ -218,3 +225,27 @@ def test_bodies_without_volume_are_refused():
     for bad in (np.eye(3), np.zeros((5, 3)), np.ones((4, 2)), np.full((4, 3), np.nan)):
         with pytest.raises(InputError):
             Polyhedron(bad)
+
+
+def test_the_table_is_what_the_command_line_offers():
+    for command in (scatter, correlate):
+        (option,) = (option for option in command.params if "--form" in option.opts)
+        assert option.type.choices == NEED_NOTHING
+    assert set(FORMS) == {*SHAPES, "core_shell"}
+    for name in NEED_NOTHING:
+        form = form_factor(name)
+        q = np.zeros(1) if form.isotropic else np.zeros((1, 3))
+        assert form.amplitude(q, 2.0)[0] == pytest.approx(8 * VOLUME)  # each has the volume of the sphere
+        assert form.reach_nm(2.0) >= 2.0 - 1e-12
+
+
+def test_a_form_is_made_of_its_parameters():
+    assert form_factor("core_shell", shell_nm=1.5, shell_contrast=0.4) == CoreShell(1.5, 1.0, 0.4)
+    with pytest.raises(InputError, match=r"made of nothing; it needs shell_nm"):
+        form_factor("core_shell")
+    with pytest.raises(InputError, match=r"made of shell_nm$"):
+        form_factor("cube", shell_nm=1.0)
+    with pytest.raises(InputError, match="available: sphere, cube"):
+        form_factor("torus")
+    with pytest.raises(InputError, match="available: cube"):
+        polyhedron("sphere")

@@ -1,3 +1,6 @@
+from dataclasses import dataclass
+from typing import ClassVar
+
 import numpy as np
 import pytest
 from brute_force import direct_amplitudes, direct_intensity
@@ -16,10 +19,13 @@ from simsc.correlation.shells import shells_of_crystal
 from simsc.models.universe import scattering_atoms
 from simsc.scattering.amplitude import extent_nm, intensity_on_grid, intensity_on_shells
 from simsc.scattering.atoms import Atoms
-from simsc.scattering.form_factor import CoreShell, expand_spheres, sphere_amplitude
-from simsc.scattering.polyhedron import Polyhedron, cube, octahedron
+from simsc.scattering.form_factors.core_shell import CoreShell
+from simsc.scattering.form_factors.oriented import expand_oriented
+from simsc.scattering.form_factors.polyhedron import Polyhedron, polyhedron
+from simsc.scattering.form_factors.round import expand_round
+from simsc.scattering.form_factors.sphere import SPHERE, sphere_amplitude
 from simsc.scattering.resolution import grid_kernel
-from simsc.scattering.scattering_model import SPHERE, ScatteringModel
+from simsc.scattering.scattering_model import ScatteringModel
 
 
 @pytest.fixture
@@ -47,7 +53,7 @@ def test_first_zero_of_the_papers_form_factor():
 @pytest.mark.parametrize(("spread", "tolerance"), [(0.0, 1e-8), (0.8, 1e-8), (0.8, 1e-5), (1.8, 1e-8)])
 def test_low_rank_form_factors_keep_their_tolerance(rng, spread, tolerance):
     radii = np.clip(rng.normal(7.4, spread, 500), 1.0, None)
-    expansion = expand_spheres(radii, 1.6, tolerance)
+    expansion = expand_round(SPHERE, radii, 1.6, tolerance)
     q = np.linspace(0, 1.6, 400)
     approximation = np.einsum("rq,rn->qn", expansion.functions(q), expansion.coefficients)
     exact = sphere_amplitude(q[:, None], radii)
@@ -73,11 +79,34 @@ def test_grid_against_the_direct_sum(cloud, n):
     assert np.abs(volume.intensity - exact).max() < 1e-7 * exact.max()
 
 
+CUBE, OCTAHEDRON = polyhedron("cube"), polyhedron("octahedron")
 SKEW = Polyhedron(np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1.3]]) * [1, 1.2, 0.7])
+
+
+@dataclass(frozen=True)
+class Ellipsoid:
+    """A form as somebody may add it: an ellipsoid of revolution of the volume of the sphere, 1.5 times as long.
+
+    F = F_sphere(|q'|, R) with q' = (q_x / √1.5, q_y / √1.5, 1.5 q_z), its semi-axes over R times q.
+    """
+
+    isotropic: ClassVar[bool] = False
+
+    def reach_nm(self, radius_nm: float) -> float:
+        return 1.5 * radius_nm
+
+    def amplitude(self, q_inv_nm, radius_nm):
+        return sphere_amplitude(np.linalg.norm(q_inv_nm * [1.5**-0.5, 1.5**-0.5, 1.5], axis=-1), radius_nm) + 0j
+
+    def expansion(self, radii_nm, orientations, q_max_inv_nm, tolerance):
+        return expand_oriented(self, radii_nm, orientations, q_max_inv_nm, tolerance)
+
+
 SCATTERERS = {
+    "ellipsoids of another package": Ellipsoid(),
     "core-shell": CoreShell(1.5, 1.0, -0.4),
-    "aligned cubes": cube(),
-    "octahedra": octahedron(),
+    "aligned cubes": CUBE,
+    "octahedra": OCTAHEDRON,
     "skew tetrahedra": SKEW,
     "atoms": SPHERE,
 }
@@ -112,14 +141,14 @@ def test_forms_orientations_and_thermal_motion_against_the_direct_sum(rng, name)
 def test_turning_the_crystal_turns_its_intensity(rng):
     crystal = scatterer_named("octahedra", rng, 20)
     quarter = Rotation.from_euler("z", 90, degrees=True)
-    one = intensity_on_grid(crystal, 0.5, 12, 1e-7, scattering=ScatteringModel(octahedron())).intensity
-    two = intensity_on_grid(crystal.rotated(quarter), 0.5, 12, 1e-7, scattering=ScatteringModel(octahedron())).intensity
+    one = intensity_on_grid(crystal, 0.5, 12, 1e-7, scattering=ScatteringModel(OCTAHEDRON)).intensity
+    two = intensity_on_grid(crystal.rotated(quarter), 0.5, 12, 1e-7, scattering=ScatteringModel(OCTAHEDRON)).intensity
     assert np.abs(two - np.rot90(one)).max() < 1e-6 * one.max()
     assert np.abs(two - one).max() > 0.01 * one.max()
     # Turned by any angle: the same I at turned q.
     turn, q = Rotation.random(rng=1), rng.normal(scale=0.3, size=(10, 3))
-    turned = direct_intensity(crystal.rotated(turn), turn.apply(q), octahedron())
-    assert np.allclose(turned, direct_intensity(crystal, q, octahedron()))
+    turned = direct_intensity(crystal.rotated(turn), turn.apply(q), OCTAHEDRON)
+    assert np.allclose(turned, direct_intensity(crystal, q, OCTAHEDRON))
 
 
 def test_nps_of_nothing_but_symmetry_do_not_see_their_turns(rng):
@@ -127,7 +156,7 @@ def test_nps_of_nothing_but_symmetry_do_not_see_their_turns(rng):
     crystal = Superlattice(rng.normal(scale=20, size=(24, 3)), 5.0)
     turned = crystal.with_orientations(Rotation.create_group("O"))
     one, two = (
-        intensity_on_grid(c, 0.5, 12, 1e-8, scattering=ScatteringModel(cube())).intensity for c in (crystal, turned)
+        intensity_on_grid(c, 0.5, 12, 1e-8, scattering=ScatteringModel(CUBE)).intensity for c in (crystal, turned)
     )
     assert np.abs(two - one).max() < 1e-7 * one.max()
 
@@ -190,7 +219,7 @@ def test_domains_add_up_with_their_weights(rng):
     crystal = scatterer_named("octahedra", rng, 10)
     turns = Rotation.random(3, rng=rng)
     domains = [crystal.rotated(turn) for turn in turns]
-    options = {"tolerance": 1e-7, "scattering": ScatteringModel(octahedron())}
+    options = {"tolerance": 1e-7, "scattering": ScatteringModel(OCTAHEDRON)}
     total = intensity_on_grid(domains, 0.5, 10, weights=[1.0, 0.5, 2.0], **options).intensity
     parts = [intensity_on_grid(domain, 0.5, 10, **options).intensity for domain in domains]
     assert np.allclose(total, parts[0] + 0.5 * parts[1] + 2 * parts[2])
@@ -201,11 +230,11 @@ def test_domains_add_up_with_their_weights(rng):
 def test_shells_of_oriented_nps_resolve_them(rng):
     """Harmonics of the intensity beyond what the grid integrates exactly are negligible."""
     crystal = Superlattice(rng.normal(scale=8, size=(5, 3)), 7.4)
-    assert np.isclose(extent_nm(crystal, cube()), crystal.diameter_nm + 2 * cube().reach_nm(7.4))
-    first, _ = shells_of_crystal([crystal], 0.6, np.array([0.7]), scattering=ScatteringModel(cube()))
+    assert np.isclose(extent_nm(crystal, CUBE), crystal.diameter_nm + 2 * CUBE.reach_nm(7.4))
+    first, _ = shells_of_crystal([crystal], 0.6, np.array([0.7]), scattering=ScatteringModel(CUBE))
     n_theta, n_phi = first.intensity.shape
     q = 0.6 * shell_grid(2 * n_theta, 2 * n_phi)[0]
-    fine = shell_grid(2 * n_theta, 1)[1] @ direct_intensity(crystal, q, cube()) ** 2
+    fine = shell_grid(2 * n_theta, 1)[1] @ direct_intensity(crystal, q, CUBE) ** 2
     coarse = shell_grid(n_theta, 1)[1] @ first.intensity**2
     assert abs(coarse.sum() / n_phi / (fine.sum() / (2 * n_phi)) - 1) < 1e-7
 
@@ -285,7 +314,7 @@ def test_bad_input_is_refused(cloud):
     with pytest.raises(InputError, match="at least one"):
         intensity_on_grid([], 0.9, 16)
     with pytest.raises(InputError, match="of their own"):
-        intensity_on_grid(Atoms(cloud.positions_nm, ["C"] * cloud.n), 0.9, 16, scattering=ScatteringModel(cube()))
+        intensity_on_grid(Atoms(cloud.positions_nm, ["C"] * cloud.n), 0.9, 16, scattering=ScatteringModel(CUBE))
     axis = np.linspace(-1, 1, 8)
     values = np.ones((8, 8, 8))
     for bad in (np.full((8, 8, 8), np.nan), np.ones((8, 8, 7))):

@@ -18,7 +18,7 @@ from simsc.core.errors import InputError
 from simsc.core.stacking import hcp_layers, stacking_steps
 from simsc.core.units import KCAL_PER_MOL_K, angstrom_from_nm
 from simsc.forcefield.one_site import load_one_site
-from simsc.md.anneal import DATA, prepare
+from simsc.md.files import DATA, prepare
 from simsc.md.hardware import ONE_THREAD
 from simsc.md.parallel import world
 from simsc.md.session import LammpsSession
@@ -113,7 +113,7 @@ def _switching(stacking, rng, n=150):
     with tempfile.TemporaryDirectory() as temporary:
         prepare(system, Path(temporary))
         with LammpsSession(Path(temporary), world(), ONE_THREAD, system.packages) as session:
-            session.set(**system.variables, data=DATA, thermostat="langevin", seed=3, bath_seed=4, step=0)
+            session.set(**system.variables, data=DATA, thermostat=system.thermostat, seed=3, bath_seed=4, step=0)
             session.set(t_first=600, t_start=600, t_stop=600, coupling="aniso", pressure=1.0)
             for script in ("system.lmp", "push_off.lmp", "npt.lmp"):
                 session.script(script)

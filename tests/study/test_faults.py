@@ -34,15 +34,16 @@ from conftest import (
     write_short_study,
 )
 
-import simsc.md.anneal as annealing
+import simsc.md.segments as segments
 from simsc.cli.console import StageProgress
 from simsc.core.errors import InputError, ResourceError, SimscError, SimscWarning, SimulationError, StoppedEarly
 from simsc.io.whole_files import write_error
-from simsc.md.anneal import anneal, prepare
 from simsc.md.checkpoint import first_damaged, last_checkpoint
+from simsc.md.files import prepare
 from simsc.md.hardware import ONE_THREAD
 from simsc.md.parallel import on_first, world
 from simsc.md.protocol import Phase, Protocol
+from simsc.md.segments import anneal_system
 from simsc.md.session import LammpsSession
 from simsc.md.trajectory import Trajectory, read_trajectory
 from simsc.models.lammps_system import LammpsSystem
@@ -72,7 +73,7 @@ def quick_system() -> LammpsSystem:
 
 def run(folder: Path, protocol: Protocol = SHORT, **options) -> Trajectory | None:
     """Anneal in a prepared folder, or go on there."""
-    return anneal(quick_system(), small_crystal().radii_nm, protocol, folder, 7, world(), **options)
+    return anneal_system(quick_system(), small_crystal().radii_nm, protocol, folder, 7, world(), **options)
 
 
 def fill(disk: Path, left: int = 0) -> None:
@@ -98,8 +99,8 @@ def full_before(name: str, disk: Path, left: int, patch: Callable[..., None]) ->
     wrap(LammpsSession, "write_snapshot", lambda session, name, *rest: name)
     wrap(LammpsSession, "write_restart", lambda session, name: name)
     wrap(LammpsSession, "write_data", lambda session, name: name)
-    wrap(annealing, "write_trajectory", lambda path, *rest: path.name)
-    wrap(annealing, "write_checkpoint", lambda folder, checkpoint: f"checkpoint_{checkpoint.segments:06d}.json")
+    wrap(segments, "write_trajectory", lambda path, *rest: path.name)
+    wrap(segments, "write_checkpoint", lambda folder, checkpoint: f"checkpoint_{checkpoint.segments:06d}.json")
 
 
 def full_before_call(name: str, disk: Path, patch: pytest.MonkeyPatch) -> None:
@@ -217,7 +218,7 @@ def stop_after(folder: Path, rows: int) -> None:
 def endless_disk(monkeypatch) -> None:
     """Let the look at the free space find plenty, so that it is the writes that fail."""
     usage = shutil.disk_usage("/")._replace(free=2**60)
-    monkeypatch.setattr("simsc.md.anneal.shutil.disk_usage", lambda path: usage)
+    monkeypatch.setattr("simsc.md.segments.shutil.disk_usage", lambda path: usage)
 
 
 @pytest.mark.usefixtures("endless_disk")
@@ -505,7 +506,7 @@ def test_a_run_goes_on_without_snapshots_that_were_removed(begun, undisturbed, t
 @pytest.mark.parametrize(("parts", "rows"), [(64, 3), (3, 1)])
 def test_a_bit_flipped_while_the_run_goes_on(parts, rows, begun, undisturbed, tmp_path, monkeypatch):
     """A part that was whole when it was written, and is not when it is joined with the others."""
-    monkeypatch.setattr("simsc.md.anneal._PARTS", parts)
+    monkeypatch.setattr("simsc.md.segments._PARTS", parts)
     folder = shutil.copytree(begun, tmp_path / "run")
     damaged, content = folder / "part_000001.h5", []
 

@@ -13,10 +13,14 @@ import pytest
 from conftest import simsc, wait_for
 
 import simsc.study.run as run_module
+from simsc.builders.close_packed import close_packed
 from simsc.core.errors import InputError, ResourceError, StoppedEarly, StudyError
+from simsc.md.anneal import dressed
 from simsc.md.hardware import Hardware
+from simsc.md.inputs import plain_lammps_arguments
 from simsc.md.parallel import world
 from simsc.md.protocol import Phase
+from simsc.models.coarse_grained import coarse_grained
 from simsc.models.heads import Dressing
 from simsc.study.run import claimed, run_study
 from simsc.study.run_folder import RunFolder
@@ -111,17 +115,26 @@ def test_wrong_studies_get_one_line_that_names_the_key(tmp_path, old, new, says)
     assert "\n" not in str(caught.value)
 
 
+def thermostat(path):
+    """Return what a study of 24 NPs would anneal with."""
+    study = read_study(path)
+    crystal = close_packed("ABC", study.superlattice.d_nn_nm, (2, 2), study.nanoparticle.core_radius_nm)
+    system = dressed(crystal, coarse_grained(study.anneal.force_field), study.protocol(), study.seed)
+    arguments = plain_lammps_arguments(system, study.protocol(), study.seed)
+    return arguments[arguments.index("thermostat") + 1]
+
+
 def test_each_model_has_its_own_thermostat_and_cores(tmp_path):
     path = tmp_path / "study.toml"
     super_ligands = preset_text("preview")
     path.write_text(super_ligands)
-    assert read_study(path).protocol().thermostat == "nose_hoover"
+    assert thermostat(path) == "nose_hoover"
     sites = super_ligands.replace("oleate_super_ligand", "oleate_one_site").replace("_K = 300.0", "_K = 450.0")
     path.write_text(sites)
-    assert read_study(path).protocol().thermostat == "langevin"
+    assert thermostat(path) == "langevin"
     assert read_study(path).timestep_fs() == 500.0
     path.write_text(sites.replace("[anneal]", '[anneal]\nthermostat = "nose_hoover"'))
-    assert read_study(path).protocol().thermostat == "nose_hoover"
+    assert thermostat(path) == "nose_hoover"
     cubes = ("core_radius_nm = 2.0", 'core_radius_nm = 2.0\nshape = "cube"\norientation = "aligned"')
     path.write_text(super_ligands.replace(*cubes))
     assert read_study(path).nanoparticle.dressing == Dressing("cube", None, True)

@@ -1,12 +1,15 @@
 """Form factors of convex polyhedra, exact at every momentum transfer."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 from scipy.spatial import ConvexHull, HalfspaceIntersection, QhullError
 
 from simsc.core.errors import InputError
+from simsc.core.shapes import POLYHEDRA, SHAPES, miller_indices
+from simsc.scattering.form_factors.form import Expansion
+from simsc.scattering.form_factors.oriented import expand_oriented
 
 _SMALL = 1e-3  # q times the unit of length, below which two terms of the series are exact to 1e-13
 _CLOSE = 0.5  # phases, rad, within a triangle below which the divided difference is summed as a series
@@ -31,9 +34,11 @@ class Polyhedron:
         InputError: if the corners span no volume.
 
     Example:
-        >>> round(float(cube().amplitude(np.zeros(3), 1.0).real), 6)  # 4π/3
+        >>> round(float(polyhedron("cube").amplitude(np.zeros(3), 1.0).real), 6)  # 4π/3
         4.18879
     """
+
+    isotropic: ClassVar[bool] = False
 
     vertices: np.ndarray
     _triangles: np.ndarray = field(init=False, repr=False)
@@ -86,6 +91,12 @@ class Polyhedron:
         parts = [self._unit(flat[k : k + _POINTS_A_PIECE]) for k in range(0, len(flat), _POINTS_A_PIECE)]
         return radius**3 * np.concatenate([np.zeros(0, dtype=complex), *parts]).reshape(x.shape[:-1])
 
+    def expansion(
+        self, radii_nm: np.ndarray, orientations: np.ndarray | None, q_max_inv_nm: float, tolerance: float
+    ) -> Expansion:
+        """Return the amplitudes of many NPs, as they stand, as few products."""
+        return expand_oriented(self, radii_nm, orientations, q_max_inv_nm, tolerance)
+
     def _unit(self, x: np.ndarray) -> np.ndarray:
         squares = (x**2).sum(axis=1)
         small = squares < _SMALL**2
@@ -103,44 +114,17 @@ class Polyhedron:
         return np.einsum("t,tij->ij", cones, products) / 120
 
 
-def cube() -> Polyhedron:
-    """Return a cube with its edges along the axes of the body."""
-    return _of_facets({(1, 0, 0): 1.0})
+def polyhedron(name: str) -> Polyhedron:
+    """Return a polyhedron out of `simsc.core.shapes.SHAPES`, with the cubic axes along those of the body.
 
-
-def octahedron() -> Polyhedron:
-    """Return a regular octahedron with its corners on the axes of the body."""
-    return _of_facets({(1, 1, 1): 1.0})
-
-
-def truncated_octahedron() -> Polyhedron:
-    """Return the Archimedean truncated octahedron: {111} hexagons and {100} squares, all edges equal."""
-    return _of_facets({(1, 1, 1): np.sqrt(3) / 2, (1, 0, 0): 1.0})
-
-
-def cuboctahedron() -> Polyhedron:
-    """Return the cuboctahedron: {111} triangles and {100} squares."""
-    return _of_facets({(1, 1, 1): 2 / np.sqrt(3), (1, 0, 0): 1.0})
-
-
-def truncated_cuboctahedron() -> Polyhedron:
-    """Return the truncated cuboctahedron that `simsc.builders.nanoparticle` carves: {100}, {111} and {110} facets."""
-    return _of_facets({(1, 0, 0): 1.0, (1, 1, 1): 1.0, (1, 1, 0): 1.03})
-
-
-POLYHEDRA: dict[str, Callable[[], Polyhedron]] = {
-    "cube": cube,
-    "octahedron": octahedron,
-    "truncated_octahedron": truncated_octahedron,
-    "cuboctahedron": cuboctahedron,
-    "truncated_cuboctahedron": truncated_cuboctahedron,
-}
-
-
-def _of_facets(facets: dict[tuple[int, int, int], float]) -> Polyhedron:
-    """Return the polyhedron of cubic families of facets at given distances from the centre."""
+    Raises:
+        InputError: for a name that is none.
+    """
+    if name not in POLYHEDRA:
+        raise InputError(f"polyhedron {name!r} is not known; available: {', '.join(POLYHEDRA)}")
     halfspaces = []
-    for miller, distance in facets.items():
+    for facet, distance in SHAPES[name].facets.items():
+        miller = miller_indices(facet)
         signs = np.array(np.meshgrid(*[[-1, 1]] * 3)).reshape(3, -1).T
         orders = np.array([[0, 1, 2], [1, 2, 0], [2, 0, 1], [0, 2, 1], [2, 1, 0], [1, 0, 2]])
         normals = np.unique((signs[:, None] * np.array(miller)[orders]).reshape(-1, 3), axis=0)

@@ -1,8 +1,9 @@
-"""Form factors of oriented, polydisperse polyhedra as few products of a function of q and a number for each NP.
+"""Expansion of oriented, polydisperse forms: few products of a function of q and a number for each NP.
 
-F(q; R, O) = R³ f(R O⁻¹q) is expanded in spherical harmonics, and the radial part of each degree by a singular value
-decomposition over q and R. A second decomposition, over the NPs as they stand, keeps as few combinations as a tolerance
-allows: equal orientations leave what the spread of radii needs, and cubic symmetry leaves few degrees.
+The amplitude F(q; R, O) = R³ f(R O⁻¹q) of a real body that scales with the core radius is expanded in spherical
+harmonics, and the radial part of each degree by a singular value decomposition over q and R. A second decomposition,
+over the NPs as they stand, keeps as few combinations as a tolerance allows: equal orientations leave what the spread of
+radii needs, and cubic symmetry leaves few degrees.
 """
 
 from dataclasses import dataclass
@@ -13,9 +14,9 @@ from numpy.polynomial import chebyshev
 
 from simsc.core.errors import InputError
 from simsc.core.intensity import band_limit, shell_grid
-from simsc.scattering.form_factor import chebyshev_nodes, evaluate
+from simsc.scattering.form_factors.form import Form
+from simsc.scattering.form_factors.round import chebyshev_nodes, evaluate
 from simsc.scattering.harmonics import real_harmonics, turned_coefficients
-from simsc.scattering.polyhedron import Polyhedron
 
 _NUMBERS_A_PIECE = 1_000_000  # which fit a cache
 _NUMBERS_OF_NPS = 20_000_000
@@ -120,16 +121,16 @@ class _Degree:
 
 
 def expand_oriented(
-    form: Polyhedron,
+    form: Form,
     radii_nm: np.ndarray,
     orientations: np.ndarray | None,
     q_max_inv_nm: float,
     tolerance: float = 1e-8,
 ) -> OrientedFormFactor:
-    """Expand the form factors of oriented polyhedra.
+    """Expand the form factors of oriented bodies, such as polyhedra.
 
     Args:
-        form: what the NPs are.
+        form: what the NPs are: real, of unit contrast, scaling with the core radius, not isotropic.
         radii_nm: (N,) core radii, nm.
         orientations: (N, 4) unit quaternions from the frame of the body, scalar last; None turns none.
         q_max_inv_nm: largest momentum transfer, nm⁻¹.
@@ -164,7 +165,7 @@ def expand_oriented(
     return OrientedFormFactor(coefficients, q_max_inv_nm, degrees, _split(degrees, basis))
 
 
-def _degrees(form: Polyhedron, q_max_inv_nm: float, radii_nm: np.ndarray, tolerance: float) -> list[_Degree]:
+def _degrees(form: Form, q_max_inv_nm: float, radii_nm: np.ndarray, tolerance: float) -> list[_Degree]:
     """Return the degrees that matter, with F at (q, R) of Chebyshev nodes."""
     largest = radii_nm.max()
     x_max = q_max_inv_nm * largest

@@ -1,0 +1,1 @@
+"""Form factors of NPs, one file a form; `table` lists them."""
