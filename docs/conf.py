@@ -8,6 +8,11 @@ sys.path[:0] = [str(DOCS / "_extensions"), str(DOCS.parent)]
 
 import simsc  # noqa: E402
 
+sys.path.append(str(DOCS / "contributing"))
+from layers import PICTURE, draw  # noqa: E402
+
+PICTURE.write_text(draw(), encoding="utf-8")  # of the imports as they are, so that it cannot go stale
+
 project = "simsc"
 author = "The simsc developers"
 copyright = "The simsc developers, GPL-2.0-or-later"

@@ -6,7 +6,7 @@ from pathlib import Path
 DOCS = Path(__file__).parents[1] / "docs" / "contributing"
 sys.path.append(str(DOCS))
 
-from layers import LAYERS, PACKAGE, PICTURE, circles, draw, graph, imported, layer, modules, upward  # noqa: E402
+from layers import LAYERS, PACKAGE, circles, draw, graph, imported, layer, modules, upward  # noqa: E402
 
 
 def test_every_module_has_a_layer():
@@ -54,8 +54,3 @@ def test_an_upward_import_and_a_circle_are_found(tmp_path):
     assert drawn.count("url(#up)") == 1
     assert drawn.count("url(#down)") == 1
     assert "What io is" in drawn
-
-
-def test_the_picture_of_the_layers_is_current():
-    """If it is not: `python docs/contributing/layers.py`, and look at it."""
-    assert PICTURE.read_text(encoding="utf-8") == draw()

@@ -1,6 +1,6 @@
 """The layers of simsc: their order, who imports whom, and the picture of both.
 
-    python docs/contributing/layers.py    draws layers.svg anew
+    python docs/contributing/layers.py    draws layers.svg, as `make docs` does
 
 The order stands here and nowhere else; `tests/test_imports.py` holds the package to it, and the picture to the package.
 Everything is read from the sources: nothing of simsc is imported.
