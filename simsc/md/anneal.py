@@ -10,6 +10,7 @@ import numpy as np
 from simsc.classify.neighbours import nearest_neighbours
 from simsc.core.errors import InputError, SimscWarning, StudyError
 from simsc.core.superlattice import Superlattice
+from simsc.io.adapters import Structure, as_superlattice
 from simsc.md.files import DATA, TRAJECTORY, prepare
 from simsc.md.hardware import ONE_THREAD, Hardware
 from simsc.md.parallel import on_first, world
@@ -24,7 +25,7 @@ _DRESSING = 1  # which random numbers of a seed are those of the dressing
 
 
 def anneal(
-    crystal: Superlattice,
+    crystal: Structure,
     model: str | CoarseGrained,
     phases: Sequence[Phase] | Protocol,
     folder: str | Path,
@@ -42,7 +43,7 @@ def anneal(
     one was stopped or killed, and returns the trajectory where it had ended. Under MPI every rank has to call it.
 
     Args:
-        crystal: NPs of one core radius in a fully periodic cell.
+        crystal: NPs of one core radius in a fully periodic cell, as whatever `simsc.io.adapters.as_superlattice` takes.
         model: name of a model (see `coarse_grained_names`), or the model.
         phases: what is done, one phase after the other; or a whole protocol, where pressure, coupling, thermostat or
             intervals of output are to be others than its defaults.
@@ -70,10 +71,10 @@ def anneal(
         >>> crystal = close_packed("ABC", 6.5, (2, 2), radius_nm=2.0)
         >>> hot = Phase("hot", start_K=500, stop_K=500, duration_ns=0.05)
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     trajectory = anneal(crystal, "oleate_one_site", [hot], folder)
-        >>> trajectory.phase_names
+        ...     anneal(crystal, "oleate_one_site", [hot], folder).phase_names
         ('hot',)
     """
+    crystal = as_superlattice(crystal)
     chosen = coarse_grained(model) if isinstance(model, str) else model
     protocol = phases if isinstance(phases, Protocol) else Protocol(tuple(phases))
     folder = Path(folder).absolute()

@@ -115,15 +115,23 @@ def one_more(monkeypatch):
     return row
 
 
+def order_of(labels: np.ndarray) -> Order:
+    """Return an order with labels (F, N) and nothing else worth a look."""
+    classes = ("fcc", "hcp", GRAIN)
+    numbers = np.array([[classes.index(name) for name in frame] for frame in labels])
+    values = {"labels": numbers, "q4": np.full(labels.shape, 0.15), "q6": np.full(labels.shape, 0.5)}
+    nothing = ("",) * len(labels)
+    return Order(
+        lambda name, rows: values[name][rows], lambda: (nothing, nothing), classes, np.arange(float(len(labels))),
+        labels.shape[1],
+    )  # fmt: skip
+
+
 def test_one_more_class_takes_one_row(one_more, tmp_path):
     """It is drawn, listed and exported with its looks: in figures, on the page and in the file for OVITO."""
     crystal = close_packed("ABCABC", 6.2)
     labels = np.array([GRAIN] * 5 + ["fcc"] * 7, dtype=object)
-    order = Order(
-        q4=np.full((2, 12), 0.15), q6=np.full((2, 12), 0.5), labels=np.array([labels, labels]),
-        layers=np.zeros((2, 12), int), time_ns=np.arange(2.0), phases=("",) * 2, sequences=("",) * 2,
-        classes=("fcc", "hcp", GRAIN),
-    )  # fmt: skip
+    order = order_of(np.array([labels, labels]))
     scatter = plot.order_scatter(order).axes[0]
     drawn = {c.get_label(): c for c in scatter.collections}[f"{GRAIN}: 5"]
     assert to_hex(drawn.get_facecolor()[0]) == one_more.colour
@@ -144,7 +152,7 @@ def test_one_more_class_on_the_page(one_more, tmp_path):
     results = read_results(write_fake_run(tmp_path / "run"))
     labels = results.order.labels.astype(object)
     labels[-1, 0] = GRAIN
-    order = replace(results.order, labels=labels, classes=(*results.order.classes, GRAIN))
+    order = order_of(labels)
     results.states["after"].counts[GRAIN] = 1
     shown = {name: Shown(replace(results, order=order), name) for name in ("before", "after")}
     text = document("x", "", [("system", "x", system_html(shown))], {"viewer-data": viewer_data(shown)})
