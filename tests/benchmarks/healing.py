@@ -31,10 +31,10 @@ from simsc.core.stacking import stacking_steps
 from simsc.plot.healing import hcp_against_chance
 from simsc.report.healing_text import NULL_NAMES, energy, energy_from_slips, verdict
 from simsc.sliding.healing import RunHealing, run_healing, set_healing
+from simsc.sliding.history import StackingHistory
 from simsc.sliding.slips import (
     Slip,
     Slips,
-    StackingHistory,
 )
 from simsc.study.run_folder import RunFolder
 from simsc.study.schema import preset_text
@@ -140,7 +140,7 @@ def tell(rows: list[dict[str, str]], figure: Path | None) -> None:
         print(f"\n{name}: h {[run.h_start for run in runs]} → {found.h_end}\n  {verdict(found)}")
         if found.energy_from_slips is not None:
             print(f"  {energy_from_slips(found.energy_from_slips)}")
-        for null, fit in found.energies.items() if found.says_something else ():
+        for null, fit in found.energies.items() if found.informative else ():
             print(f"  {NULL_NAMES[null]}: p {_or_dash(found.p_values[null])}, kT per hcp-like layer {energy(fit)}")
         if figure is not None and name == "all":
             hcp_against_chance(found).savefig(figure, dpi=150)
