@@ -102,7 +102,7 @@ def test_functions_say_all_there_is_to_know(name):
         if heading == "Raises:" and name in ("to_ase", "to_arrays", "to_mdanalysis"):
             continue
         assert f"\n{heading}\n" in text, heading
-    assert re.search(r"^    >>> .*\b" + name + r"\(", text, re.MULTILINE), "the example calls the function"
+    assert re.search(r"^    (?:>>>|\.\.\.) .*\b" + name + r"\(", text, re.MULTILINE), "the example calls the function"
     described = re.search(r"^Args:\n((?:    .*\n|\n)*)", text, re.MULTILINE)
     for parameter in inspect.signature(function).parameters.values():
         line = re.search(rf"^    {parameter.name}: (.*(?:\n        .*)*)", described[1], re.MULTILINE)
