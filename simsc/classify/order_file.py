@@ -11,10 +11,10 @@ import numpy as np
 
 from simsc.classify.over_time import TimedOrder, change_frames, fractions, healing_time_ns, transitions
 from simsc.core.errors import InputError
-from simsc.io.hdf5 import open_hdf5, streamed_hdf5
+from simsc.io.hdf5 import check_kind, open_hdf5, streamed_hdf5
+from simsc.io.kinds import ORDER
 from simsc.io.whole_files import whole_file, write_text
 
-ORDER = "simsc order 2"
 _NEGLIGIBLE = 5e-4  # of an NP that changes class
 _BLOCK_BYTES = 16_000_000  # of probabilities in memory when changes of NPs are looked for
 _FOLLOWED = ("hcp", "fcc")  # the change that heals: from, to
@@ -117,8 +117,7 @@ class OrderFile:
     def __init__(self, folder: Path) -> None:
         self._path = folder / "order.h5"
         with open_hdf5(self._path) as file:
-            if file.attrs.get("format") != ORDER:
-                raise InputError(f"{self._path}: is not the order of NPs")
+            check_kind(self._path, file, ORDER)
             self.time_ns: np.ndarray = file["time_ns"][:]
             self.n: int = file["labels"].shape[1]
             self._classes = np.array([str(name) for name in file["labels"].attrs["classes"]])

@@ -8,6 +8,8 @@ import numpy as np
 from simsc.builders.finite_crystal import with_normal_radii
 from simsc.cli.console import StageProgress
 from simsc.cli.options import (
+    DISTANCE_M,
+    ENERGY_KEV,
     JSON,
     LENGTH_UNIT,
     PATH,
@@ -20,7 +22,7 @@ from simsc.cli.options import (
 from simsc.core.detector import eiger_x_4m
 from simsc.core.errors import InputError
 from simsc.core.processes import available_cores
-from simsc.experiment.geometry import Told, detector_of
+from simsc.experiment.geometry import GeometryOverrides, detector_of
 from simsc.experiment.series import read_series
 from simsc.io.native import (
     read_superlattice,
@@ -30,8 +32,6 @@ from simsc.scattering.eiger_scan import write_scan
 
 # Of the paper's beamline; the beam is in no gap.
 _ENERGY_KEV, _DISTANCE_M, _BEAM_CENTRE_PX, _REPEATS, _DEAD = 10.0, 5.0, (1115.0, 991.0), 5, 2e-4
-# What X-rays, hutches and detectors have; a number outside is one in another unit.
-_KEV, _M, _UM = click.FloatRange(1, 200), click.FloatRange(0.01, 100), click.FloatRange(1, 5000)
 
 
 @click.command(
@@ -58,8 +58,8 @@ _KEV, _M, _UM = click.FloatRange(1, 200), click.FloatRange(0.01, 100), click.Flo
     help="Frames of a scan, as simsc import takes them: measure with that detector, its bad pixels, energy, distance, "
     "beam centre and angles. What they do not tell is told by the options.",
 )
-@click.option("--energy", "energy_kev", type=_KEV, help="Photon energy, keV.  [default: 10]")
-@click.option("--distance", "distance_m", type=_M, help="From the sample to the detector, m.  [default: 5]")
+@click.option("--energy", "energy_kev", type=ENERGY_KEV, help="Photon energy, keV.  [default: 10]")
+@click.option("--distance", "distance_m", type=DISTANCE_M, help="From the sample to the detector, m.  [default: 5]")
 @click.option(
     "--beam-centre",
     type=float,
@@ -160,7 +160,7 @@ def beamline(
         angles_deg, repeats = _angles(range_deg, step_deg), repeats or _REPEATS
     else:
         series = read_series(like)
-        detector = detector_of(series, Told(distance_m, energy_kev, None, beam_centre))
+        detector = detector_of(series, GeometryOverrides(distance_m, energy_kev, None, beam_centre))
         gaps = np.zeros(series.shape, bool) if series.bad is None else series.bad
         if range_deg is None and step_deg is None and series.angles_deg is not None:
             angles_deg, own = _distinct(series.angles_deg)

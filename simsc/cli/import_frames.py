@@ -9,9 +9,12 @@ import numpy as np
 from simsc.cli.console import StageProgress, StopRequest
 from simsc.cli.first_peak import peak_of_spheres, told_q1
 from simsc.cli.options import (
+    DISTANCE_M,
+    ENERGY_KEV,
     JSON,
     OUTPUT,
     PATH,
+    PIXEL_UM,
     Q1,
     axis_inv_nm,
     example,
@@ -26,7 +29,7 @@ from simsc.core.processes import available_cores
 from simsc.correlation.engine import correlate
 from simsc.correlation.shells import shells_of_file
 from simsc.experiment.angles import read_angles
-from simsc.experiment.geometry import Told, angles_of, bad_pixels, detector_of, flux_of, refined_centre
+from simsc.experiment.geometry import GeometryOverrides, angles_of, bad_pixels, detector_of, flux_of, refined_centre
 from simsc.experiment.merge import Corrections, Merged, Scan, merge
 from simsc.experiment.series import ORIENTATIONS, read_series
 from simsc.experiment.targets import ShellTarget, Target, VoxelTarget
@@ -38,8 +41,6 @@ from simsc.io.native import (
 _CENTRED_PX, _ROUNDS = 0.1, 4
 _MOST_RINGS, _PEAK_WIDTH_INV_NM = 540, 0.01
 _LITTLE = 0.01  # part of the voxels
-# What X-rays, hutches and detectors have; a number outside is one in another unit.
-_KEV, _M, _UM = click.FloatRange(1, 200), click.FloatRange(0.01, 100), click.FloatRange(1, 5000)
 
 
 @click.command(
@@ -71,12 +72,14 @@ _KEV, _M, _UM = click.FloatRange(1, 200), click.FloatRange(0.01, 100), click.Flo
 @click.option("--column", help="Name of the column in that file; the default is its last, or the one with even steps.")
 @click.option("--orientation", "turn", type=click.Choice(ORIENTATIONS), default="right-down", show_default=True,
               help="Where columns and rows of the files go, seen along the beam.")  # fmt: skip
-@click.option("--distance", "distance_m", type=_M, help="From sample to detector, m; default: as the files tell.")
-@click.option("--energy", "energy_kev", type=_KEV, help="Photon energy, keV; default: as the files tell.")
+@click.option(
+    "--distance", "distance_m", type=DISTANCE_M, help="From sample to detector, m; default: as the files tell."
+)
+@click.option("--energy", "energy_kev", type=ENERGY_KEV, help="Photon energy, keV; default: as the files tell.")
 @click.option(
     "--pixel",
     "pixel_um",
-    type=_UM,
+    type=PIXEL_UM,
     nargs=2,
     metavar="HEIGHT WIDTH",
     help="Size of a pixel, µm; default: as the files tell.",
@@ -154,7 +157,7 @@ def import_frames(
     corrections = Corrections(solid_angle, _polarisation(polarisation), lorentz)
     series = read_series(frames, turn)
     pixel_m = None if pixel_um is None else (1e-6 * pixel_um[0], 1e-6 * pixel_um[1])
-    detector = detector_of(series, Told(distance_m, energy_kev, pixel_m, beam_centre))
+    detector = detector_of(series, GeometryOverrides(distance_m, energy_kev, pixel_m, beam_centre))
     relative = flux_of(series, flux)
     shade, shade_frames = _background(background, turn, series.shape)
     stop = StopRequest()
