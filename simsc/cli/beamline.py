@@ -8,10 +8,10 @@ import numpy as np
 from simsc.builders.finite_crystal import with_normal_radii
 from simsc.cli.console import StageProgress
 from simsc.cli.options import (
-    DISTANCE_M,
-    ENERGY_KEV,
     JSON,
+    KEV,
     LENGTH_UNIT,
+    METRES,
     PATH,
     RADIUS,
     RADIUS_STD,
@@ -58,8 +58,8 @@ _ENERGY_KEV, _DISTANCE_M, _BEAM_CENTRE_PX, _REPEATS, _DEAD = 10.0, 5.0, (1115.0,
     help="Frames of a scan, as simsc import takes them: measure with that detector, its bad pixels, energy, distance, "
     "beam centre and angles. What they do not tell is told by the options.",
 )
-@click.option("--energy", "energy_kev", type=ENERGY_KEV, help="Photon energy, keV.  [default: 10]")
-@click.option("--distance", "distance_m", type=DISTANCE_M, help="From the sample to the detector, m.  [default: 5]")
+@click.option("--energy", "energy_kev", type=KEV, help="Photon energy, keV.  [default: 10]")
+@click.option("--distance", "distance_m", type=METRES, help="From the sample to the detector, m.  [default: 5]")
 @click.option(
     "--beam-centre",
     type=float,

@@ -9,12 +9,12 @@ import numpy as np
 from simsc.cli.console import StageProgress, StopRequest
 from simsc.cli.first_peak import peak_of_spheres, told_q1
 from simsc.cli.options import (
-    DISTANCE_M,
-    ENERGY_KEV,
     JSON,
+    KEV,
+    METRES,
+    MICROMETRES,
     OUTPUT,
     PATH,
-    PIXEL_UM,
     Q1,
     axis_inv_nm,
     example,
@@ -72,14 +72,12 @@ _LITTLE = 0.01  # part of the voxels
 @click.option("--column", help="Name of the column in that file; the default is its last, or the one with even steps.")
 @click.option("--orientation", "turn", type=click.Choice(ORIENTATIONS), default="right-down", show_default=True,
               help="Where columns and rows of the files go, seen along the beam.")  # fmt: skip
-@click.option(
-    "--distance", "distance_m", type=DISTANCE_M, help="From sample to detector, m; default: as the files tell."
-)
-@click.option("--energy", "energy_kev", type=ENERGY_KEV, help="Photon energy, keV; default: as the files tell.")
+@click.option("--distance", "distance_m", type=METRES, help="From sample to detector, m; default: as the files tell.")
+@click.option("--energy", "energy_kev", type=KEV, help="Photon energy, keV; default: as the files tell.")
 @click.option(
     "--pixel",
     "pixel_um",
-    type=PIXEL_UM,
+    type=MICROMETRES,
     nargs=2,
     metavar="HEIGHT WIDTH",
     help="Size of a pixel, µm; default: as the files tell.",

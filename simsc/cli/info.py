@@ -21,9 +21,9 @@ from simsc.cli.options import (
 from simsc.core.errors import InputError
 from simsc.core.superlattice import Superlattice
 from simsc.core.units import photon_energy_kev
-from simsc.experiment.frame_formats import FRAME_FORMATS, HDF5, holds_frames, images_in
+from simsc.experiment.frame_formats import FRAME_FORMATS, holds_frames, images_in
 from simsc.experiment.series import read_series
-from simsc.io.hdf5 import kind_of, open_hdf5, read_provenance
+from simsc.io.hdf5 import HDF5_ENDINGS, kind_of, open_hdf5, read_provenance
 from simsc.io.kinds import (
     CORRELATION_MAP,
     INTENSITY,
@@ -88,7 +88,7 @@ def _describe(file: Path) -> tuple[Facts, str | None]:
         return {"kind": kind.name, **_OWN[kind](file)}, kind.advice(file)
     if not file.is_file() or holds_frames(file):
         return _of_frames(file)
-    if has_ending(file, HDF5.endings):
+    if has_ending(file, HDF5_ENDINGS):
         raise InputError(f"{file}: is no HDF5 file, or one that is damaged or cut")
     known = volume_format(file)
     return _of_structure(file) if known is None else _of_volume(file, known)

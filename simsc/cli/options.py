@@ -26,7 +26,7 @@ _SMALLEST_ANGLE_DEG = 30.0  # no lattice needs three angles below it
 _POOR_COVERAGE = 0.5
 PATH = click.Path(path_type=Path)
 # What X-rays, hutches and detectors have; a number outside is one in another unit.
-ENERGY_KEV, DISTANCE_M, PIXEL_UM = click.FloatRange(1, 200), click.FloatRange(0.01, 100), click.FloatRange(1, 5000)
+KEV, METRES, MICROMETRES = click.FloatRange(1, 200), click.FloatRange(0.01, 100), click.FloatRange(1, 5000)
 LENGTH_UNIT = click.option(
     "--length-unit", type=click.Choice(list(NM_PER_UNIT)),
     help="Unit of positions in files that are not simsc's own; the default is what the file tells, else A.",

@@ -15,6 +15,7 @@ from simsc.core.errors import InputError
 from simsc.experiment.frames import FrameReader, FrameSeries
 from simsc.experiment.hdf5_frames import has_layout_of_frames, read_hdf5_series
 from simsc.experiment.image_frames import name_pieces, read_image_series
+from simsc.io.hdf5 import HDF5_ENDINGS
 from simsc.io.plugins import errors_of_package, format_of, formats_of_packages, has_ending
 from simsc.io.probe import check_readable
 
@@ -51,7 +52,7 @@ def _is_image(path: Path) -> bool:
 
 HDF5 = FrameFormat(
     "EIGER or NeXus (NXmx) HDF5",
-    (".h5", ".hdf5", ".nxs"),
+    HDF5_ENDINGS,
     has_layout_of_frames,
     lambda paths: read_hdf5_series(paths[0]),
 )

@@ -20,6 +20,7 @@ from simsc.io.volume_mrc import begins_as_mrc, read_mrc, write_mrc
 from simsc.io.volume_numpy import begins_as_npy, begins_as_zip, read_npy, read_npz, write_npz
 from simsc.io.volume_raw import ROLES, RawVolume
 from simsc.io.volume_vtk import begins_as_vtk, read_vtk, write_vtk
+from simsc.io.whole_files import PICTURES
 
 GROUP = "simsc.volume_formats"
 
@@ -85,7 +86,9 @@ def read_raw(path: Path, names: Mapping[str, str]) -> RawVolume:
     if known is None and h5py.is_hdf5(path):
         known = HDF5  # without NXdata: the arrays are named, or the reader says that they have to be
     if known is None:
-        raise InputError(f"{path}: is neither HDF5, .npy, .npz, MRC nor legacy VTK")
+        raise InputError(
+            f"{path}: is neither {', '.join(one.name for one in VOLUME_FORMATS[:-1])} nor {VOLUME_FORMATS[-1].name}"
+        )
     if names and not known.named:
         raise InputError(f"{path}: holds one array, which needs no names")
     return known.read(path, names)
@@ -110,7 +113,5 @@ def write_volume(path: Path, volume: IntensityVolume) -> None:
             known.write(path, volume)
             return
         endings += known.endings if known.write is not None and known.package else ()
-    raise InputError(
-        f"{path}: no volume is written with this ending; these are {', '.join(endings)}, and .png, .svg or .pdf for a "
-        "picture"
-    )
+    pictures = f"{', '.join(PICTURES[:-1])} or {PICTURES[-1]} for a picture"
+    raise InputError(f"{path}: no volume is written with this ending; these are {', '.join(endings)}, and {pictures}")
