@@ -86,9 +86,8 @@ def read_raw(path: Path, names: Mapping[str, str]) -> RawVolume:
     if known is None and h5py.is_hdf5(path):
         known = HDF5  # without NXdata: the arrays are named, or the reader says that they have to be
     if known is None:
-        raise InputError(
-            f"{path}: is neither {', '.join(one.name for one in VOLUME_FORMATS[:-1])} nor {VOLUME_FORMATS[-1].name}"
-        )
+        *others, last = (one.name for one in VOLUME_FORMATS)
+        raise InputError(f"{path}: is neither {', '.join(others)} nor {last}")
     if names and not known.named:
         raise InputError(f"{path}: holds one array, which needs no names")
     return known.read(path, names)
