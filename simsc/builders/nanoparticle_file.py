@@ -8,10 +8,9 @@ import numpy as np
 from simsc.builders.functionalize import Nanoparticle
 from simsc.core.errors import InputError
 from simsc.forcefield.ligand import Ligand
-from simsc.io.hdf5 import new_hdf5, open_hdf5
+from simsc.io.hdf5 import check_kind, new_hdf5, open_hdf5
+from simsc.io.kinds import NANOPARTICLE
 from simsc.io.whole_files import write_text
-
-FORMAT = "simsc nanoparticle 1"
 
 
 def write_nanoparticle(path: Path, nanoparticle: Nanoparticle, origin: dict[str, Any]) -> None:
@@ -20,7 +19,7 @@ def write_nanoparticle(path: Path, nanoparticle: Nanoparticle, origin: dict[str,
     Raises:
         ResourceError: if the disk is full or fails.
     """
-    with new_hdf5(path, FORMAT, origin) as file:
+    with new_hdf5(path, NANOPARTICLE, origin) as file:
         file["core_positions_angstrom"] = nanoparticle.core_positions_angstrom
         file["core_kinds"] = nanoparticle.core_kinds.astype("S")
         file["core_bonds"] = nanoparticle.core_bonds
@@ -37,8 +36,7 @@ def read_nanoparticle(path: Path) -> Nanoparticle:
         InputError: if the file is none.
     """
     with open_hdf5(path) as file:
-        if file.attrs.get("format") != FORMAT:
-            raise InputError(f"{path}: is no nanoparticle of simsc")
+        check_kind(path, file, NANOPARTICLE)
         return Nanoparticle(
             np.array(file["core_positions_angstrom"]),
             np.array(file["core_kinds"]).astype("U"),

@@ -16,10 +16,10 @@ import numpy as np
 from simsc.classify.over_time import TimedOrder, change_frames, fractions, healing_time_ns, transitions
 from simsc.classify.steinhardt import IDEAL
 from simsc.core.errors import InputError
-from simsc.io.hdf5 import open_hdf5, streamed_hdf5
+from simsc.io.hdf5 import check_kind, open_hdf5, streamed_hdf5
+from simsc.io.kinds import ORDER
 from simsc.io.whole_files import whole_file, write_text
 
-ORDER = "simsc order 2"
 ORDER_FOLDER = "order"  # of a run
 ORDER_FILE = "order.h5"
 COUNTS = "counts.csv"
@@ -159,8 +159,7 @@ def read_order(folder: Path) -> Order:
             return np.asarray(file[name][rows])
 
     with open_hdf5(path) as file:
-        if file.attrs.get("format") != ORDER:
-            raise InputError(f"{path}: is not the order of NPs")
+        check_kind(path, file, ORDER)
         classes = tuple(str(name) for name in file["labels"].attrs["classes"])
         periodic = bool(file["layers"].attrs.get("periodic", True))
         n, time_ns = file["labels"].shape[1], file["time_ns"][:]

@@ -10,7 +10,9 @@ from simsc.builders.finite_crystal import CoreRadii
 from simsc.cli.console import StageProgress, counting
 from simsc.cli.options import (
     JSON,
+    KEV,
     LENGTH_UNIT,
+    METRES,
     PATH,
     RADIUS,
     RADIUS_STD,
@@ -23,7 +25,7 @@ from simsc.cli.scattering_options import core_radii, with_radii
 from simsc.core.detector import Detector, eiger_x_4m
 from simsc.core.errors import InputError
 from simsc.core.processes import available_cores
-from simsc.experiment.geometry import Told, detector_of
+from simsc.experiment.geometry import GeometryOverrides, detector_of
 from simsc.experiment.series import read_series
 from simsc.io.native import read_superlattice
 from simsc.scattering.beamline import Background, Beamline
@@ -31,8 +33,6 @@ from simsc.scattering.eiger_scan import write_scan
 
 # Of the paper's beamline; the beam is in no gap.
 _ENERGY_KEV, _DISTANCE_M, _BEAM_CENTRE_PX, _REPEATS, _DEAD = 10.0, 5.0, (1115.0, 991.0), 5, 2e-4
-# What X-rays, hutches and detectors have; a number outside is one in another unit.
-_KEV, _M, _UM = click.FloatRange(1, 200), click.FloatRange(0.01, 100), click.FloatRange(1, 5000)
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,10 @@ def _background(diffuse: float, air: float, flares: float) -> Background:
     return Background(diffuse, air, flares)
 
 
-def _geometry(distance_m: float | None, energy_kev: float | None, beam_centre: tuple[float, float] | None) -> Told:
-    return Told(distance_m, energy_kev, None, beam_centre)
+def _geometry(
+    distance_m: float | None, energy_kev: float | None, beam_centre: tuple[float, float] | None
+) -> GeometryOverrides:
+    return GeometryOverrides(distance_m, energy_kev, None, beam_centre)
 
 
 @click.command(
@@ -96,8 +98,8 @@ def _geometry(distance_m: float | None, energy_kev: float | None, beam_centre: t
     help="Frames of a scan, as simsc import takes them: measure with that detector, its bad pixels, energy, distance, "
     "beam centre and angles. What they do not state is given by the options.",
 )
-@click.option("--energy", "energy_kev", type=_KEV, help="Photon energy, keV.  [default: 10]")
-@click.option("--distance", "distance_m", type=_M, help="From the sample to the detector, m.  [default: 5]")
+@click.option("--energy", "energy_kev", type=KEV, help="Photon energy, keV.  [default: 10]")
+@click.option("--distance", "distance_m", type=METRES, help="From the sample to the detector, m.  [default: 5]")
 @click.option(
     "--beam-centre",
     type=float,
@@ -167,7 +169,7 @@ def beamline(
     radii: CoreRadii,
     seen: _Seen,
     like: Path | None,
-    geometry: Told,
+    geometry: GeometryOverrides,
     rotation: _Rotation,
     background: Background,
     files: _Files,
@@ -225,7 +227,7 @@ def beamline(
     )
 
 
-def _like(like: Path, geometry: Told, rotation: _Rotation) -> tuple[Detector, np.ndarray, np.ndarray, int]:
+def _like(like: Path, geometry: GeometryOverrides, rotation: _Rotation) -> tuple[Detector, np.ndarray, np.ndarray, int]:
     """Return the detector of a measured scan, its bad pixels, and the angles and repeats to measure at."""
     series = read_series(like)
     detector = detector_of(series, geometry)

@@ -26,20 +26,12 @@ from simsc.core.errors import InputError
 from simsc.core.intensity import IntensityVolume
 from simsc.correlation.first_peak import peak_of_profile, profile_of_spheres
 from simsc.io.hdf5 import is_intensity, is_map, is_shells
+from simsc.io.map_table import MAPS, write_map_table
 from simsc.io.native import read_intensity, read_map, read_shells
-from simsc.io.structure_export import (
-    LABEL,
-    STRUCTURES,
-    DescribedFrame,
-    write_frames,
-)
 from simsc.io.structure_files import Reading, chosen_frames
-from simsc.io.volume_export import (
-    MAPS,
-    VOLUMES,
-    write_map_table,
-    write_volume,
-)
+from simsc.io.structure_formats import WRITTEN_STRUCTURES, write_frames
+from simsc.io.structure_writers import LABEL, DescribedFrame
+from simsc.io.volume_formats import WRITTEN_VOLUMES, write_volume
 from simsc.io.whole_files import PICTURES
 from simsc.md.frames import Frames, open_frames
 
@@ -62,8 +54,8 @@ _SAME_TIME_NS = 1e-9
 @click.option("--order", type=PATH, help="Folder that `simsc classify -o` wrote; the default is that of the run.")
 @click.option(
     "-o", "--output", type=PATH, required=True,
-    help=f"File to write. Structures: {', '.join(STRUCTURES)}; intensities: {', '.join(VOLUMES)}; maps: "
-    f"{', '.join(MAPS)}; pictures of all: {', '.join(PICTURES)}.",
+    help=f"File to write. Structures: {', '.join(WRITTEN_STRUCTURES)}; intensities: "
+    f"{', '.join(WRITTEN_VOLUMES)}; maps: {', '.join(MAPS)}; pictures of all: {', '.join(PICTURES)}.",
 )  # fmt: skip
 @JSON
 def export(

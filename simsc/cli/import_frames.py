@@ -9,7 +9,18 @@ import click
 import numpy as np
 
 from simsc.cli.console import StageProgress, StopRequest, counting
-from simsc.cli.options import JSON, OUTPUT, PATH, example, gathered, origin, print_result
+from simsc.cli.options import (
+    JSON,
+    KEV,
+    METRES,
+    MICROMETRES,
+    OUTPUT,
+    PATH,
+    example,
+    gathered,
+    origin,
+    print_result,
+)
 from simsc.cli.scattering_options import Q1, asking_for, axis_inv_nm, lines_of_q1, q1_inv_nm, save_map
 from simsc.core.detector import Detector
 from simsc.core.errors import InputError
@@ -18,7 +29,7 @@ from simsc.correlation.maps import FirstSphere, correlation_map, first_sphere
 from simsc.experiment.angles import read_angles
 from simsc.experiment.bragg import CentreShift
 from simsc.experiment.frames import FrameSeries
-from simsc.experiment.geometry import Told, angles_of, bad_pixels, detector_of, flux_of, refined_centre
+from simsc.experiment.geometry import GeometryOverrides, angles_of, bad_pixels, detector_of, flux_of, refined_centre
 from simsc.experiment.merge import Corrections, Merged, Scan, merge
 from simsc.experiment.series import ORIENTATIONS, read_series
 from simsc.experiment.targets import ShellTarget, Target, VoxelTarget
@@ -27,8 +38,6 @@ from simsc.io.native import write_intensity, write_shells
 _CENTRED_PX, _ROUNDS = 0.1, 4
 _MOST_RINGS, _PEAK_WIDTH_INV_NM = 540, 0.01
 _LITTLE = 0.01  # part of the voxels
-# What X-rays, hutches and detectors have; a number outside is one in another unit.
-_KEV, _M, _UM = click.FloatRange(1, 200), click.FloatRange(0.01, 100), click.FloatRange(1, 5000)
 
 
 @dataclass(frozen=True)
@@ -69,9 +78,9 @@ def _geometry(
     energy_kev: float | None,
     pixel_um: tuple[float, float] | None,
     beam_centre: tuple[float, float] | None,
-) -> Told:
+) -> GeometryOverrides:
     pixel_m = None if pixel_um is None else (1e-6 * pixel_um[0], 1e-6 * pixel_um[1])
-    return Told(distance_m, energy_kev, pixel_m, beam_centre)
+    return GeometryOverrides(distance_m, energy_kev, pixel_m, beam_centre)
 
 
 def _corrections(solid_angle: bool, polarisation: str, lorentz: bool) -> Corrections:
@@ -107,12 +116,12 @@ def _corrections(solid_angle: bool, polarisation: str, lorentz: bool) -> Correct
 @click.option("--column", help="Name of the column in that file; the default is its last, or the one with even steps.")
 @click.option("--orientation", "turn", type=click.Choice(ORIENTATIONS), default="right-down", show_default=True,
               help="Where columns and rows of the files go, seen along the beam.")  # fmt: skip
-@click.option("--distance", "distance_m", type=_M, help="From sample to detector, m; default: as in the files.")
-@click.option("--energy", "energy_kev", type=_KEV, help="Photon energy, keV; default: as in the files.")
+@click.option("--distance", "distance_m", type=METRES, help="From sample to detector, m; default: as in the files.")
+@click.option("--energy", "energy_kev", type=KEV, help="Photon energy, keV; default: as in the files.")
 @click.option(
     "--pixel",
     "pixel_um",
-    type=_UM,
+    type=MICROMETRES,
     nargs=2,
     metavar="HEIGHT WIDTH",
     help="Size of a pixel, µm; default: as in the files.",
@@ -157,7 +166,7 @@ def import_frames(
     frames: Path,
     wanted: _Wanted,
     recorded: _Recorded,
-    geometry: Told,
+    geometry: GeometryOverrides,
     centring: _Centring,
     corrections: Corrections,
     jobs: int | None,
@@ -223,7 +232,7 @@ def import_frames(
     print_result(as_json, printed, *lines)
 
 
-def _scan(frames: Path, recorded: _Recorded, geometry: Told) -> Scan:
+def _scan(frames: Path, recorded: _Recorded, geometry: GeometryOverrides) -> Scan:
     """Return the frames with all that was recorded of them."""
     series = read_series(frames, recorded.turn)
     detector = detector_of(series, geometry)

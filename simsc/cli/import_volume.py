@@ -16,8 +16,8 @@ from simsc.cli.options import (
 )
 from simsc.core.errors import InputError
 from simsc.io.native import write_intensity
-from simsc.io.volume_files import Meaning, Told, read_volume
-from simsc.io.volume_formats import ROLES
+from simsc.io.volume_files import Meaning, VolumeMetadata, read_volume
+from simsc.io.volume_raw import ROLES
 
 _MEANING = click.Choice(["measured", "missing"])
 
@@ -69,9 +69,9 @@ def import_volume(
     standard deviations, counts are the numbers of pixels averaged in a voxel (0: not measured).
     """
     check_distinct(file, output)
-    told = Told(unit, q_max, q_step, centre, q_axes, order, _pairs(names), mask_true, zeros, missing)
+    metadata = VolumeMetadata(unit, q_max, q_step, centre, q_axes, order, _pairs(names), mask_true, zeros, missing)
     with working("import"):
-        volume = read_volume(file, told)
+        volume = read_volume(file, metadata)
         write_intensity(output, volume, origin(imported=str(file)))
     part = 1.0 if volume.measured is None else float(volume.measured.mean())
     shape = " × ".join(map(str, volume.intensity.shape))

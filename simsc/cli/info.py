@@ -1,6 +1,7 @@
 """The command `simsc info`: what a file or folder is, and what made it."""
 
 import json
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,8 @@ import click
 import h5py
 import numpy as np
 
-from simsc.builders.nanoparticle_file import FORMAT as NANOPARTICLE
 from simsc.builders.nanoparticle_file import read_nanoparticle
-from simsc.classify.order import ORDER, ORDER_FILE, read_order
+from simsc.classify.order import ORDER_FILE, read_order
 from simsc.cli.options import (
     JSON,
     PATH,
@@ -21,25 +21,25 @@ from simsc.cli.options import (
 from simsc.core.errors import InputError
 from simsc.core.superlattice import Superlattice
 from simsc.core.units import photon_energy_kev
-from simsc.experiment.frames import FrameSeries
+from simsc.experiment.frame_formats import FRAME_FORMATS, holds_frames, images_in
 from simsc.experiment.series import read_series
-from simsc.io.hdf5 import (
+from simsc.io.hdf5 import HDF5_ENDINGS, kind_of, open_hdf5, read_provenance
+from simsc.io.kinds import (
     CORRELATION_MAP,
     INTENSITY,
+    NANOPARTICLE,
+    ORDER,
     SHELLS,
     SUPERLATTICE,
-    file_format,
-    open_hdf5,
-    read_provenance,
+    TRAJECTORY,
+    Kind,
 )
 from simsc.io.native import read_intensity, read_map, read_superlattice
-from simsc.io.whole_files import HDF5
+from simsc.io.plugins import has_ending
+from simsc.io.volume_formats import VOLUME_FORMATS, VolumeFormat, read_raw, volume_format
 from simsc.md.frames import open_frames
-from simsc.md.trajectory import FORMAT as TRAJECTORY
 from simsc.study.run_folder import RunFolder
 
-_IMAGES = (".cbf", ".tif", ".tiff")
-_VOLUMES = (".npy", ".npz", ".mrc", ".vtk", ".vti")
 _UNITS = {
     " inv nm": " (nm⁻¹)",
     " nm and degrees": " (nm, degrees)",
@@ -82,15 +82,16 @@ def _describe(file: Path) -> tuple[Facts, str | None]:
     if file.suffix == ".toml":
         return {"kind": "a study, or settings"}, f"simsc run {file}"
     if file.is_file() and h5py.is_hdf5(file) and file.suffix != ".h5md":
-        kind = file_format(file)
-        return _OWN[kind](file) if kind in _OWN else _of_hdf5(file)
-    if file.suffix.lower() in HDF5:
+        kind = kind_of(file)
+        if kind is None or kind not in _OWN:
+            return _of_hdf5(file)
+        return {"kind": kind.name, **_OWN[kind](file)}, kind.advice(file)
+    if not file.is_file() or holds_frames(file):
+        return _of_frames(file)
+    if has_ending(file, HDF5_ENDINGS):
         raise InputError(f"{file}: is no HDF5 file, or one that is damaged or cut")
-    if file.suffix.lower() in _IMAGES or not file.is_file():
-        return _of_frames(read_series(file))
-    if file.suffix.lower() in _VOLUMES:
-        return {"kind": "a volume of another program"}, f"simsc import-volume {file} --help"
-    return _of_structure(file)
+    known = volume_format(file)
+    return _of_structure(file) if known is None else _of_volume(file, known)
 
 
 def _of_folder(file: Path) -> tuple[Facts, str | None]:
@@ -99,17 +100,17 @@ def _of_folder(file: Path) -> tuple[Facts, str | None]:
         kind = "a run of a study" if study.replicas is None else "replicas of a study"
         return {"kind": kind, "title": study.title}, f"simsc status {file}"
     if (file / ORDER_FILE).is_file():
-        return _of_order(file / ORDER_FILE)
-    if any(path.suffix.lower() in _IMAGES for path in file.iterdir()):
-        return _of_frames(read_series(file))
+        return _describe(file / ORDER_FILE)
+    if images_in(file):
+        return _of_frames(file)
     masters = sorted(file.glob("*_master.h5"))
     if masters:
         raise InputError(f"{file}: is a folder; of its scans take the master file, such as {masters[0]}")
     raise InputError(f"{file}: is a folder with neither a study, nor an order, nor detector frames in it")
 
 
-def _of_superlattice(file: Path) -> tuple[Facts, str]:
-    return {"kind": "a superlattice", **_structure(read_superlattice(file))}, f"simsc export {file} -o picture.png"
+def _of_superlattice(file: Path) -> Facts:
+    return _structure(read_superlattice(file))
 
 
 def _structure(superlattice: Superlattice) -> Facts:
@@ -128,34 +129,32 @@ def _structure(superlattice: Superlattice) -> Facts:
     return facts
 
 
-def _of_intensity(file: Path) -> tuple[Facts, str]:
+def _of_intensity(file: Path) -> Facts:
     volume = read_intensity(file)
     steps = [float(axis[1] - axis[0]) for axis in volume.q_axes_inv_nm]
     measured = 1.0 if volume.measured is None else float(volume.measured.mean())
     return {
-        "kind": "an intensity volume",
         "voxels": list(volume.intensity.shape),
         "q_from_inv_nm": [float(axis[0]) for axis in volume.q_axes_inv_nm],
         "q_to_inv_nm": [float(axis[-1]) for axis in volume.q_axes_inv_nm],
         "step_inv_nm": steps,
         "measured_part": measured,
         "variance": volume.variance is not None,
-    }, f"simsc correlate {file} -o map.h5"
+    }
 
 
-def _of_shells(file: Path) -> tuple[Facts, str]:
+def _of_shells(file: Path) -> Facts:
     with open_hdf5(file) as handle:
         q, (_, rings, points) = handle["q"][:], handle["intensity"].shape
-        facts: Facts = {"kind": "intensity on spheres", "spheres": len(q)}
+        facts: Facts = {"spheres": len(q)}
         facts |= {"q_from_inv_nm": float(q[0]), "q_to_inv_nm": float(q[-1]), "rings": rings, "points_a_ring": points}
         facts["variance"] = "variance" in handle
-    return facts, f"simsc correlate {file} -o map.h5"
+    return facts
 
 
-def _of_map(file: Path) -> tuple[Facts, str]:
+def _of_map(file: Path) -> Facts:
     found = read_map(file)
     return {
-        "kind": "a correlation map",
         "q1_inv_nm": found.q1_inv_nm,
         "q2_from_inv_nm": float(found.q2_inv_nm[0]),
         "q2_to_inv_nm": float(found.q2_inv_nm[-1]),
@@ -163,36 +162,38 @@ def _of_map(file: Path) -> tuple[Facts, str]:
         "bin_degrees": found.bin_deg,
         "coverage": [float(found.coverage.min()), float(found.coverage.max())],
         "variance": found.variance is not None,
-    }, f"simsc refine cell {file}, or simsc export {file} -o map.png"
+    }
 
 
-def _of_trajectory(file: Path) -> tuple[Facts, str]:
+def _of_trajectory(file: Path) -> Facts:
     frames = open_frames(file)
     last = next(frames.frames([len(frames) - 1]))
-    facts = {"kind": "a trajectory", "frames": len(frames), "last_frame_ns": last.time_ns, "last_phase": last.phase}
-    return facts | _structure(last.superlattice), f"simsc classify {file} -o order"
+    facts = {"frames": len(frames), "last_frame_ns": last.time_ns, "last_phase": last.phase}
+    return facts | _structure(last.superlattice)
 
 
-def _of_order(file: Path) -> tuple[Facts, str]:
+def _of_order(file: Path) -> Facts:
     order = read_order(file.parent)
-    return {"kind": "the order of NPs", "frames": len(order), "n_nps": order.n}, f"simsc healing {file.parent}"
+    return {"frames": len(order), "n_nps": order.n}
 
 
-def _of_nanoparticle(file: Path) -> tuple[Facts, None]:
+def _of_nanoparticle(file: Path) -> Facts:
     nanoparticle = read_nanoparticle(file)
     return {
-        "kind": "a nanoparticle with all its atoms",
         "core_atoms": len(nanoparticle.core_kinds),
         "ligands": len(nanoparticle.ligand_positions_angstrom),
         "core_diameter_nm": nanoparticle.diameter_nm,
-    }, None
+    }
 
 
 def _of_hdf5(file: Path) -> tuple[Facts, str]:
     """Describe HDF5 of another program: detector frames, or what may be a volume."""
     try:
-        return _of_frames(read_series(file))
+        return _of_frames(file)
     except InputError as error:
+        known = volume_format(file)
+        if known is not None and known.package:
+            return _of_volume(file, known)
         with open_hdf5(file) as handle:
             volumes: list[str] = []
             handle.visititems(
@@ -205,8 +206,20 @@ def _of_hdf5(file: Path) -> tuple[Facts, str]:
         return facts, f"simsc import-volume {file} --help"
 
 
-def _of_frames(series: FrameSeries) -> tuple[Facts, str]:
-    """Describe detector frames; None is what import has to be told."""
+def _of_volume(file: Path, known: VolumeFormat) -> tuple[Facts, str]:
+    """Describe a volume of another program as far as it can be read without options."""
+    facts: Facts = {"kind": "a volume of another program"}
+    if not known.named:  # else its arrays may have to be named first
+        shape = read_raw(file, {}).arrays["intensity"].shape
+        if len(shape) != 3:
+            raise InputError(f"{file}: holds an array of shape {shape}; a volume has three dimensions")
+        facts["voxels"] = list(shape)
+    return facts, f"simsc import-volume {file} --help"
+
+
+def _of_frames(file: Path) -> tuple[Facts, str]:
+    """Describe detector frames; None is what their files do not say, so that import needs an option."""
+    series = read_series(file)
     angles, wavelength, pixel = series.angles_deg, series.wavelength_nm, series.pixel_m
     return {
         "kind": "detector frames",
@@ -219,17 +232,21 @@ def _of_frames(series: FrameSeries) -> tuple[Facts, str]:
         "pixel_um": None if pixel is None else [1e6 * x for x in pixel],
         "beam_centre_row_column": series.beam_centre_px,
         "exposure_s": None if series.exposure_s is None else float(np.mean(series.exposure_s)),
-    }, f"simsc import {series.name} -o intensity.h5"
+    }, f"simsc import {shlex.quote(str(file))} -o intensity.h5"
 
 
 def _of_structure(file: Path) -> tuple[Facts, str]:
-    frames = open_frames(file)
+    try:
+        frames = open_frames(file)
+    except InputError as error:
+        known = [", ".join(one.name for one in formats) for formats in (FRAME_FORMATS, VOLUME_FORMATS)]
+        raise InputError(f"{error}; nor is it known as detector frames ({known[0]}) or a volume ({known[1]})") from None
     last = next(frames.frames([len(frames) - 1]))
     facts: Facts = {"kind": "a structure of another program", "frames": len(frames)}
     return facts | _structure(last.superlattice), f"simsc classify {file}"
 
 
-_OWN: dict[str, Callable[[Path], tuple[Facts, str | None]]] = {
+_OWN: dict[Kind, Callable[[Path], Facts]] = {
     SUPERLATTICE: _of_superlattice,
     INTENSITY: _of_intensity,
     SHELLS: _of_shells,

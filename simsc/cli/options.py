@@ -16,13 +16,16 @@ import numpy as np
 from simsc.core.errors import InputError
 from simsc.core.units import NM_PER_UNIT
 from simsc.io.centres import Kind
+from simsc.io.hdf5 import HDF5_ENDINGS
 from simsc.io.provenance import provenance
 from simsc.io.structure_files import Reading
-from simsc.io.whole_files import HDF5, PICTURES
+from simsc.io.whole_files import PICTURES
 
 _SMALLEST_ANGLE_DEG = 30.0  # no lattice needs three angles below it
 _Command: TypeAlias = Callable[..., Any]
 PATH = click.Path(path_type=Path)
+# What X-rays, hutches and detectors have; a number outside is one in another unit.
+KEV, METRES, MICROMETRES = click.FloatRange(1, 200), click.FloatRange(0.01, 100), click.FloatRange(1, 5000)
 LENGTH_UNIT = click.option(
     "--length-unit", type=click.Choice(list(NM_PER_UNIT)),
     help="Unit of positions in files that are not simsc's own; the default is what the file states, else A.",
@@ -58,9 +61,9 @@ def _check_folder(path: Path) -> None:
 def _place_for_hdf5(context: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
     """Refuse a place where nothing can be written before anything is computed."""
     if path is not None:
-        if path.suffix.lower() not in HDF5:
+        if path.suffix.lower() not in HDF5_ENDINGS:
             raise InputError(
-                f"{path}: is to be an HDF5 file, whose name ends in {HDF5[0]}; simsc export makes others of it"
+                f"{path}: is to be an HDF5 file, whose name ends in {HDF5_ENDINGS[0]}; simsc export makes others of it"
             )
         _check_folder(path)
     return path

@@ -22,8 +22,8 @@ _AGREE = 1e-3  # relative difference between a file and the user that is worth a
 
 
 @dataclass(frozen=True)
-class Told:
-    """What the user tells of the geometry; None leaves it to the files.
+class GeometryOverrides:
+    """What the user says of the geometry instead of the files; None leaves it to them.
 
     Args:
         distance_m: from sample to detector, m.
@@ -38,7 +38,7 @@ class Told:
     beam_centre_px: tuple[float, float] | None = None
 
 
-def detector_of(series: FrameSeries, told: Told) -> Detector:
+def detector_of(series: FrameSeries, overrides: GeometryOverrides) -> Detector:
     """Return the detector; what the user tells goes before what the files tell.
 
     Raises:
@@ -47,16 +47,16 @@ def detector_of(series: FrameSeries, told: Told) -> Detector:
     Warns:
         SimscWarning: where both tell something else.
     """
-    if told.energy_kev is not None and not 0 < told.energy_kev < np.inf:
-        raise InputError(f"--energy {told.energy_kev:g}: the photon energy must be positive (keV)")
-    energy = None if told.energy_kev is None else wavelength_nm(told.energy_kev)
+    if overrides.energy_kev is not None and not 0 < overrides.energy_kev < np.inf:
+        raise InputError(f"--energy {overrides.energy_kev:g}: the photon energy must be positive (keV)")
+    energy = None if overrides.energy_kev is None else wavelength_nm(overrides.energy_kev)
     values: dict[str, Any] = {}
     differing = []
     for name, option, own, user in (
-        ("the distance of the detector", "--distance", series.distance_m, told.distance_m),
+        ("the distance of the detector", "--distance", series.distance_m, overrides.distance_m),
         ("the wavelength", "--energy", series.wavelength_nm, energy),
-        ("the size of pixels", "--pixel", series.pixel_m, told.pixel_m),
-        ("the beam centre", "--beam-centre", series.beam_centre_px, told.beam_centre_px),
+        ("the size of pixels", "--pixel", series.pixel_m, overrides.pixel_m),
+        ("the beam centre", "--beam-centre", series.beam_centre_px, overrides.beam_centre_px),
     ):
         if own is None and user is None:
             raise InputError(f"{series.name}: does not tell {name}; give it with {option}")
@@ -85,22 +85,22 @@ def _shown(values: np.ndarray, option: str) -> str:
     return " ".join(f"{factor * value:.5g}" for value in values) + f" {unit}"
 
 
-def angles_of(series: FrameSeries, told_deg: np.ndarray | None) -> np.ndarray:
-    """Return the angle of each frame (n,), degrees; those that the user tells go before those of the files.
+def angles_of(series: FrameSeries, given_deg: np.ndarray | None) -> np.ndarray:
+    """Return the angle of each frame (n,), degrees; those that the user gives go before those of the files.
 
     Raises:
         InputError: if nobody tells them, or their number does not fit.
     """
-    if told_deg is not None:
-        span = float(np.ptp(told_deg))
-        if len(told_deg) > _MANY and any(abs(span / turn - 1) < _NEARLY for turn in (np.pi, 2 * np.pi)):
+    if given_deg is not None:
+        span = float(np.ptp(given_deg))
+        if len(given_deg) > _MANY and any(abs(span / turn - 1) < _NEARLY for turn in (np.pi, 2 * np.pi)):
             warnings.warn(
-                f"{series.name}: {len(told_deg)} angles span {span:.4g}°, as if they were radians; "
+                f"{series.name}: {len(given_deg)} angles span {span:.4g}°, as if they were radians; "
                 "--angles are degrees",
                 SimscWarning,
                 stacklevel=2,
             )
-        return angles_of_frames(told_deg, series.n, series.name)
+        return angles_of_frames(given_deg, series.n, series.name)
     if series.angles_deg is None:
         raise InputError(
             f"{series.name}: does not tell the angles of the sample; give --angles FILE, or --angles START:STEP"
@@ -108,16 +108,16 @@ def angles_of(series: FrameSeries, told_deg: np.ndarray | None) -> np.ndarray:
     return series.angles_deg
 
 
-def flux_of(series: FrameSeries, told: Path | None) -> np.ndarray | None:
-    """Return the relative flux of each frame (n,): a file's, one number a frame or angle, else the exposure times.
+def flux_of(series: FrameSeries, file: Path | None) -> np.ndarray | None:
+    """Return the relative flux of each frame (n,): of a file, one number a frame or angle, else the exposure times.
 
     None where all frames had the same, as far as anybody knows.
 
     Raises:
         InputError: if the file cannot be read, or its numbers do not fit.
     """
-    if told is not None:
-        return angles_of_frames(read_angles(told), series.n, str(told))
+    if file is not None:
+        return angles_of_frames(read_angles(file), series.n, str(file))
     exposure = series.exposure_s
     return None if exposure is None or np.ptp(exposure) == 0 else exposure
 

@@ -26,7 +26,7 @@ from simsc.experiment.bitshuffle import check_frame
 from simsc.experiment.frames import FrameSeries
 from simsc.experiment.hdf5_links import LinkedFiles, LinkedGroup, check_written
 from simsc.io.hdf5 import open_hdf5
-from simsc.io.probe import damage_told
+from simsc.io.probe import damage_as_input_error
 
 _LENGTHS_M = {
     "m": 1.0,
@@ -66,7 +66,7 @@ class _Reader:
 
     def __call__(self, numbers: Sequence[int]) -> Iterator[np.ndarray]:
         for segment, group in groupby(map(self._place, numbers), key=lambda place: place[0]):
-            with damage_told(segment.path, _DAMAGED), open_hdf5(segment.path) as file:
+            with damage_as_input_error(segment.path, _DAMAGED), open_hdf5(segment.path) as file:
                 data = file[segment.dataset]
                 for _, own in group:
                     check_frame(segment.path, data, own)
@@ -92,6 +92,20 @@ class _Reader:
         raise IndexError(number)
 
 
+def has_layout_of_frames(path: Path) -> bool:
+    """Tell whether a file is HDF5 with the groups of an EIGER master or of NXmx, whatever they hold."""
+    if not h5py.is_hdf5(path):
+        return False
+    try:
+        with damage_as_input_error(path, _DAMAGED), contextlib.ExitStack() as stack:
+            entry = _child(LinkedFiles(path, stack).root, "entry", "NXentry", path)
+            _child(_child(entry, "instrument", "NXinstrument", path), "detector", "NXdetector", path)
+            _child(entry, "data", "NXdata", path)
+    except InputError:
+        return False
+    return True
+
+
 def read_hdf5_series(path: Path) -> FrameSeries:
     """Read what an EIGER master or an NXmx file tells of its frames.
 
@@ -102,7 +116,7 @@ def read_hdf5_series(path: Path) -> FrameSeries:
     Warns:
         SimscWarning: if there is no pixel mask, or the rotation axis is not vertical.
     """
-    with damage_told(path, _DAMAGED), contextlib.ExitStack() as stack:
+    with damage_as_input_error(path, _DAMAGED), contextlib.ExitStack() as stack:
         entry = _child(LinkedFiles(path, stack).root, "entry", "NXentry", path)
         instrument = _child(entry, "instrument", "NXinstrument", path)
         detector = _child(instrument, "detector", "NXdetector", path)

@@ -18,7 +18,6 @@ from simsc.experiment.frames import FrameSeries
 
 _PIECE = re.compile(r"([0-9]+)")
 _TIFF = (".tif", ".tiff")
-_SUFFIXES = (".cbf", *_TIFF, ".edf", ".img", ".mccd")
 _CBF_SECTION, _CBF_BINARY = b"--CIF-BINARY-FORMAT-SECTION--", b"\x0c\x1a\x04\xd5"
 _LONGEST_HEAD = 1 << 20  # bytes
 _HDF5 = b"\x89HDF\r\n\x1a\n"
@@ -63,35 +62,6 @@ class _Reader:
 
     def file(self, number: int) -> Path:
         return self.paths[number]
-
-
-def image_files(path: Path) -> list[Path]:
-    """Return the images of a folder, or those that a pattern such as `scan_*.cbf` names, in the order of their numbers.
-
-    Raises:
-        InputError: if there are none, or images of several kinds.
-    """
-    if path.is_dir():
-        files = [file for file in path.iterdir() if file.suffix.lower() in _SUFFIXES and not file.name.startswith(".")]
-        kinds = sorted({file.suffix.lower() for file in files})
-        if len(kinds) > 1:
-            raise InputError(
-                f"{path}: holds images of several kinds ({', '.join(kinds)}); name those to read: *{kinds[0]}"
-            )
-        if not files:
-            raise InputError(f"{path}: holds no images ({', '.join(_SUFFIXES)}); of HDF5 files, name the master file")
-    elif path.is_file():
-        files = [path]
-    else:
-        files = [file for file in path.parent.glob(path.name) if file.is_file()] if path.parent.is_dir() else []
-        if not files:
-            raise InputError(f"{path}: no such file or folder, and no images of which this is the pattern")
-    return sorted(files, key=lambda file: [(int(part), "") if k % 2 else (0, part) for k, part in _pieces(file)])
-
-
-def _pieces(file: Path) -> list[tuple[int, str]]:
-    """Return the parts of a name, of which every second one is a number."""
-    return list(enumerate(_PIECE.split(file.name)))
 
 
 def read_image_series(paths: Sequence[Path]) -> FrameSeries:
@@ -355,9 +325,19 @@ def _angle(path: Path, text: str) -> float | None:
     return angle
 
 
+def name_pieces(path: Path) -> list[tuple[int, str]]:
+    """Return the parts of the name of a file, each with its place; those at odd places are numbers.
+
+    Example:
+        >>> name_pieces(Path("ball_08.cbf"))
+        [(0, 'ball_'), (1, '08'), (2, '.cbf')]
+    """
+    return list(enumerate(_PIECE.split(path.name)))
+
+
 def _warn_of_gaps(paths: Sequence[Path]) -> None:
     """Say so if numbers are missing in the names of images that do not tell their angles."""
-    numbers = [tuple(int(part) for k, part in _pieces(path) if k % 2) for path in paths]
+    numbers = [tuple(int(part) for k, part in name_pieces(path) if k % 2) for path in paths]
     if len({len(own) for own in numbers}) != 1:
         return
     changing = [own for own in zip(*numbers, strict=True) if len(set(own)) > 1]

@@ -31,7 +31,8 @@ from simsc.core.intensity import IntensityVolume, ShellIntensity
 from simsc.core.processes import lost, pool
 from simsc.experiment.frames import FrameSeries
 from simsc.experiment.targets import ShellTarget, Target, VoxelTarget
-from simsc.io.hdf5 import new_hdf5, open_hdf5
+from simsc.io.hdf5 import kind_of_open, new_hdf5, open_hdf5
+from simsc.io.kinds import MERGE_CHECKPOINT
 from simsc.io.probe import check_readable
 from simsc.io.whole_files import write_error
 
@@ -41,7 +42,6 @@ _ANGLES_A_TASK = 2
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 _ROWS = 32
 _CHECKPOINT_S = 60.0
-_CHECKPOINT = "simsc merging 1"
 
 
 @dataclass(frozen=True)
@@ -464,7 +464,7 @@ def _lock(file: BinaryIO, busy: ResourceError) -> None:
 
 
 def _save(checkpoint: Path, digest: str, sums: np.ndarray, done: np.ndarray) -> None:
-    with new_hdf5(checkpoint, _CHECKPOINT, {}) as file:
+    with new_hdf5(checkpoint, MERGE_CHECKPOINT, {}) as file:
         file.attrs["work"] = digest
         file["done"] = done
         file.create_dataset("sums", data=sums, chunks=(1, min(1 << 20, sums.shape[1])), compression="lzf", shuffle=True)
@@ -474,7 +474,7 @@ def _resume(checkpoint: Path, digest: str, sums: np.ndarray, n: int) -> np.ndarr
     if not checkpoint.exists():
         return np.zeros(n, dtype=bool)
     with open_hdf5(checkpoint) as file:
-        if file.attrs.get("format") != _CHECKPOINT or file.attrs.get("work") != digest:
+        if kind_of_open(file) is not MERGE_CHECKPOINT or file.attrs.get("work") != digest:
             raise InputError(
                 f"{checkpoint}: belongs to other frames or settings; remove it, or give another name with -o"
             )

@@ -1,16 +1,14 @@
-"""A series of frames from files of any kind, turned so that columns go to the right and rows go down."""
+"""A series of frames from files of any format, turned so that columns go to the right and rows go down."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import h5py
 import numpy as np
 
 from simsc.core.errors import InputError
+from simsc.experiment.frame_formats import frame_files, read_frame_files
 from simsc.experiment.frames import FrameReader, FrameSeries
-from simsc.experiment.hdf5_frames import read_hdf5_series
-from simsc.experiment.image_frames import image_files, read_image_series
 from simsc.io.probe import check_readable
 
 ORIENTATIONS = [
@@ -25,7 +23,8 @@ def read_series(path: Path, orientation: str = "right-down") -> FrameSeries:
     """Read what files of frames tell of them.
 
     Args:
-        path: a master file (HDF5), a folder of images, or a pattern such as `scan_*.cbf`.
+        path: a master file (HDF5), a folder of images, or a pattern such as `scan_*.cbf`, in one of the formats of
+            `simsc.experiment.frame_formats`.
         orientation: where columns and rows of the frames in the files go, as seen along the beam: one of
             `ORIENTATIONS`; "transposed-" where the first index of a frame is horizontal.
 
@@ -34,16 +33,9 @@ def read_series(path: Path, orientation: str = "right-down") -> FrameSeries:
     """
     if orientation not in ORIENTATIONS:
         raise InputError(f"orientation {orientation!r} is not known; it is one of {', '.join(ORIENTATIONS)}")
-    if path.is_file() and h5py.is_hdf5(path):
-        check_readable(path, lambda: list(read_hdf5_series(path).read([0])))
-        series = read_hdf5_series(path)
-    elif path.is_file() and path.suffix.lower() in (".h5", ".hdf5", ".nxs"):
-        raise InputError(f"{path}: is no HDF5 file, or one that is cut")
-    else:
-        files = image_files(path)
-        check_readable(path, lambda: list(read_image_series(files).read([0])))
-        series = read_image_series(files)
-    return oriented(series, orientation)
+    files = frame_files(path)
+    check_readable(path, lambda: list(read_frame_files(files).read([0])))
+    return oriented(read_frame_files(files), orientation)
 
 
 def oriented(series: FrameSeries, orientation: str) -> FrameSeries:

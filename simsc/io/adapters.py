@@ -21,7 +21,7 @@ from simsc.core.superlattice import Frame, Superlattice
 from simsc.core.units import NM_PER_UNIT
 from simsc.io.centres import AtomTable, Kind, choose_centres
 from simsc.io.native import read_map, read_superlattice
-from simsc.io.structure_files import MOLECULE_ARRAYS, table_of_ase
+from simsc.io.source_ase import MOLECULE_ARRAYS, table_of_ase
 
 LengthUnit: TypeAlias = Literal["A", "nm"]
 Structure: TypeAlias = Superlattice | Frame | np.ndarray | Sequence[Any] | str | Path | Any

@@ -17,20 +17,8 @@ from simsc.core.correlation_map import CorrelationMap
 from simsc.core.errors import InputError
 from simsc.core.intensity import IntensityVolume, ShellIntensity, shell_grid
 from simsc.core.superlattice import Superlattice
-from simsc.io.hdf5 import (
-    CORRELATION_MAP,
-    INTENSITY,
-    SHELLS,
-    SUPERLATTICE,
-    check_file,
-    check_kind,
-    format_of,
-    kind_name,
-    link_nxdata,
-    new_hdf5,
-    open_hdf5,
-    streamed_hdf5,
-)
+from simsc.io.hdf5 import check_file, check_kind, kind_of_open, link_nxdata, new_hdf5, open_hdf5, streamed_hdf5
+from simsc.io.kinds import CORRELATION_MAP, INTENSITY, SHELLS, SUPERLATTICE, TRAJECTORY
 from simsc.io.structure_files import last_frame
 
 
@@ -47,6 +35,35 @@ def write_superlattice(path: Path, superlattice: Superlattice, origin: dict[str,
             file["periodic"] = superlattice.cell.periodic
 
 
+def read_superlattice(path: Path, length_unit: str | None = None) -> Superlattice:
+    """Read NP centres from HDF5 of simsc (a superlattice, or the last frame of a trajectory) or of another program.
+
+    Args:
+        path: file; every atom in a file of another format counts as one NP centre.
+        length_unit: unit of files of other formats, "A" or "nm"; None for what they tell, else Å.
+
+    Raises:
+        InputError: if the file is missing or holds no structure.
+    """
+    check_file(path, [SUPERLATTICE, TRAJECTORY])
+    if not h5py.is_hdf5(path):
+        return last_frame(path, length_unit)
+    with open_hdf5(path) as file:
+        kind = kind_of_open(file)
+        if kind is SUPERLATTICE:
+            cell = Cell(file["cell_nm"][:], file["periodic"][:]) if "cell_nm" in file else None
+            radii = file["radii_nm"][:] if "radii_nm" in file else None
+            orientations = file["orientations"][:] if "orientations" in file else None
+            return Superlattice(file["positions_nm"][:], radii, cell, orientations)
+        if "cells_nm" in file and "positions_nm" in file:
+            if len(file["positions_nm"]) == 0:
+                raise InputError(f"{path}: the trajectory has no frame")
+            return Superlattice(file["positions_nm"][-1], file["radii_nm"][:], Cell(file["cells_nm"][-1]))
+        if kind is not None:
+            raise InputError(f"{path}: is {kind.name}; a structure is needed here: a superlattice or a trajectory")
+    raise InputError(f"{path}: is HDF5, but neither a superlattice nor a trajectory of simsc")
+
+
 def write_intensity(path: Path, volume: IntensityVolume, origin: dict[str, Any]) -> None:
     """Write an intensity volume to HDF5."""
     with new_hdf5(path, INTENSITY, origin) as file:
@@ -61,6 +78,24 @@ def write_intensity(path: Path, volume: IntensityVolume, origin: dict[str, Any])
         if volume.diameter_nm is not None:
             file.attrs["diameter_nm"] = volume.diameter_nm
         link_nxdata(file, "intensity", ["qx", "qy", "qz"])
+
+
+def read_intensity(path: Path) -> IntensityVolume:
+    """Read an intensity volume that simsc wrote.
+
+    Raises:
+        InputError: if the file is not an intensity volume of simsc.
+    """
+    check_file(path, [INTENSITY])
+    with open_hdf5(path) as file:
+        check_kind(path, file, INTENSITY)
+        return IntensityVolume(
+            file["intensity"][:],
+            (file["qx"][:], file["qy"][:], file["qz"][:]),
+            file["measured"][:].astype(bool) if "measured" in file else None,
+            float(file.attrs["diameter_nm"]) if "diameter_nm" in file.attrs else None,
+            file["variance"][:] if "variance" in file else None,
+        )
 
 
 def write_shells(
@@ -107,7 +142,7 @@ def read_shells(path: Path) -> Iterator[tuple[np.ndarray, Callable[[int], tuple[
     Raises:
         InputError: if the file is not one of spheres.
     """
-    check_file(path)
+    check_file(path, [SHELLS])
     with open_hdf5(path) as file:
         check_kind(path, file, SHELLS)
 
@@ -140,7 +175,7 @@ def read_map(path: Path) -> CorrelationMap:
     Raises:
         InputError: if the file is not a correlation map of simsc.
     """
-    check_file(path)
+    check_file(path, [CORRELATION_MAP])
     with open_hdf5(path) as file:
         check_kind(path, file, CORRELATION_MAP)
         return CorrelationMap(
@@ -153,49 +188,3 @@ def read_map(path: Path) -> CorrelationMap:
             variance=file["variance"][:] if "variance" in file else None,
             bin_deg=float(file.attrs.get("bin_deg", 0.0)),
         )
-
-
-def read_intensity(path: Path) -> IntensityVolume:
-    """Read an intensity volume that simsc wrote.
-
-    Raises:
-        InputError: if the file is not an intensity volume of simsc.
-    """
-    check_file(path)
-    with open_hdf5(path) as file:
-        check_kind(path, file, INTENSITY)
-        return IntensityVolume(
-            file["intensity"][:],
-            (file["qx"][:], file["qy"][:], file["qz"][:]),
-            file["measured"][:].astype(bool) if "measured" in file else None,
-            float(file.attrs["diameter_nm"]) if "diameter_nm" in file.attrs else None,
-            file["variance"][:] if "variance" in file else None,
-        )
-
-
-def read_superlattice(path: Path, length_unit: str | None = None) -> Superlattice:
-    """Read NP centres from HDF5 of simsc (a superlattice, or the last frame of a trajectory) or of another program.
-
-    Args:
-        path: file; every atom in a file of another format counts as one NP centre.
-        length_unit: unit of files of other formats, "A" or "nm"; None for what they tell, else Å.
-
-    Raises:
-        InputError: if the file is missing or holds no structure.
-    """
-    check_file(path)
-    if not h5py.is_hdf5(path):
-        return last_frame(path, length_unit)
-    with open_hdf5(path) as file:
-        if format_of(file) == SUPERLATTICE:
-            cell = Cell(file["cell_nm"][:], file["periodic"][:]) if "cell_nm" in file else None
-            radii = file["radii_nm"][:] if "radii_nm" in file else None
-            orientations = file["orientations"][:] if "orientations" in file else None
-            return Superlattice(file["positions_nm"][:], radii, cell, orientations)
-        if "cells_nm" in file and "positions_nm" in file:
-            if len(file["positions_nm"]) == 0:
-                raise InputError(f"{path}: the trajectory has no frame")
-            return Superlattice(file["positions_nm"][-1], file["radii_nm"][:], Cell(file["cells_nm"][-1]))
-        if (kind := kind_name(format_of(file))) is not None:
-            raise InputError(f"{path}: is {kind}; a structure is needed here: a superlattice or a trajectory")
-    raise InputError(f"{path}: is HDF5, but neither a superlattice nor a trajectory of simsc")

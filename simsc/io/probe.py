@@ -16,7 +16,7 @@ _FOLDER = 1e9  # bytes, as a guess
 
 
 @contextlib.contextmanager
-def damage_told(path: Path, kinds: tuple[type[Exception], ...]) -> Iterator[None]:
+def damage_as_input_error(path: Path, kinds: tuple[type[Exception], ...]) -> Iterator[None]:
     """Turn what libraries raise for damaged files into an `InputError` of one line."""
     try:
         yield

@@ -1,6 +1,6 @@
 """Ready-made 3D intensities of other programs as `IntensityVolume`.
 
-What a file does not tell has to be told: the unit of q, where q = 0 lies, whether 0 means "nothing was scattered" or
+The user says what a file does not: the unit of q, where q = 0 lies, whether 0 means "nothing was scattered" or
 "nothing was measured", what a mask marks. Nothing is guessed; where file and user disagree, an error says so. Momentum
 transfers are q = 4π sin θ / λ, with the 2π. NaN means "not measured"; nothing is filled with zeros.
 """
@@ -20,12 +20,9 @@ from simsc.core.units import inv_nm_per
 from simsc.io.hdf5 import is_intensity
 from simsc.io.native import read_intensity
 from simsc.io.probe import check_readable
-from simsc.io.volume_formats import (
-    RawAxis,
-    RawVolume,
-    read_axis,
-    read_raw,
-)
+from simsc.io.volume_formats import read_raw
+from simsc.io.volume_numpy import read_axis
+from simsc.io.volume_raw import RawAxis, RawVolume
 
 Meaning = Literal["measured", "missing"]
 _SUSPICIOUS = 0.01  # part of voxels of one and the same value
@@ -33,8 +30,8 @@ _UNEVEN = 0.01  # steps: rounding of printed axes; a point is off by no more tha
 
 
 @dataclass(frozen=True)
-class Told:
-    """What the user tells of a file.
+class VolumeMetadata:
+    """What the user says about a volume that its file does not.
 
     Args:
         unit: of momentum transfers, in the file and here: "1/nm", "1/A" …; None: the file tells.
@@ -44,7 +41,7 @@ class Told:
             fractional. None: the middle one, which an even number of points lacks.
         q_axes: three files of axes, of x, y and z, instead (`read_axis`).
         order: which of x, y and z the dimensions of the array are; None for what the file tells, else "xyz".
-        names: of arrays in the file by their roles (`simsc.io.volume_formats.ROLES`).
+        names: of arrays in the file by their roles (`simsc.io.volume_raw.ROLES`).
         mask_true: what a 1 in an array called mask means; one called measured tells by its name.
         zeros: what an intensity of exactly 0 means; None: it is measured, with a warning if there are many.
         missing: other values that mean "not measured", such as −1.
@@ -63,7 +60,7 @@ class Told:
 
     def __post_init__(self) -> None:
         if sum(way is not None for way in (self.q_max, self.q_step, self.q_axes)) > 1:
-            raise InputError("the axes are told in more than one way: give q_max, or q_step, or files of axes")
+            raise InputError("the axes are given in more than one way: give q_max, or q_step, or files of axes")
         for name, value in (("q_max", self.q_max), ("q_step", self.q_step)):
             if value is not None and not (np.isfinite(value) and value > 0):
                 raise InputError(f"{name} must be a positive number, got {value:g}")
@@ -73,41 +70,41 @@ class Told:
             raise InputError(f"order {self.order!r}: is x, y and z in some order, such as zyx")
 
 
-def read_volume(path: Path, told: Told | None = None) -> IntensityVolume:
+def read_volume(path: Path, metadata: VolumeMetadata | None = None) -> IntensityVolume:
     """Read a 3D intensity from HDF5 (of simsc, or with NXdata), .npy, .npz, MRC or legacy VTK.
 
     In .npz, and beside the signal of NXdata, arrays are called `intensity`, `qx`, `qy`, `qz`, `variance`, `errors`
     (standard deviations), `counts` (how many pixels were averaged in a voxel; 0 is not measured), `measured` and
-    `mask`, unless other names are told.
+    `mask`, unless other names are given.
 
     Args:
         path: file.
-        told: what the file does not tell.
+        metadata: what the file does not tell.
 
     Raises:
-        InputError: if the file is damaged, if something is told neither by file nor user, or differently by both, for
-            axes that are not even, or values that are infinite.
+        InputError: if the file is damaged, if neither file nor user say what is needed, or both say different things,
+            for axes that are not even, or values that are infinite.
 
     Warns:
-        SimscWarning: if more than 1 % of the voxels are exactly 0, or of one same negative value, and nobody told
+        SimscWarning: if more than 1 % of the voxels are exactly 0, or of one same negative value, and nobody said
             what that means.
     """
-    told = told or Told()
+    metadata = metadata or VolumeMetadata()
     if _is_own(path):
-        return _own(path, told)
-    raw = read_raw(path, told.names)
+        return _own(path, metadata)
+    raw = read_raw(path, metadata.names)
     intensity = raw.arrays["intensity"]
     if intensity.ndim != 3:
         raise InputError(f"{path}: the intensity has shape {intensity.shape}; three dimensions are needed")
-    order = _order(path, raw, told)
-    axes = [_axis(path, raw, told, k, order[k]) for k in range(3)]
+    order = _order(path, raw, metadata)
+    axes = [_axis(path, raw, metadata, k, order[k]) for k in range(3)]
     to_xyz = tuple(order.index(letter) for letter in "xyz")
     # Descending axes are turned round, with all arrays.
     turned = tuple(slice(None, None, -1 if axes[k][0] > axes[k][-1] else 1) for k in to_xyz)
     arrays = {role: array.transpose(to_xyz)[turned] for role, array in raw.arrays.items()}
     one, two, three = (axes[k][turn] for k, turn in zip(to_xyz, turned, strict=True))
     values = _floats(arrays["intensity"])
-    measured = _measured(path, arrays, values, told)
+    measured = _measured(path, arrays, values, metadata)
     variance = _variance(path, arrays)
     try:
         return IntensityVolume(
@@ -126,8 +123,8 @@ def _is_own(path: Path) -> bool:
     return is_intensity(path)
 
 
-def _own(path: Path, told: Told) -> IntensityVolume:
-    if told != Told():
+def _own(path: Path, metadata: VolumeMetadata) -> IntensityVolume:
+    if metadata != VolumeMetadata():
         raise InputError(f"{path}: is an intensity of simsc, which tells everything itself; leave the options out")
     try:
         check_readable(path, lambda: read_intensity(path))
@@ -138,26 +135,26 @@ def _own(path: Path, told: Told) -> IntensityVolume:
         raise error if str(path) in str(error) else InputError(f"{path}: {error}") from None
 
 
-def _order(path: Path, raw: RawVolume, told: Told) -> str:
-    if raw.order and told.order and raw.order != told.order:
-        raise InputError(f"{path}: the file tells the order {raw.order} of its axes, the option {told.order}")
-    return raw.order or told.order or "xyz"
+def _order(path: Path, raw: RawVolume, metadata: VolumeMetadata) -> str:
+    if raw.order and metadata.order and raw.order != metadata.order:
+        raise InputError(f"{path}: the file tells the order {raw.order} of its axes, the option {metadata.order}")
+    return raw.order or metadata.order or "xyz"
 
 
-def _axis(path: Path, raw: RawVolume, told: Told, dimension: int, letter: str) -> np.ndarray:
+def _axis(path: Path, raw: RawVolume, metadata: VolumeMetadata, dimension: int, letter: str) -> np.ndarray:
     """Return the points (n,) of a dimension, nm⁻¹, evenly spaced."""
     n = raw.arrays["intensity"].shape[dimension]
     if n < 4:
         raise InputError(f"{path}: has {n} points along {letter}; at least 4 are needed")
     own = raw.axes.get(dimension) or raw.axes.get(letter)
-    by_user = _told_axis(path, told, letter, n)
+    by_user = _axis_of_user(path, metadata, letter, n)
     if own is None and by_user is None:
         raise InputError(f"{path}: does not tell q along {letter}: give its range, its step or a file of the axis")
-    found = None if own is None else _even(path, own, n) * _factor(path, own, told)
+    found = None if own is None else _even(path, own, n) * _factor(path, own, metadata)
     if by_user is not None:
-        if told.unit is None:
+        if metadata.unit is None:
             raise InputError(f"{path}: does not tell the unit of q; give it, 1/nm or 1/A")
-        by_user = by_user * _known_unit(path, told.unit)
+        by_user = by_user * _known_unit(path, metadata.unit)
         if found is not None and np.abs(found - by_user).max() > 0.01 * abs(found[1] - found[0]):
             raise InputError(
                 f"{path}: the file tells q from {found[0]:g} to {found[-1]:g} nm⁻¹ along {letter}, the options "
@@ -168,12 +165,14 @@ def _axis(path: Path, raw: RawVolume, told: Told, dimension: int, letter: str) -
     return result
 
 
-def _factor(path: Path, axis: RawAxis, told: Told) -> float:
-    if axis.unit is None and told.unit is None:
+def _factor(path: Path, axis: RawAxis, metadata: VolumeMetadata) -> float:
+    if axis.unit is None and metadata.unit is None:
         raise InputError(f"{path}: does not tell the unit of its axis {axis.name}; give it, 1/nm or 1/A")
-    own, by_user = (None if unit is None else _known_unit(path, unit) for unit in (axis.unit, told.unit))
+    own, by_user = (None if unit is None else _known_unit(path, unit) for unit in (axis.unit, metadata.unit))
     if own is not None and by_user is not None and not np.isclose(own, by_user, rtol=1e-6):
-        raise InputError(f"{path}: the file tells the unit {axis.unit} of its axis {axis.name}, the option {told.unit}")
+        raise InputError(
+            f"{path}: the file tells the unit {axis.unit} of its axis {axis.name}, the option {metadata.unit}"
+        )
     factor = own if own is not None else by_user
     assert factor is not None
     return factor
@@ -186,18 +185,18 @@ def _known_unit(path: Path, unit: str) -> float:
         raise InputError(f"{path}: {error}") from None
 
 
-def _told_axis(path: Path, told: Told, letter: str, n: int) -> np.ndarray | None:
-    if told.q_axes is not None:
-        file = told.q_axes["xyz".index(letter)]
+def _axis_of_user(path: Path, metadata: VolumeMetadata, letter: str, n: int) -> np.ndarray | None:
+    if metadata.q_axes is not None:
+        file = metadata.q_axes["xyz".index(letter)]
         return _even(file, RawAxis(read_axis(file), None, f"q{letter}"), n)
-    if told.q_max is not None:
-        return np.linspace(-told.q_max, told.q_max, n)
-    if told.q_step is None:
+    if metadata.q_max is not None:
+        return np.linspace(-metadata.q_max, metadata.q_max, n)
+    if metadata.q_step is None:
         return None
-    if told.centre is None and n % 2 == 0:
+    if metadata.centre is None and n % 2 == 0:
         raise InputError(f"{path}: {n} points along {letter} have no middle one: tell the centre, where q = 0 is")
-    middle = (n - 1) / 2 if told.centre is None else told.centre["xyz".index(letter)]
-    return told.q_step * (np.arange(n) - middle)
+    middle = (n - 1) / 2 if metadata.centre is None else metadata.centre["xyz".index(letter)]
+    return metadata.q_step * (np.arange(n) - middle)
 
 
 def _even(path: Path, axis: RawAxis, n: int) -> np.ndarray:
@@ -220,18 +219,18 @@ def _floats(values: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(values, dtype=kind if kind.itemsize <= 8 else np.float64)
 
 
-def _measured(path: Path, arrays: Mapping[str, np.ndarray], values: np.ndarray, told: Told) -> np.ndarray:
+def _measured(path: Path, arrays: Mapping[str, np.ndarray], values: np.ndarray, metadata: VolumeMetadata) -> np.ndarray:
     """Return what was measured, (nx, ny, nz) bool."""
     measured = ~np.isnan(values)
-    for value in (*told.missing, *((0.0,) if told.zeros == "missing" else ())):
+    for value in (*metadata.missing, *((0.0,) if metadata.zeros == "missing" else ())):
         measured &= values != np.asarray(value, dtype=values.dtype)
     if "measured" in arrays:
         measured &= _truth(path, "measured", arrays["measured"])
     if "mask" in arrays:
-        if told.mask_true is None:
+        if metadata.mask_true is None:
             raise InputError(f"{path}: has a mask: tell whether a 1 in it means measured or missing")
-        measured &= _truth(path, "mask", arrays["mask"]) == (told.mask_true == "measured")
-    elif told.mask_true is not None:
+        measured &= _truth(path, "mask", arrays["mask"]) == (metadata.mask_true == "measured")
+    elif metadata.mask_true is not None:
         raise InputError(f"{path}: has no mask of which to tell what a 1 means")
     if "counts" in arrays:
         if not (arrays["counts"] >= 0).all():
@@ -240,7 +239,7 @@ def _measured(path: Path, arrays: Mapping[str, np.ndarray], values: np.ndarray, 
     if np.isinf(values[measured]).any():
         raise InputError(f"{path}: the intensity is infinite in some voxels; NaN means not measured")
     file_tells = bool({"measured", "mask", "counts"} & arrays.keys()) or bool(np.isnan(values).any())
-    _warn_of_fillers(path, values[measured], told, file_tells)
+    _warn_of_fillers(path, values[measured], metadata, file_tells)
     return measured
 
 
@@ -250,11 +249,11 @@ def _truth(path: Path, name: str, values: np.ndarray) -> np.ndarray:
     return values != 0
 
 
-def _warn_of_fillers(path: Path, values: np.ndarray, told: Told, file_tells: bool) -> None:
+def _warn_of_fillers(path: Path, values: np.ndarray, metadata: VolumeMetadata, file_tells: bool) -> None:
     """Warn of one value that many measured voxels have; zeros are counts where the file tells what was not measured."""
     if values.size == 0:
         return
-    suspects = [0.0] if told.zeros is None and not file_tells else []
+    suspects = [0.0] if metadata.zeros is None and not file_tells else []
     if (lowest := float(values.min())) < 0:
         suspects.append(lowest)
     for value in suspects:

@@ -17,7 +17,6 @@ from simsc.core.processes import is_alive
 _LONG_AGO_S = 30.0  # since a file was last written to: who writes it is gone
 _BROKEN = (errno.EIO, errno.ENODEV, errno.ENXIO, errno.ESTALE)  # what says that a disk or its server is gone
 PICTURES = (".png", ".svg", ".pdf")  # endings of figures
-HDF5 = (".h5", ".hdf5", ".hdf", ".nxs")  # endings of simsc's own files
 
 
 @contextlib.contextmanager

@@ -11,12 +11,12 @@ import numpy as np
 from simsc.core.cell import Cell
 from simsc.core.errors import InputError
 from simsc.core.superlattice import Frame, Superlattice
-from simsc.io.hdf5 import SUPERLATTICE, open_hdf5
+from simsc.io.hdf5 import kind_of, kind_of_open, open_hdf5
+from simsc.io.kinds import SUPERLATTICE, TRAJECTORY
 from simsc.io.native import read_superlattice
 from simsc.io.structure_files import Reading, StructureFile
 from simsc.md.checkpoint import last_checkpoint
-from simsc.md.files import TRAJECTORY
-from simsc.md.trajectory import FORMAT
+from simsc.md.files import TRAJECTORY as TRAJECTORY_FILE
 
 ANNEAL = "anneal"  # where a study anneals, in its run folder
 PARTIAL = ".partial"  # ends the name of a stage's folder until the stage is done
@@ -57,18 +57,16 @@ def open_frames(path: Path, reading: Reading | None = None) -> Frames:
             f"{path}: is simsc's own and tells itself what its NPs are; leave out --topology, --select, --centres, "
             "--length-unit, --every-ns and --periodic"
         )
-    if len(files) == 1:
-        with open_hdf5(files[0]) as file:
-            if file.attrs.get("format", "") == SUPERLATTICE:
-                return _OneFrame(read_superlattice(path))
+    if len(files) == 1 and kind_of(files[0]) is SUPERLATTICE:
+        return _OneFrame(read_superlattice(path))
     return _OwnTrajectory(files)
 
 
 def _parts(folder: Path) -> list[Path]:
     """Return the files of the trajectory of a run folder, or of its `anneal/`, in their order."""
     for place in (folder / ANNEAL, folder / (ANNEAL + PARTIAL), folder):
-        if (place / TRAJECTORY).is_file():
-            return [place / TRAJECTORY]
+        if (place / TRAJECTORY_FILE).is_file():
+            return [place / TRAJECTORY_FILE]
         checkpoint = last_checkpoint(place) if place.is_dir() else None
         if checkpoint is not None and checkpoint.parts:
             return [place / name for name in checkpoint.parts]
@@ -94,7 +92,7 @@ class _OwnTrajectory:
         lengths = []
         for path in files:
             with open_hdf5(path) as file:
-                if file.attrs.get("format") != FORMAT:
+                if kind_of_open(file) is not TRAJECTORY:
                     raise InputError(f"{path}: is HDF5, but neither a superlattice nor a trajectory of simsc")
                 lengths.append(len(file["positions_nm"]))
         self._ends = np.cumsum(lengths)

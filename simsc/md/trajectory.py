@@ -13,7 +13,8 @@ from scipy.spatial.transform import Rotation
 from simsc.core.cell import Cell
 from simsc.core.errors import InputError
 from simsc.core.superlattice import Superlattice
-from simsc.io.hdf5 import new_hdf5, open_hdf5
+from simsc.io.hdf5 import check_kind, new_hdf5, open_hdf5
+from simsc.io.kinds import TRAJECTORY
 from simsc.io.whole_files import whole_file
 
 COLUMNS = {
@@ -26,7 +27,6 @@ COLUMNS = {
     "volume_nm3": "nm^3",
     "d_nn_nm": "nm",
 }
-FORMAT = "simsc trajectory 2"
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,7 +136,7 @@ def write_trajectory(path: Path, trajectory: Trajectory, origin: dict[str, Any])
         InputError: if the folder cannot be written.
         ResourceError: if the disk is full.
     """
-    with new_hdf5(path, FORMAT, origin) as file:
+    with new_hdf5(path, TRAJECTORY, origin) as file:
         file.attrs["phase_names"] = list(trajectory.phase_names)
         for name, unit in (("positions_nm", "nm"), ("cells_nm", "nm"), ("radii_nm", "nm"), ("orientations", "")):
             file[name] = getattr(trajectory, name)
@@ -154,8 +154,7 @@ def read_trajectory(path: Path) -> Trajectory:
         InputError: if the file cannot be read or is no trajectory of simsc.
     """
     with open_hdf5(path) as file:
-        if file.attrs.get("format") != FORMAT:
-            raise InputError(f"{path}: is not a trajectory of simsc")
+        check_kind(path, file, TRAJECTORY)
         return Trajectory(
             positions_nm=file["positions_nm"][:],
             orientations=file["orientations"][:],

@@ -22,13 +22,12 @@ from simsc.core.processes import lost, pool
 from simsc.core.superlattice import Superlattice
 from simsc.core.units import photon_energy_kev
 from simsc.io.hdf5 import new_hdf5, open_hdf5, streamed_hdf5
+from simsc.io.kinds import SIMULATED_FRAMES, SIMULATED_SCAN
 from simsc.scattering.beamline import Beamline, VirtualScan
 from simsc.scattering.scattering_model import SHARP_SPHERES, ScatteringModel
 
 ANGLES_A_FILE = 20
 GAP, DEAD = 1, 2  # bits of the pixel mask
-_DATA = "simsc virtual frames 1"
-_MASTER = "simsc virtual scan 1"
 
 
 def write_scan(
@@ -127,7 +126,7 @@ def _write_block(path: Path, angles: range) -> None:
     assert beamline.gaps is not None
     assert beamline.dead is not None
     absent = beamline.gaps | beamline.dead
-    with streamed_hdf5(path, _DATA, {}) as file:
+    with streamed_hdf5(path, SIMULATED_FRAMES, {}) as file:
         data = file.create_dataset(
             "entry/data/data",
             (len(angles) * beamline.repeats, *shape),
@@ -152,7 +151,7 @@ def _write_master(
     detector, repeats = beamline.detector, beamline.repeats
     assert beamline.gaps is not None
     assert beamline.dead is not None
-    with new_hdf5(path, _MASTER, {"scan": digest}) as file:
+    with new_hdf5(path, SIMULATED_SCAN, {"scan": digest}) as file:
         entry = _group(file, "entry", "NXentry")
         data = _group(entry, "data", "NXdata")
         for k, link in enumerate(paths):

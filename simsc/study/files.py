@@ -7,16 +7,18 @@ from typing import Any, TypeAlias, TypeGuard, TypeVar, overload
 
 import h5py
 
-from simsc.builders.nanoparticle_file import FORMAT as NANOPARTICLE
 from simsc.builders.nanoparticle_file import read_nanoparticle
-from simsc.classify.order import ORDER, ORDER_FILE, read_order
+from simsc.classify.order import ORDER_FILE, read_order
 from simsc.core.correlation_map import CorrelationMap
 from simsc.core.errors import InputError
 from simsc.core.intensity import IntensityVolume, ShellIntensity
 from simsc.core.superlattice import Frame, Superlattice
+from simsc.experiment.frame_formats import holds_frames
 from simsc.experiment.series import read_series
 from simsc.io.adapters import Structure, as_superlattice, described_by
-from simsc.io.hdf5 import CORRELATION_MAP, INTENSITY, SHELLS, SUPERLATTICE, check_file, file_format
+from simsc.io.hdf5 import HDF5_ENDINGS, check_file, kind_of
+from simsc.io.kinds import CORRELATION_MAP, INTENSITY, NANOPARTICLE, ORDER, SHELLS, SUPERLATTICE, TRAJECTORY, Kind
+from simsc.io.map_table import write_map_table
 from simsc.io.native import (
     read_intensity,
     read_map,
@@ -28,24 +30,21 @@ from simsc.io.native import (
 )
 from simsc.io.provenance import provenance
 from simsc.io.spheres import Spheres
-from simsc.io.structure_export import DescribedFrame, write_frames
 from simsc.io.structure_files import Reading
-from simsc.io.volume_export import write_map_table, write_volume
-from simsc.io.volume_files import Told, read_volume
-from simsc.io.whole_files import HDF5
+from simsc.io.structure_formats import write_frames
+from simsc.io.structure_writers import DescribedFrame
+from simsc.io.volume_files import VolumeMetadata, read_volume
+from simsc.io.volume_formats import volume_format, write_volume
 from simsc.md.frames import Frames, open_frames
-from simsc.md.trajectory import FORMAT as TRAJECTORY
 from simsc.md.trajectory import Trajectory, read_trajectory, write_trajectory
 from simsc.study.results import read_results
 from simsc.study.run_folder import RunFolder
 from simsc.study.schema import read_study
 
-_VOLUMES = (".npy", ".npz", ".mrc", ".map", ".ccp4", ".vtk", ".gz", ".bz2")
-_IMAGES = (".cbf", ".tif", ".tiff", ".edf")
 Writable: TypeAlias = Structure | Trajectory | IntensityVolume | CorrelationMap | Sequence[Any]
 
 
-_Record = TypeVar("_Record", Reading, Told)
+_Record = TypeVar("_Record", Reading, VolumeMetadata)
 
 
 class FrameSequence(Sequence[Frame]):
@@ -90,7 +89,7 @@ def read(path: str | Path, **how: Any) -> Any:
             frames; a study (.toml); or the folder of a run or of its order.
         how: what a file of another program does not say itself. Of a structure what `simsc.io.structure_files.Reading`
             takes: `topology`, `selection`, `centres` (what one NP is), `length_unit`, `every_ns`, `periodic`. Of a
-            volume what `simsc.io.volume_files.Told` takes: `unit`, `q_max`, `q_step`, `order`, `zeros` …
+            volume what `simsc.io.volume_files.VolumeMetadata` takes: `unit`, `q_max`, `q_step`, `order`, `zeros` …
 
     Returns:
         What is in it: a `Superlattice` (of several frames a `FrameSequence`, of simsc's own a `Trajectory`), an
@@ -112,16 +111,17 @@ def read(path: str | Path, **how: Any) -> Any:
         return read_study(path)
     if not any(letter in path.name for letter in "*?["):
         check_file(path)
-    own = path.is_file() and h5py.is_hdf5(path) and path.suffix != ".h5md"
-    if own and (kind := file_format(path)):
+    hdf5 = path.is_file() and h5py.is_hdf5(path) and path.suffix != ".h5md"
+    if hdf5 and (kind := kind_of(path)) in _OWN:
         if how:
             raise InputError(f"{path}: is simsc's own, which says everything itself; leave out {', '.join(how)}")
-        return read_order(path.parent) if kind == ORDER else _OWN[kind](path)
-    if own or path.suffix.lower() in _VOLUMES:
-        metadata = _record(Told, path, how)
-        return _frames_or_volume(path) if own and metadata == Told() else read_volume(path, metadata)
-    if path.suffix.lower() in _IMAGES or not path.is_file():
+        return _OWN[kind](path)
+    if not path.is_file() or holds_frames(path):
+        if how:
+            raise InputError(f"{path}: holds detector frames; leave out {', '.join(how)}")
         return read_series(path)
+    if hdf5 or volume_format(path) is not None:
+        return read_volume(path, _record(VolumeMetadata, path, how))
     opened = open_frames(path, _record(Reading, path, how))
     return next(opened.frames([0])).superlattice if len(opened) == 1 else FrameSequence(path, opened)
 
@@ -149,7 +149,7 @@ def write(path: str | Path, value: Writable, labels: Any = None, **facts: Any) -
         >>> write("lattice.xyz", Superlattice([[0, 0, 0], [6.2, 0, 0]], radii_nm=2.0))  # doctest: +SKIP
     """
     path = Path(path)
-    own = path.suffix.lower() in HDF5
+    own = path.suffix.lower() in HDF5_ENDINGS
     if labels is not None and (own or isinstance(value, Trajectory | IntensityVolume | CorrelationMap)):
         raise InputError(f"{path}: labels go along with a structure in a format of other programs")
     if isinstance(value, IntensityVolume):
@@ -160,7 +160,7 @@ def write(path: str | Path, value: Writable, labels: Any = None, **facts: Any) -
         write_trajectory(path, value, provenance(**facts))
     elif _are_spheres(value):
         if not own:
-            raise InputError(f"{path}: spheres of intensity are written to {', '.join(HDF5)} only")
+            raise InputError(f"{path}: spheres of intensity are written to {', '.join(HDF5_ENDINGS)} only")
         write_shells(path, ((one, None) for one in value), provenance(**facts))
     elif own:
         write_superlattice(path, as_superlattice(value), provenance(**facts))
@@ -177,14 +177,6 @@ def _folder(path: Path) -> Any:
         return read_series(path)
     except InputError:
         raise InputError(f"{path}: is a folder with neither a run, nor an order, nor detector frames in it") from None
-
-
-def _frames_or_volume(path: Path) -> Any:
-    """Read HDF5 of another program: detector frames, or a volume."""
-    try:
-        return read_series(path)
-    except InputError:
-        return read_volume(path)
 
 
 def _record(record: type[_Record], path: Path, how: dict[str, Any]) -> _Record:
@@ -218,11 +210,12 @@ def _described(value: Any, labels: Any) -> Iterator[DescribedFrame]:
         yield DescribedFrame(frame, described_by(labels, frame.superlattice.n))
 
 
-_OWN: dict[str, Callable[[Path], Any]] = {
+_OWN: dict[Kind | None, Callable[[Path], Any]] = {
     SUPERLATTICE: read_superlattice,
     INTENSITY: read_intensity,
     SHELLS: Spheres,
     CORRELATION_MAP: read_map,
     TRAJECTORY: read_trajectory,
     NANOPARTICLE: read_nanoparticle,
+    ORDER: lambda path: read_order(path.parent),
 }

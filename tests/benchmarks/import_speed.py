@@ -24,7 +24,7 @@ from simsc.builders.pillar import pillar
 from simsc.core.cell import Cell
 from simsc.core.detector import eiger_x_4m
 from simsc.experiment.frames import FrameSeries
-from simsc.experiment.geometry import Told, detector_of
+from simsc.experiment.geometry import GeometryOverrides, detector_of
 from simsc.experiment.merge import Corrections, Scan, merge
 from simsc.experiment.series import read_series
 from simsc.experiment.targets import ShellTarget, VoxelTarget
@@ -152,7 +152,7 @@ def main() -> None:
         master = arguments.scan or simulate(folder / "scan", arguments.angles, arguments.jobs)
         series = read_series(master)
         assert series.angles_deg is not None
-        scan = Scan(series, detector_of(series, Told()), series.angles_deg)
+        scan = Scan(series, detector_of(series, GeometryOverrides()), series.angles_deg)
         n, jobs = series.n, arguments.jobs
         bare = [bare_s(master, n, jobs)]
         voxels = merged_s(scan, VOXELS, folder, jobs)

@@ -23,7 +23,8 @@ from simsc.classify.training.crystals import CLASSES
 from simsc.core.label_classes import CLASS_OF_KIND, CLOSE_PACKED, LABEL_CLASSES, LabelClass, label_class
 from simsc.core.stacking import layer_kinds
 from simsc.core.superlattice import Frame
-from simsc.io.structure_export import LABEL, DescribedFrame, write_frames
+from simsc.io.structure_formats import write_frames
+from simsc.io.structure_writers import LABEL, DescribedFrame
 from simsc.report.document import document
 from simsc.report.system_view import Shown, system_html, viewer_data
 from simsc.study.results import read_results

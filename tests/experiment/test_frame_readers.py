@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 
 from simsc.core.errors import InputError, SimscWarning
 from simsc.experiment.angles import angles_of_frames, read_angles
+from simsc.experiment.frame_formats import frame_files
 from simsc.experiment.frames import FrameSeries
 from simsc.experiment.geometry import angles_of
-from simsc.experiment.image_frames import image_files
 from simsc.experiment.series import ORIENTATIONS, oriented, read_series
 
 
@@ -300,7 +300,7 @@ def test_a_folder_of_tiff(tmp_path):
     with pytest.raises(InputError, match="several kinds"):
         read_series(tmp_path)
     with pytest.raises(InputError, match="no images"):
-        image_files(tmp_path / "nothing_*.tif")
+        frame_files(tmp_path / "nothing_*.tif")
 
 
 @pytest.mark.parametrize(
@@ -412,7 +412,7 @@ def test_names_of_images(tmp_path):
     frame = TifImage(data=frames(1, "u2")[0])
     for name in ("a_10", "a_9", "a_8", "b[1]", "c²1"):
         frame.write(str(tmp_path / f"{name}.tif"))
-    names = [path.stem for path in image_files(tmp_path)]
+    names = [path.stem for path in frame_files(tmp_path)]
     assert names == ["a_8", "a_9", "a_10", "b[1]", "c²1"]
     assert read_series(tmp_path / "b[1].tif").n == 1
     (tmp_path / "a_9.tif").unlink()

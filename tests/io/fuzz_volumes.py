@@ -30,7 +30,7 @@ from simsc.core.errors import InputError
 from simsc.core.intensity import IntensityVolume
 from simsc.io import probe
 from simsc.io.native import write_intensity
-from simsc.io.volume_files import Told, read_volume
+from simsc.io.volume_files import VolumeMetadata, read_volume
 
 AXES = tuple(np.linspace(-0.5, 0.5, n) for n in (5, 6, 7))
 # HDF5 takes the length of a text from the file, up to 4 GiB, and some seconds to find no such memory.
@@ -155,7 +155,7 @@ def with_fresh_checksums(content: bytes, rng: np.random.Generator) -> bytes:
     return stream.getvalue()
 
 
-def attempt(path: Path, told: Told) -> str | None:
+def attempt(path: Path, told: VolumeMetadata) -> str | None:
     """Return what went wrong: an error that is no `InputError`, or a reader that takes long."""
     begin = time.monotonic()
     try:
@@ -180,7 +180,7 @@ def one_round(name: str, seed: int, folder: Path, keep: Path) -> None:
         fresh = name == "npz_stored" and rng.random() < 0.7
         path = folder / f"{name}.bin"
         path.write_bytes(with_fresh_checksums(content, rng) if fresh else damaged(content, rng))
-        told = Told() if name in ("nexus", "own") else Told("1/nm", None if name == "npz" else 0.5)
+        told = VolumeMetadata() if name in ("nexus", "own") else VolumeMetadata("1/nm", None if name == "npz" else 0.5)
         if (wrong := attempt(path, told)) is not None:
             target = keep / f"{name}_{seed}_{k}.bin"
             target.write_bytes(path.read_bytes())

@@ -21,16 +21,18 @@ from simsc.core.correlation_map import CorrelationMap
 from simsc.core.errors import InputError, SimscWarning
 from simsc.core.intensity import IntensityVolume, ShellIntensity, shell_grid
 from simsc.core.superlattice import Frame, Superlattice
+from simsc.io.map_table import write_map_table
 from simsc.io.native import (
     write_intensity,
     write_map,
     write_shells,
     write_superlattice,
 )
-from simsc.io.structure_export import DescribedFrame, write_frames
 from simsc.io.structure_files import Reading, StructureFile
-from simsc.io.volume_export import write_map_table, write_volume
+from simsc.io.structure_formats import write_frames
+from simsc.io.structure_writers import DescribedFrame
 from simsc.io.volume_files import read_volume
+from simsc.io.volume_formats import write_volume
 
 SEED = st.integers(0, 2**32 - 1)
 

@@ -21,7 +21,7 @@ from simsc.correlation.engine import correlate
 from simsc.correlation.shells import shells_of_volume
 from simsc.io import probe
 from simsc.io.native import read_intensity, read_map, write_intensity
-from simsc.io.volume_files import Told, read_volume
+from simsc.io.volume_files import VolumeMetadata, read_volume
 
 SHAPE = (5, 6, 7)
 AXES = (np.linspace(-0.5, 0.3, 5), np.linspace(-0.5, 0.5, 6), np.linspace(-0.6, 0.6, 7))
@@ -93,12 +93,12 @@ def test_units_of_files_are_converted_and_never_guessed(tmp_path):
     volume = read_volume(write_nexus(tmp_path / "a.nxs", unit="1/angstrom"))
     assert volume.q_axes_inv_nm[2] == pytest.approx(10 * AXES[2])
     with pytest.raises(InputError, match="tells the unit 1/angstrom of its axis Qx, the option 1/nm"):
-        read_volume(tmp_path / "a.nxs", Told("1/nm"))
-    assert read_volume(tmp_path / "a.nxs", Told("A^-1")).q_axes_inv_nm[2] == pytest.approx(10 * AXES[2])
+        read_volume(tmp_path / "a.nxs", VolumeMetadata("1/nm"))
+    assert read_volume(tmp_path / "a.nxs", VolumeMetadata("A^-1")).q_axes_inv_nm[2] == pytest.approx(10 * AXES[2])
     write_nexus(tmp_path / "b.nxs", unit=None)
     with pytest.raises(InputError, match="does not tell the unit of its axis Qx"):
         read_volume(tmp_path / "b.nxs")
-    assert read_volume(tmp_path / "b.nxs", Told("1/A")).q_axes_inv_nm[2] == pytest.approx(10 * AXES[2])
+    assert read_volume(tmp_path / "b.nxs", VolumeMetadata("1/A")).q_axes_inv_nm[2] == pytest.approx(10 * AXES[2])
     with pytest.raises(InputError, match="'rlu' is no unit"):
         read_volume(write_nexus(tmp_path / "c.nxs", unit="rlu"))
 
@@ -109,19 +109,19 @@ def test_errors_and_masks_of_nexus(tmp_path):
     write_nexus(tmp_path / "a.nxs", "zyx", counts_per_pixel_errors=errors, mask=mask)
     with pytest.raises(InputError, match="whether a 1 in it means measured or missing"):
         read_volume(tmp_path / "a.nxs")
-    volume = read_volume(tmp_path / "a.nxs", Told(mask_true="missing"))
+    volume = read_volume(tmp_path / "a.nxs", VolumeMetadata(mask_true="missing"))
     assert (volume.measured == (mask == 0)).all()
     is_it(volume, np.where(mask == 0, intensity(), np.nan))
     assert volume.variance[mask == 0] == pytest.approx(errors[mask == 0] ** 2)
-    assert (read_volume(tmp_path / "a.nxs", Told(mask_true="measured")).measured == (mask == 1)).all()
+    assert (read_volume(tmp_path / "a.nxs", VolumeMetadata(mask_true="measured")).measured == (mask == 1)).all()
     with pytest.raises(InputError, match="both a variance and standard deviations"):
         read_volume(write_nexus(tmp_path / "b.nxs", errors=errors, variance=errors))
     with pytest.raises(InputError, match="cannot be negative"):
         read_volume(write_nexus(tmp_path / "c.nxs", errors=-errors))
     with pytest.raises(InputError, match="other numbers than 0 and 1"):
-        read_volume(write_nexus(tmp_path / "d.nxs", mask=mask * 3), Told(mask_true="missing"))
+        read_volume(write_nexus(tmp_path / "d.nxs", mask=mask * 3), VolumeMetadata(mask_true="missing"))
     with pytest.raises(InputError, match="has no mask"):
-        read_volume(write_nexus(tmp_path / "e.nxs"), Told(mask_true="missing"))
+        read_volume(write_nexus(tmp_path / "e.nxs"), VolumeMetadata(mask_true="missing"))
 
 
 def test_old_nexus_and_edges_of_bins(tmp_path):
@@ -143,7 +143,7 @@ def test_several_volumes_need_a_name(tmp_path):
         file.copy("scan/process/volume", "scan/other")
     with pytest.raises(InputError, match=r"several NXdata \(scan/other, scan/process/volume\)"):
         read_volume(path)
-    is_it(read_volume(path, Told(names={"intensity": "scan/process/volume/counts_per_pixel"})))
+    is_it(read_volume(path, VolumeMetadata(names={"intensity": "scan/process/volume/counts_per_pixel"})))
     with h5py.File(path, "r+") as file:
         file.attrs["default"], file["scan"].attrs["default"] = "scan", "other"
         file["scan/other/counts_per_pixel"][...] *= 2
@@ -156,13 +156,13 @@ def test_hdf5_without_nexus(tmp_path):
         for name, axis in zip("abc", AXES, strict=True):
             file[name] = axis.astype("f4")
     names = {"intensity": "deep/volume", "qx": "a", "qy": "b", "qz": "c"}
-    is_it(read_volume(tmp_path / "a.h5", Told("1/nm", names=names)), intensity().astype("f4"))
+    is_it(read_volume(tmp_path / "a.h5", VolumeMetadata("1/nm", names=names)), intensity().astype("f4"))
     with pytest.raises(InputError, match="has no NXdata; name the arrays"):
-        read_volume(tmp_path / "a.h5", Told("1/nm"))
+        read_volume(tmp_path / "a.h5", VolumeMetadata("1/nm"))
     with pytest.raises(InputError, match="has no array deep/nothing"):
-        read_volume(tmp_path / "a.h5", Told("1/nm", names=names | {"intensity": "deep/nothing"}))
+        read_volume(tmp_path / "a.h5", VolumeMetadata("1/nm", names=names | {"intensity": "deep/nothing"}))
     with pytest.raises(InputError, match="does not tell q along x"):
-        read_volume(tmp_path / "a.h5", Told("1/nm", names={"intensity": "deep/volume"}))
+        read_volume(tmp_path / "a.h5", VolumeMetadata("1/nm", names={"intensity": "deep/volume"}))
 
 
 def test_what_was_never_written_is_no_zero(tmp_path):
@@ -219,46 +219,46 @@ def virtual(path: Path, name: str) -> h5py.VirtualLayout:
 def test_npy(tmp_path):
     np.save(tmp_path / "a.npy", intensity())
     with pytest.raises(InputError, match="does not tell q along x"):
-        read_volume(tmp_path / "a.npy", Told("1/nm"))
+        read_volume(tmp_path / "a.npy", VolumeMetadata("1/nm"))
     with pytest.raises(InputError, match="does not tell the unit of"):
-        read_volume(tmp_path / "a.npy", Told(q_max=0.5))
-    volume = read_volume(tmp_path / "a.npy", Told("1/A", q_max=0.05))
+        read_volume(tmp_path / "a.npy", VolumeMetadata(q_max=0.5))
+    volume = read_volume(tmp_path / "a.npy", VolumeMetadata("1/A", q_max=0.05))
     assert [(axis[0], axis[-1]) for axis in volume.q_axes_inv_nm] == [pytest.approx((-0.5, 0.5))] * 3
-    is_it(read_volume(tmp_path / "a.npy", Told("1/A", q_axes=axis_files(tmp_path))))
+    is_it(read_volume(tmp_path / "a.npy", VolumeMetadata("1/A", q_axes=axis_files(tmp_path))))
     with pytest.raises(InputError, match="6 points along y have no middle one"):
-        read_volume(tmp_path / "a.npy", Told("1/nm", q_step=0.2))
-    is_it(read_volume(tmp_path / "a.npy", Told("1/nm", q_step=0.2, centre=(2.5, 2.5, 3))))
+        read_volume(tmp_path / "a.npy", VolumeMetadata("1/nm", q_step=0.2))
+    is_it(read_volume(tmp_path / "a.npy", VolumeMetadata("1/nm", q_step=0.2, centre=(2.5, 2.5, 3))))
     np.save(tmp_path / "b.npy", intensity().transpose(2, 0, 1))
-    is_it(read_volume(tmp_path / "b.npy", Told("1/A", q_axes=axis_files(tmp_path), order="zxy")))
+    is_it(read_volume(tmp_path / "b.npy", VolumeMetadata("1/A", q_axes=axis_files(tmp_path), order="zxy")))
     with pytest.raises(InputError, match=r"the file tells q from -0\.5 to 0\.3"):
-        read_volume(write_nexus(tmp_path / "a.nxs"), Told("1/nm", q_axes=axis_files(tmp_path)))
+        read_volume(write_nexus(tmp_path / "a.nxs"), VolumeMetadata("1/nm", q_axes=axis_files(tmp_path)))
 
 
 def test_descending_axes_are_turned(tmp_path):
     np.savez(tmp_path / "a.npz", intensity=intensity()[::-1, :, ::-1], qx=AXES[0][::-1], qy=AXES[1], qz=AXES[2][::-1])
-    is_it(read_volume(tmp_path / "a.npz", Told("1/nm")))
+    is_it(read_volume(tmp_path / "a.npz", VolumeMetadata("1/nm")))
 
 
 def test_npz(tmp_path):
     counts = np.arange(210).reshape(SHAPE) % 5
     axes = dict(zip(("qx", "qy", "qz"), AXES, strict=True))
     np.savez(tmp_path / "a.npz", intensity=intensity(), counts=counts, variance=intensity(1), **axes)
-    volume = read_volume(tmp_path / "a.npz", Told("1/nm"))
+    volume = read_volume(tmp_path / "a.npz", VolumeMetadata("1/nm"))
     is_it(volume, np.where(counts > 0, intensity(), np.nan))
     assert volume.variance[counts > 0] == pytest.approx(intensity(1)[counts > 0])
     np.savez(tmp_path / "e.npz", intensity=intensity(), unit="1/m", **{q: 1e9 * axis for q, axis in axes.items()})
     is_it(read_volume(tmp_path / "e.npz"))
     np.savez_compressed(tmp_path / "b.npz", I=intensity().T, good=(counts > 0).T, Q1=AXES[0], qy=AXES[1], qz=AXES[2])
-    told = Told("1/nm", order="zyx", names={"intensity": "I", "measured": "good", "qx": "Q1"})
+    told = VolumeMetadata("1/nm", order="zyx", names={"intensity": "I", "measured": "good", "qx": "Q1"})
     is_it(read_volume(tmp_path / "b.npz", told), np.where(counts > 0, intensity(), np.nan))
     with pytest.raises(InputError, match="has no array intensity; it holds I, Q1, good, qy, qz"):
         read_volume(tmp_path / "b.npz")
     np.savez(tmp_path / "c.npz", intensity=intensity(), counts=counts - 1, **axes)
     with pytest.raises(InputError, match="cannot be negative"):
-        read_volume(tmp_path / "c.npz", Told("1/nm"))
+        read_volume(tmp_path / "c.npz", VolumeMetadata("1/nm"))
     np.savez(tmp_path / "d.npz", intensity=intensity(), measured=counts[:4] > 0, **axes)
     with pytest.raises(InputError, match=r"measured has shape \(4, 6, 7\)"):
-        read_volume(tmp_path / "d.npz", Told("1/nm"))
+        read_volume(tmp_path / "d.npz", VolumeMetadata("1/nm"))
 
 
 def test_nothing_is_unpickled(tmp_path):
@@ -272,7 +272,7 @@ def test_nothing_is_unpickled(tmp_path):
     trap.dump(tmp_path / "c.npy")
     for name in ("a.npy", "b.npz", "c.npy"):
         with pytest.raises(InputError):
-            read_volume(tmp_path / name, Told("1/nm", q_max=0.5))
+            read_volume(tmp_path / name, VolumeMetadata("1/nm", q_max=0.5))
     assert not (tmp_path / "sprung").exists()
 
 
@@ -291,7 +291,7 @@ def test_mrc(tmp_path):
     values = intensity().astype("f4")
     with mrcfile.new(tmp_path / "a.mrc", values.transpose(2, 1, 0)) as file:
         file.voxel_size = 3.2  # Å, of no meaning here
-    told = Told("1/A", q_axes=axis_files(tmp_path))
+    told = VolumeMetadata("1/A", q_axes=axis_files(tmp_path))
     is_it(read_volume(tmp_path / "a.mrc", told), values)
     with pytest.raises(InputError, match="does not tell q along"):
         read_volume(tmp_path / "a.mrc")
@@ -320,14 +320,14 @@ def test_own_files_tell_everything(tmp_path):
     is_it(found, volume.intensity)
     assert found.diameter_nm == 99.0
     with pytest.raises(InputError, match="leave the options out"):
-        read_volume(tmp_path / "a.h5", Told("1/nm"))
+        read_volume(tmp_path / "a.h5", VolumeMetadata("1/nm"))
 
 
 def test_nothing_is_filled_with_zeros(tmp_path):
     values = intensity()
     values[0] = 0
     np.save(tmp_path / "a.npy", values)
-    told = Told("1/nm", q_max=0.5)
+    told = VolumeMetadata("1/nm", q_max=0.5)
     with pytest.warns(SimscWarning, match=r"20\.0 % of the intensity is exactly 0"):
         assert read_volume(tmp_path / "a.npy", told).measured is None
     with warnings.catch_warnings():
@@ -364,7 +364,7 @@ def test_nothing_is_filled_with_zeros(tmp_path):
 )
 def test_contradictions_of_the_user(options, says):
     with pytest.raises(InputError, match=says):
-        Told("1/nm", **options)
+        VolumeMetadata("1/nm", **options)
 
 
 def test_uneven_and_short_axes(tmp_path):
@@ -376,11 +376,11 @@ def test_uneven_and_short_axes(tmp_path):
     ):  # fmt: skip
         np.savetxt(files[0], bad)
         with pytest.raises(InputError, match=says):
-            read_volume(tmp_path / "a.npy", Told("1/nm", q_axes=files))
+            read_volume(tmp_path / "a.npy", VolumeMetadata("1/nm", q_axes=files))
     for content in (b"", b"a b c", b"\x93NUMPY", b"\xff\xfe\x00"):
         files[0].write_bytes(content)
         with pytest.raises(InputError, match=r"x\.txt"):
-            read_volume(tmp_path / "a.npy", Told("1/nm", q_axes=files))
+            read_volume(tmp_path / "a.npy", VolumeMetadata("1/nm", q_axes=files))
 
 
 @ON_DISK
@@ -388,7 +388,7 @@ def test_uneven_and_short_axes(tmp_path):
 def test_arbitrary_bytes(content, start, tmp_path):
     (tmp_path / "a.bin").write_bytes(start + content)
     with pytest.raises(InputError, match=r"a\.bin") as caught:
-        read_volume(tmp_path / "a.bin", Told("1/nm", q_max=0.5))
+        read_volume(tmp_path / "a.bin", VolumeMetadata("1/nm", q_max=0.5))
     assert "\n" not in str(caught.value)
 
 
@@ -403,7 +403,7 @@ def test_arbitrary_arrays_are_read_right_or_refused(values, zipped, tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SimscWarning)
         try:
-            volume = read_volume(path, Told("1/nm", q_max=0.5))
+            volume = read_volume(path, VolumeMetadata("1/nm", q_max=0.5))
         except InputError as error:
             usable = values.ndim == 3 and min(values.shape) > 3 and values.dtype.kind in "fiub"
             with np.errstate(all="ignore"):

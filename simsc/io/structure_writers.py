@@ -1,4 +1,4 @@
-"""Nanoparticles in the files of other programs, frame by frame: extended XYZ, GSD, LAMMPS data, CIF and CSV.
+"""Writers of nanoparticles for other programs, frame by frame: extended XYZ, GSD, LAMMPS data, CIF and CSV.
 
 Positions and radii are in Å, as those programs expect; those of CSV in nm, as its columns say. What is known of each NP
 goes along under its own name (label, layer, q4 …), so that OVITO shows it as a property of the particle.
@@ -8,7 +8,7 @@ import csv
 import importlib
 import math
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -42,51 +42,8 @@ class DescribedFrame:
     properties: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
-def write_frames(path: Path, frames: Iterable[DescribedFrame]) -> int:
-    """Write frames in the format that the ending of the file names; one frame is in memory at a time.
-
-    `.xyz` and `.extxyz`: extended XYZ, as ASE and OVITO read it. `.gsd`: HOOMD's, for which the package gsd is needed.
-    `.data`: LAMMPS (atom style atomic, a type for each label), one frame.
-    `.cif`: the cell as P1, one frame. `.csv`: a row for each NP of each frame.
-
-    Args:
-        path: file to write, whole or not at all.
-        frames: at least one frame, all with the same properties.
-
-    Returns:
-        The number of frames written.
-
-    Raises:
-        InputError: for an unknown ending, no frame, several frames in a format for one, a CIF without a cell, or a
-            file that cannot be written.
-        ResourceError: if the disk is full.
-
-    Warns:
-        SimscWarning: if the format cannot tell that directions of a cell are not periodic.
-    """
-    write = STRUCTURES.get(path.suffix.lower())
-    if write is None:
-        raise InputError(f"{path}: no structure is written with this ending; these are {', '.join(STRUCTURES)}")
-    counted = _Counted(frames)
-    write(path, iter(counted))
-    return counted.n
-
-
-class _Counted:
-    """Frames that are counted as they pass."""
-
-    def __init__(self, frames: Iterable[DescribedFrame]) -> None:
-        self.n, self._frames = 0, frames
-
-    def __iter__(self) -> Iterator[DescribedFrame]:
-        for frame in self._frames:
-            self.n += 1
-            yield frame
-        if self.n == 0:
-            raise InputError("there is no frame to write")
-
-
-def _write_xyz(path: Path, frames: Iterator[DescribedFrame]) -> None:
+def write_xyz(path: Path, frames: Iterator[DescribedFrame]) -> None:
+    """Write extended XYZ, as ASE and OVITO read it."""
     with whole_file(path) as partial, open(partial, "w", encoding="utf-8") as file:
         for described in frames:
             columns = _columns(described)
@@ -133,7 +90,8 @@ def _xyz_facts(frame: Frame) -> list[str]:
     return facts
 
 
-def _write_gsd(path: Path, frames: Iterator[DescribedFrame]) -> None:
+def write_gsd(path: Path, frames: Iterator[DescribedFrame]) -> None:
+    """Write GSD of HOOMD-blue, for which the package gsd is needed."""
     try:
         hoomd = importlib.import_module("gsd.hoomd")
     except ImportError:
@@ -175,7 +133,8 @@ def _gsd_frame(
     return frame
 
 
-def _write_data(path: Path, frames: Iterator[DescribedFrame]) -> None:
+def write_data(path: Path, frames: Iterator[DescribedFrame]) -> None:
+    """Write one frame as LAMMPS data (atom style atomic, a type for each label)."""
     described = _only(path, frames)
     superlattice, cell = _boxed(described.frame.superlattice)
     if not cell.periodic.all():
@@ -204,7 +163,8 @@ def _write_data(path: Path, frames: Iterator[DescribedFrame]) -> None:
     write_text(path, "\n".join(lines) + "\n")
 
 
-def _write_cif(path: Path, frames: Iterator[DescribedFrame]) -> None:
+def write_cif(path: Path, frames: Iterator[DescribedFrame]) -> None:
+    """Write the cell of one frame as CIF in P1."""
     described = _only(path, frames)
     superlattice = described.frame.superlattice
     cell = superlattice.cell
@@ -230,7 +190,8 @@ def _write_cif(path: Path, frames: Iterator[DescribedFrame]) -> None:
     write_text(path, "\n".join(lines) + "\n")
 
 
-def _write_csv(path: Path, frames: Iterator[DescribedFrame]) -> None:
+def write_csv(path: Path, frames: Iterator[DescribedFrame]) -> None:
+    """Write a row for each NP of each frame."""
     with whole_file(path) as partial, open(partial, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         for number, described in enumerate(frames):
@@ -241,23 +202,12 @@ def _write_csv(path: Path, frames: Iterator[DescribedFrame]) -> None:
             time = f"{frame.time_ns:.10g}" if math.isfinite(frame.time_ns) else ""
             for k, position in enumerate(superlattice.positions_nm):
                 radius = "" if superlattice.radii_nm is None else f"{superlattice.radii_nm[k]:.8g}"
-                more = [_told(values[k]) for values in described.properties.values()]
+                more = [_shown(values[k]) for values in described.properties.values()]
                 writer.writerow([number, time, k, *(f"{x:.10g}" for x in position), radius, *more])
 
 
-def _told(value: Any) -> str:
+def _shown(value: Any) -> str:
     return f"{value:.8g}" if isinstance(value, (float, np.floating)) else str(value)
-
-
-STRUCTURES: dict[str, Callable[[Path, Iterator[DescribedFrame]], None]] = {
-    ".xyz": _write_xyz,
-    ".extxyz": _write_xyz,
-    ".gsd": _write_gsd,
-    ".data": _write_data,
-    ".cif": _write_cif,
-    ".csv": _write_csv,
-}
-"""What writes structures, by the endings of files."""
 
 
 def _only(path: Path, frames: Iterator[DescribedFrame]) -> DescribedFrame:
