@@ -1,1 +1,1 @@
-"""The values that every other part of simsc speaks: superlattices, intensities, maps, errors, files."""
+"""The values that every other part of simsc speaks: cells, superlattices, intensities, maps, stackings, errors."""

@@ -1,1 +1,1 @@
-"""Measured intensity: detector frames and volumes from files, merged into one intensity."""
+"""Measured intensity: detector frames of a scan, and what they are merged into."""

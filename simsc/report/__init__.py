@@ -1,1 +1,1 @@
-"""Figures, and one self-contained page for a run."""
+"""Self-contained pages: of a run, of two side by side, of replicas."""
