@@ -6,7 +6,7 @@ import numpy as np
 
 from simsc.core.cell import Cell
 from simsc.core.errors import InputError
-from simsc.core.stacking import LAYER_SPACING, check_stacking
+from simsc.core.stacking import LAYER_SPACING, check_stacking, letters_of, site_numbers
 from simsc.core.superlattice import Superlattice
 
 
@@ -46,8 +46,8 @@ def close_packed(
     layer = (repeats.reshape(-1, 1, 2) * [1.0, np.sqrt(3)] + rectangle).reshape(-1, 2)
     positions = np.array(
         [
-            (x, y + "ABC".index(letter) / np.sqrt(3), k * LAYER_SPACING)
-            for k, letter in enumerate(stacking)
+            (x, y + site / np.sqrt(3), k * LAYER_SPACING)
+            for k, site in enumerate(site_numbers(stacking))
             for x, y in layer
         ]
     )
@@ -119,4 +119,4 @@ def check_distance(d_nn_nm: float, radius_nm: float | None = None) -> None:
 
 def _lettered(steps: np.ndarray) -> str:
     """Return the letters of layers, the first of them A, from the steps +1 or −1 between them."""
-    return "".join("ABC"[k] for k in np.concatenate([[0], np.cumsum(steps)]) % 3)
+    return letters_of(np.concatenate([[0], np.cumsum(steps)]))

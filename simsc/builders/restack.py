@@ -4,7 +4,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from simsc.core.cell import Cell
-from simsc.core.stacking import check_stacking
+from simsc.core.stacking import stacking_steps
 from simsc.core.superlattice import Superlattice
 
 # Rows: the cubic directions that point along x, y and z of `close_packed("ABC…")`: [1 -1 0], [1 1 -2] and [1 1 1].
@@ -23,9 +23,7 @@ def fcc_orientation(stacking: str) -> Rotation:
     Raises:
         InputError: for a stacking that is not close-packed.
     """
-    check_stacking(stacking)
-    numbers = np.array(["ABC".index(letter) for letter in stacking])
-    steps = (np.roll(numbers, -1) - numbers) % 3
+    steps = stacking_steps(stacking)
     forward = np.count_nonzero(steps == 1) >= len(steps) / 2
     return Rotation.from_matrix(_CUBIC if forward else np.diag([-1.0, -1.0, 1.0]) @ _CUBIC)
 

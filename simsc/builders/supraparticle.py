@@ -16,7 +16,7 @@ from simsc.builders.contacts import relax_contacts
 from simsc.builders.multiply_twinned import decahedron_sites, icosahedron_sites
 from simsc.builders.restack import fcc_orientation
 from simsc.core.errors import InputError
-from simsc.core.stacking import LAYER_SPACING, check_stacking
+from simsc.core.stacking import LAYER_SPACING, SITES, check_stacking, site_numbers
 from simsc.core.superlattice import Superlattice
 
 STACKINGS = {"fcc": "ABC", "hcp": "AB"}
@@ -122,7 +122,7 @@ def stacking_of_ball(
         raise InputError(f"--alpha: is for a random stacking, not for {stacking}")
     if twins and stacking != "fcc":
         raise InputError(f"--twin: is for fcc, not for {stacking}")
-    if stacking not in ("random", *STACKINGS) and not set(stacking) <= set("ABC"):
+    if stacking not in ("random", *STACKINGS) and not set(stacking) <= set(SITES):
         named = ", ".join(["random", *STACKINGS])
         raise InputError(f"stacking {stacking!r}: is {named}, or a letter A, B or C for each layer")
     if stacking != "random" and not twins:
@@ -344,7 +344,7 @@ def _within(polyhedron: _Polyhedron, letters: str, centre: np.ndarray, size: flo
                 f"a stacking of {len(letters)} layers, which cannot repeat, is too short: "
                 f"{2 * max(-layers[0], layers[-1]) + 1} are needed (see layers_of_ball)"
             ) from None
-    kinds = np.array(["ABC".index(letter) for letter in letters])
+    kinds = site_numbers(letters)
     used = kinds[(layers + middle) % len(letters)]
     if len(polyhedron.normals) and (np.diff(used) % 3 != _step(letters[0], letters[1])).any():
         raise InputError("facets are those of a cubic crystal: only an fcc stacking can have them")
@@ -372,4 +372,5 @@ def _within(polyhedron: _Polyhedron, letters: str, centre: np.ndarray, size: flo
 
 def _step(letter: str, following: str) -> int:
     """Return 1 or 2: how far a layer is shifted against the one below."""
-    return ("ABC".index(following) - "ABC".index(letter)) % 3
+    below, above = site_numbers(letter + following)
+    return int(above - below) % 3

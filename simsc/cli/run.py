@@ -56,7 +56,7 @@ def run(
     from simsc.study.context import follow
     from simsc.study.replicas import replica as replica_of
     from simsc.study.run import run_study
-    from simsc.study.run_folder import RunFolder
+    from simsc.study.run_folder import RunFolder, usual_folder
 
     comm = world()
     stop = StopRequest(max_hours)
@@ -65,7 +65,7 @@ def run(
         follow(comm, hardware, stop)
         return
     try:
-        folder = output or Path(f"{study.stem}_run")
+        folder = output or usual_folder(study)
         parsed = read_study(study)
         if parsed.replicas is not None and replica is None:
             if comm.size > 1:

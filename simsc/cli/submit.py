@@ -72,8 +72,9 @@ def submit(
     from simsc.hpc.site import read_site
     from simsc.hpc.slurm import Resources, dependency, refuse_queued, write_jobs
     from simsc.hpc.slurm import submit as submit_jobs
+    from simsc.study.run_folder import usual_folder
 
-    folder = (output or Path(f"{study.stem}_run")).absolute()
+    folder = (output or usual_folder(study)).absolute()
     parsed = read_study(study)
     resources = Resources(ranks, nodes, hardware, time_limit, memory, analysis_threads, analysis_time)
     if not dry_run:

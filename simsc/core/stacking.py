@@ -21,6 +21,7 @@ import numpy as np
 
 from simsc.core.errors import InputError
 
+SITES = "ABC"  # the three sites that a layer can stand on, in the order of a step +1
 LAYER_SPACING = math.sqrt(2.0 / 3.0)  # distance of touching hexagonal layers, in units of d_NN
 _FAULT = re.compile("(?<!h)hch(?!h)|h+")
 _END = "-"  # a layer that lacks a neighbour
@@ -42,7 +43,7 @@ class Fault:
 def check_stacking(stacking: str, periodic: bool = True) -> None:
     """Raise an `InputError` unless a string is a close-packed stacking of A, B and C, and closes if it is to repeat."""
     for k, letter in enumerate(stacking):
-        if letter not in "ABC":
+        if letter not in SITES:
             hint = f"; {letter.upper()}?" if letter in "abc" else ""
             raise InputError(f"stacking {stacking!r}: layer {k + 1} is {letter!r}; layers are A, B or C{hint}")
     if len(stacking) < 2:
@@ -52,6 +53,26 @@ def check_stacking(stacking: str, periodic: bool = True) -> None:
         if stacking[k] == stacking[following]:
             where = f"layers {k + 1} and {following + 1}" + (" (the stacking repeats)" if following == 0 else "")
             raise InputError(f"stacking {stacking!r}: {where} are both {stacking[k]}; neighbouring layers must differ")
+
+
+def site_numbers(sequence: str) -> np.ndarray:
+    """Return the numbers (n,) of the sites of layers: 0, 1 and 2 for A, B and C.
+
+    Example:
+        >>> site_numbers("ABCA")
+        array([0, 1, 2, 0])
+    """
+    return np.array([SITES.index(letter) for letter in sequence])
+
+
+def letters_of(numbers: Iterable[int]) -> str:
+    """Return the letters of layers from the numbers of their sites, or any that are equal to these modulo 3.
+
+    Example:
+        >>> letters_of([0, 1, 2, 3, -1])
+        'ABCAC'
+    """
+    return "".join(SITES[number % 3] for number in numbers)
 
 
 def layer_kinds(sequence: str, periodic: bool = True) -> str:
@@ -164,7 +185,7 @@ def lettered(steps: Iterable[int]) -> str:
     """
     steps = [int(step) for step in steps]
     positions = itertools.accumulate(steps, initial=0)
-    return "".join("ABC"[(k * (steps[0] if steps else 1)) % 3] for k in positions)
+    return letters_of(k * (steps[0] if steps else 1) for k in positions)
 
 
 def stacking_steps(sequence: str) -> np.ndarray:
@@ -182,7 +203,7 @@ def stacking_steps(sequence: str) -> np.ndarray:
         array([ 1,  1,  1,  1,  1,  1,  1, -1,  1, -1,  1, -1], dtype=int8)
     """
     check_stacking(sequence)
-    numbers = np.array(["ABC".index(letter) for letter in sequence])
+    numbers = site_numbers(sequence)
     return np.where((np.roll(numbers, -1) - numbers) % 3 == 1, 1, -1).astype(np.int8)
 
 
@@ -204,7 +225,7 @@ def closes(steps: np.ndarray) -> bool:
 def _named(sequence: str) -> str:
     """Return a sequence with its first layer called A and the first other one B."""
     order = list(dict.fromkeys(sequence))
-    return "".join("ABC"[order.index(letter)] for letter in sequence)
+    return letters_of(order.index(letter) for letter in sequence)
 
 
 def _rank(sequence: str) -> tuple[bool, ...]:

@@ -9,7 +9,7 @@ from matplotlib.patches import Rectangle
 from simsc.classify.order import Order
 from simsc.classify.steinhardt import IDEAL
 from simsc.core.label_classes import CLASS_OF_KIND, label_class
-from simsc.core.stacking import layer_kinds
+from simsc.core.stacking import SITES, layer_kinds
 from simsc.md.trajectory import Trajectory
 from simsc.plot.style import (
     COOLING,
@@ -112,7 +112,7 @@ def stacking_diagram(sequences: str | Sequence[str] | Mapping[str, str], titles:
     panels = figure.subplots(1, len(sequences), sharey=True, squeeze=False)[0]
     for ax, sequence, title in zip(panels, sequences, titles, strict=True):
         for k, (letter, kind) in enumerate(zip(sequence, layer_kinds(sequence), strict=True)):
-            left = 0.42 * "ABC".index(letter)
+            left = 0.42 * SITES.index(letter)
             colour = label_class(CLASS_OF_KIND[kind]).colour
             ax.add_patch(Rectangle((left, k + 0.58), 2.0, 0.84, facecolor=colour, edgecolor="white", linewidth=1))
             ax.text(left + 1.0, k + 0.98, letter, ha="center", va="center", color="white", weight="bold", fontsize=9)

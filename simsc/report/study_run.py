@@ -12,6 +12,7 @@ from simsc.md.parallel import world
 from simsc.report.page import write_report
 from simsc.study.run import RunResult
 from simsc.study.run import run_study as run_stages
+from simsc.study.run_folder import usual_folder
 from simsc.study.schema import Study, read_study, study_from
 
 _NEVER = float("inf")
@@ -60,7 +61,7 @@ def run_study(
         PosixPath('study_run/report.html')
     """
     if isinstance(study, str | Path):
-        folder = folder or Path(f"{Path(study).stem}_run")
+        folder = folder or usual_folder(Path(study))
         study = read_study(Path(study))
     elif not isinstance(study, Study):
         study = study_from(dict(study))

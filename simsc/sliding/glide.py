@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 
 from simsc.core.errors import InputError
+from simsc.core.stacking import letters_of, site_numbers
 from simsc.core.units import KCAL_PER_MOL_K
 from simsc.models.heads import SPHERES, Dressing
 
@@ -102,12 +103,13 @@ class Glide:
     @property
     def sense(self) -> int:
         """Whether the other hollow lies along +y (1) or −y (−1): the step over the interface below, +1 from A to B."""
-        return 1 if ("ABC".index(self.stacking[self.layer]) - "ABC".index(self.below)) % 3 == 1 else -1
+        below, own = site_numbers(self.below + self.stacking[self.layer])
+        return 1 if (own - below) % 3 == 1 else -1
 
     @property
     def stacking_after(self) -> str:
         """The stacking afterwards; where all above glide too, the cell tilts by a third of the rectangle of two NPs."""
-        letters = ["ABC"[("ABC".index(letter) + self.sense) % 3] for letter in self.stacking]
+        letters = letters_of(site_numbers(self.stacking) + self.sense)
         return "".join(letters[k] if k in self.moving else letter for k, letter in enumerate(self.stacking))
 
     @property

@@ -85,6 +85,11 @@ def census_file(number: int) -> str:
     return f"census_{number}.json"
 
 
+def usual_folder(study: Path) -> Path:
+    """Return the run folder of a study file that is given none: NAME_run for NAME.toml, in this folder."""
+    return Path(f"{study.stem}_run")
+
+
 @dataclass(frozen=True)
 class RunFolder:
     """The folder of a run, or of replicas.
