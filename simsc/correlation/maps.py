@@ -84,7 +84,7 @@ def correlation_map(
         scattering: form, thermal motion and resolution of NPs. Default spheres that stand still, seen sharply.
         tolerance: accuracy of the amplitude of NPs relative to the forward direction. Default 1e-8.
         threads: of all transforms. Default one a core.
-        progress: is told after each second sphere how many are done, and of how many.
+        progress: called after each second sphere with how many are done, and of how many.
 
     Raises:
         InputError: for NPs without radii, a scattering model of what is an intensity already, or momentum transfers

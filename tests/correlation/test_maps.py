@@ -129,7 +129,7 @@ def test_second_spheres(ball, volume, spheres, file_of_spheres):
 
 
 def test_all_by_itself(ball):
-    """q1 and q2 are found, and progress is told of each second sphere."""
+    """q1 and q2 are found, and progress comes after each second sphere."""
     seen = []
     found = correlation_map(ball, n_delta=5, tolerance=1e-4, threads=1, progress=lambda *step: seen.append(step))
     q1 = first_sphere(ball, threads=1).q1_inv_nm
