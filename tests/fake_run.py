@@ -10,10 +10,10 @@ import numpy as np
 
 from simsc.builders.close_packed import close_packed
 from simsc.classify.steinhardt import IDEAL
+from simsc.core.close_packing import layer_momentum_transfer
 from simsc.core.correlation_map import CorrelationMap
 from simsc.core.intensity import IntensityVolume
 from simsc.core.stacking import layer_kinds
-from simsc.correlation.peaks import layer_momentum_transfer
 from simsc.io.native import write_intensity, write_map, write_superlattice
 from simsc.io.provenance import provenance
 from simsc.io.whole_files import write_text

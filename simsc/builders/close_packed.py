@@ -5,8 +5,9 @@ from collections.abc import Iterable
 import numpy as np
 
 from simsc.core.cell import Cell
+from simsc.core.close_packing import LAYER_SPACING, check_distance
 from simsc.core.errors import InputError
-from simsc.core.stacking import LAYER_SPACING, check_stacking, letters_of, site_numbers
+from simsc.core.stacking import check_stacking, letters_of, site_numbers
 from simsc.core.superlattice import Superlattice
 
 
@@ -107,14 +108,6 @@ def twinned_stacking(n_layers: int, twin_layers: Iterable[int]) -> str:
     turns = np.ones(n_layers - 1, dtype=int)
     turns[twins] = -1
     return _lettered(np.cumprod(turns))
-
-
-def check_distance(d_nn_nm: float, radius_nm: float | None = None) -> None:
-    """Raise an `InputError` unless the nearest-neighbour distance is a length, with room for cores of a radius."""
-    if not (np.isfinite(d_nn_nm) and d_nn_nm > 0):
-        raise InputError(f"the nearest-neighbour distance must be a positive number (nm), got {d_nn_nm}")
-    if radius_nm is not None and 2 * radius_nm >= d_nn_nm:
-        raise InputError(f"cores of diameter {2 * radius_nm:g} nm overlap at a distance of {d_nn_nm:g} nm")
 
 
 def _lettered(steps: np.ndarray) -> str:

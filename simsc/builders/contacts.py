@@ -7,7 +7,7 @@ import numpy as np
 from scipy.sparse import csr_array
 from scipy.spatial import cKDTree
 
-from simsc.builders.close_packed import check_distance
+from simsc.core.close_packing import check_distance
 from simsc.core.errors import InputError, SimscWarning
 from simsc.core.superlattice import Superlattice
 

@@ -11,12 +11,13 @@ from typing import Literal
 
 import numpy as np
 
-from simsc.builders.close_packed import check_distance, random_stacking, twinned_stacking
+from simsc.builders.close_packed import random_stacking, twinned_stacking
 from simsc.builders.contacts import relax_contacts
 from simsc.builders.multiply_twinned import decahedron_sites, icosahedron_sites
 from simsc.builders.restack import fcc_orientation
+from simsc.core.close_packing import LAYER_SPACING, check_distance
 from simsc.core.errors import InputError
-from simsc.core.stacking import LAYER_SPACING, SITES, check_stacking, site_numbers
+from simsc.core.stacking import SITES, check_stacking, site_numbers
 from simsc.core.superlattice import Superlattice
 
 STACKINGS = {"fcc": "ABC", "hcp": "AB"}

@@ -12,9 +12,10 @@ import numpy as np
 
 from simsc.classify.neighbours import given_or_estimated_d_nn_nm, nearest_neighbours
 from simsc.core.cell import Cell
+from simsc.core.close_packing import layer_momentum_transfer
 from simsc.core.directions import fibonacci_sphere
 from simsc.core.errors import InputError
-from simsc.core.stacking import LAYER_SPACING, layer_kinds, lettered
+from simsc.core.stacking import layer_kinds, lettered
 from simsc.core.superlattice import Superlattice
 from simsc.io.adapters import Structure, as_superlattice
 from simsc.scattering.rods import LayerFrame
@@ -207,7 +208,7 @@ def _steps(
 
 def _axes(cell: Cell, positions: np.ndarray, d: float) -> Iterator[np.ndarray]:
     """Yield reciprocal vectors (3,), nm⁻¹, of one layer spacing: for cell faces that may be layers, then any other."""
-    q_layer = 2 * np.pi / (LAYER_SPACING * d)
+    q_layer = layer_momentum_transfer(d)
     for vector in 2 * np.pi * np.linalg.inv(cell.vectors_nm)[:, ::-1].T:
         candidate = vector * max(1, round(q_layer / np.linalg.norm(vector)))
         near = abs(np.linalg.norm(candidate) / q_layer - 1) < _SPACING_TOLERANCE
@@ -218,7 +219,7 @@ def _axes(cell: Cell, positions: np.ndarray, d: float) -> Iterator[np.ndarray]:
 
 def _brightest_axis(positions: np.ndarray, d: float) -> np.ndarray:
     """Return the reciprocal vector (3,), nm⁻¹, near the layer spacing at which the centres scatter most."""
-    q_layer = 2 * np.pi / (LAYER_SPACING * d)
+    q_layer = layer_momentum_transfer(d)
     directions = fibonacci_sphere(_DIRECTIONS)[: _DIRECTIONS // 2]
     best = _climb(positions, np.concatenate([q_layer * factor * directions for factor in (0.97, 1, 1.03)]))
     return best * np.sign(best[np.argmax(np.abs(best) * [1.0, 1.0 + 1e-6, 1.0 + 2e-6])])

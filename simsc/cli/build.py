@@ -32,9 +32,9 @@ from simsc.cli.options import (
     print_result,
 )
 from simsc.core.cell import Cell
+from simsc.core.close_packing import LAYER_SPACING
 from simsc.core.errors import InputError
 from simsc.core.shapes import SHAPES
-from simsc.core.stacking import LAYER_SPACING
 from simsc.core.superlattice import Superlattice
 from simsc.io.native import write_superlattice
 

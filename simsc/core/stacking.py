@@ -22,7 +22,6 @@ import numpy as np
 from simsc.core.errors import InputError
 
 SITES = "ABC"  # the three sites that a layer can stand on, in the order of a step +1
-LAYER_SPACING = math.sqrt(2.0 / 3.0)  # distance of touching hexagonal layers, in units of d_NN
 _FAULT = re.compile("(?<!h)hch(?!h)|h+")
 _END = "-"  # a layer that lacks a neighbour
 

@@ -3,12 +3,12 @@
 import numpy as np
 
 from simsc.builders.finite_crystal import CoreRadii
+from simsc.core.close_packing import layer_momentum_transfer
 from simsc.core.errors import InputError, NoFirstPeakError
 from simsc.core.intensity import IntensityVolume
 from simsc.core.processes import available_cores
 from simsc.core.superlattice import Superlattice
 from simsc.correlation.first_peak import spacing_nm
-from simsc.correlation.peaks import layer_momentum_transfer
 from simsc.correlation.shells import points_for
 from simsc.io.adapters import Structure, as_superlattice
 from simsc.scattering.amplitude import intensity_on_grid

@@ -7,6 +7,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
+from simsc.core.close_packing import layer_momentum_transfer
 from simsc.core.correlation_map import N_DELTA, Q2_OVER_Q1, CorrelationMap
 from simsc.core.errors import InputError, NoFirstPeakError
 from simsc.core.intensity import IntensityVolume, ShellIntensity
@@ -20,7 +21,6 @@ from simsc.correlation.first_peak import (
     radial_profile,
     spacing_nm,
 )
-from simsc.correlation.peaks import layer_momentum_transfer
 from simsc.correlation.shells import (
     momentum_transfers_of_spheres,
     shells_of_crystal,

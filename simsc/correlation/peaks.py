@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from simsc.core.cell import Cell
+from simsc.core.close_packing import LAYER_SPACING, layer_momentum_transfer, rod_momentum_transfer
 from simsc.core.errors import InputError
-from simsc.core.stacking import LAYER_SPACING
 
 _ONE_NP = np.zeros((1, 3))
 MOST_RESOLVED = 500  # reflections of a cell with one NP: superlattices show tens
@@ -47,21 +47,6 @@ class RodArc:
     q2_inv_nm: np.ndarray
     delta_deg: np.ndarray
     from_axis: bool
-
-
-def layer_momentum_transfer(d_nn_nm: float) -> float:
-    """Return |q| of the 111 reflection of fcc, which is 002 of hcp: 2π over the layer spacing, nm⁻¹."""
-    return float(2 * np.pi / (LAYER_SPACING * d_nn_nm))
-
-
-def d_nn_of_111_nm(q_inv_nm: float) -> float:
-    """Return the nearest-neighbour distance, nm, of the fcc crystal whose 111 reflection lies at a |q|, nm⁻¹.
-
-    Example:
-        >>> round(d_nn_of_111_nm(layer_momentum_transfer(16.0)), 9)
-        16.0
-    """
-    return float(2 * np.pi / (LAYER_SPACING * q_inv_nm))
 
 
 def reflections(structure: str, d_nn_nm: float, q_max_inv_nm: float) -> tuple[np.ndarray, np.ndarray]:
@@ -214,7 +199,7 @@ def rod_arcs(d_nn_nm: float, q2_inv_nm: np.ndarray) -> list[RodArc]:
         d_nn_nm: nearest-neighbour distance, nm.
         q2_inv_nm: momentum transfers to draw, nm⁻¹; those below q100 are left out.
     """
-    q100 = 4 * np.pi / (np.sqrt(3) * d_nn_nm)
+    q100 = rod_momentum_transfer(d_nn_nm)
     q111 = layer_momentum_transfer(d_nn_nm)
     q2 = q2_inv_nm[q2_inv_nm >= q100]
     if len(q2) and q2_inv_nm[0] < q100 < q2[0]:

@@ -8,11 +8,11 @@ from matplotlib.colors import Normalize
 from matplotlib.lines import Line2D
 
 from simsc.core.cell import Cell
+from simsc.core.close_packing import d_nn_of_111_nm
 from simsc.core.correlation_map import CorrelationMap
 from simsc.correlation.compare import CLEAR_OF_SELF_DEG
 from simsc.correlation.peaks import (
     ExpectedPeak,
-    d_nn_of_111_nm,
     expected_peaks,
     expected_peaks_of_cell,
     firsts_of_shell,

@@ -12,10 +12,11 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Circle, Patch
 
 from simsc.core.cell import Cell
+from simsc.core.close_packing import d_nn_of_111_nm
 from simsc.core.correlation_map import CorrelationMap
 from simsc.core.intensity import IntensityVolume, ShellIntensity, shell_grid
 from simsc.core.label_classes import CLOSE_PACKED, label_class
-from simsc.correlation.peaks import cell_reflections, d_nn_of_111_nm, expected_peaks
+from simsc.correlation.peaks import cell_reflections, expected_peaks
 from simsc.plot.style import INTENSITY_MAP, LINES, NEUTRAL, UNMEASURED, Figure, by_name, plain
 
 _TAN_X_IS_X = (4.493409, 7.725252, 10.904122, 14.066194, 17.220755)

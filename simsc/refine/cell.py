@@ -9,9 +9,9 @@ import numpy as np
 
 from simsc.core.cell import Cell
 from simsc.core.centring import FACE_CENTRED
+from simsc.core.close_packing import LAYER_SPACING
 from simsc.core.correlation_map import CorrelationMap
 from simsc.core.errors import InputError
-from simsc.core.stacking import LAYER_SPACING
 from simsc.correlation.peaks import MOST_RESOLVED, cell_reflections
 from simsc.io.adapters import Maps, as_cell, as_maps
 from simsc.refine.fit import MISPLACED, fit

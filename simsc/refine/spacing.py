@@ -7,9 +7,9 @@ from typing import Literal
 
 import numpy as np
 
+from simsc.core.close_packing import LAYER_SPACING, d_nn_of_111_nm
 from simsc.core.correlation_map import CorrelationMap
 from simsc.core.errors import InputError, SimscWarning
-from simsc.core.stacking import LAYER_SPACING
 from simsc.correlation.peaks import cell_reflections, expected_peaks, rod_arcs, structure_cell
 from simsc.io.adapters import Maps, as_maps
 from simsc.refine.fit import fit
@@ -109,7 +109,7 @@ def refine_spacing(
         raise InputError("at least one correlation map is needed")
     if start_nm is not None and not 0 < start_nm < np.inf:
         raise InputError(f"the start must be a positive number (nm), got {start_nm:g}")
-    start = start_nm or 2 * np.pi / (LAYER_SPACING * maps[0].q1_inv_nm)
+    start = start_nm or d_nn_of_111_nm(maps[0].q1_inv_nm)
     check_reach(maps, _crystal(structure, start, 2 * maps[0].q1_inv_nm, 0.01).g_inv_nm)
     if method == "mean":
         return _by_mean(maps, structure, start)

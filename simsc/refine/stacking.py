@@ -9,6 +9,7 @@ import numpy as np
 
 from simsc.builders.finite_crystal import with_normal_radii
 from simsc.classify.stacking import layer_frame, stacking_sequence
+from simsc.core.close_packing import d_nn_of_111_nm
 from simsc.core.correlation_map import CorrelationMap
 from simsc.core.errors import InputError, SimscWarning
 from simsc.core.intensity import IntensityVolume
@@ -152,7 +153,7 @@ def _of_map(
     radius_nm: float | None,
     radius_std_nm: float,
 ) -> PairCorrelations:
-    nearest_nm = np.pi * np.sqrt(6) / correlation.q1_inv_nm  # if 111 lies at q1
+    nearest_nm = d_nn_of_111_nm(correlation.q1_inv_nm)  # if 111 lies at q1
     if radius_nm is not None and 2 * radius_nm > 1.3 * nearest_nm:
         raise InputError(
             f"--radius {radius_nm:g}: with 111 at q1 = {correlation.q1_inv_nm:.4g} nm⁻¹ neighbours are "

@@ -14,6 +14,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from simsc.core.close_packing import LAYER_SPACING
 from simsc.core.errors import InputError
 from simsc.scattering.layer_disorder import StackingModel, ball_weights, pair_correlations_of, rod_cosines
 from simsc.scattering.rods import RodProfile
@@ -69,7 +70,7 @@ class PairCorrelations:
     @property
     def layer_sizes(self) -> np.ndarray:
         """(n,) relative sizes of the layers of the ball."""
-        spacing = np.sqrt(2 / 3) * self.d_nn_nm
+        spacing = LAYER_SPACING * self.d_nn_nm
         n = max(4, round(self.diameter_nm / spacing))
         height = (np.arange(n) - (n - 1) / 2) * spacing
         return np.maximum(1 - (2 * height / self.diameter_nm) ** 2, 0.0)

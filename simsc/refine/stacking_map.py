@@ -22,6 +22,12 @@ from collections.abc import Callable
 
 import numpy as np
 
+from simsc.core.close_packing import (
+    LAYER_SPACING,
+    d_nn_of_111_nm,
+    layer_momentum_transfer,
+    rod_momentum_transfer,
+)
 from simsc.core.correlation_map import CorrelationMap
 from simsc.core.errors import InputError, SimscWarning
 from simsc.core.intensity import band_limit
@@ -66,8 +72,8 @@ def correlations_of_map(
     Raises:
         InputError: for a map at another q1, with too few q2 or angles, or which no stacking fits.
     """
-    d = d_nn_nm if d_nn_nm is not None else float(2 * np.pi / (np.sqrt(2 / 3) * correlation.q1_inv_nm))
-    q111, q100 = 2 * np.pi / (np.sqrt(2 / 3) * d), 4 * np.pi / (np.sqrt(3) * d)
+    d = d_nn_nm if d_nn_nm is not None else d_nn_of_111_nm(correlation.q1_inv_nm)
+    q111, q100 = layer_momentum_transfer(d), rod_momentum_transfer(d)
     if abs(correlation.q1_inv_nm / q111 - 1) > _AXIS_TOLERANCE:
         raise InputError(
             f"the map is at q1 = {correlation.q1_inv_nm:.4g} nm⁻¹, but 002 of hcp at d = {d:.4g} nm is {q111:.4g} nm⁻¹"
@@ -126,7 +132,7 @@ def spacing_of_map(
     Raises:
         InputError: as `correlations_of_map`, or if no distance near the start fits.
     """
-    start = start_nm if start_nm is not None else float(2 * np.pi / (np.sqrt(2 / 3) * correlation.q1_inv_nm))
+    start = start_nm if start_nm is not None else d_nn_of_111_nm(correlation.q1_inv_nm)
     found: dict[float, PairCorrelations] = {}
     reasons = []
 
@@ -216,10 +222,10 @@ class _Patterns:
         phi = np.pi / 6 * (np.arange(self._sector) + 0.5) / self._sector
         across = q_inv_nm * np.sqrt(1 - self._cosines**2)[:, None] * np.exp(1j * phi)
         height = q_inv_nm * self._cosines[:, None] * np.ones(len(phi))
-        q100 = 4 * np.pi / (np.sqrt(3) * self.d_nn_nm)
+        q100 = rod_momentum_transfer(self.d_nn_nm)
         m = np.arange(self.n)
         factor = np.where(m == 0, 1.0, 2.0)
-        layer = np.sqrt(2 / 3) * self.d_nn_nm
+        layer = LAYER_SPACING * self.d_nn_nm
         result = np.zeros((len(self.degrees), len(self._orders), 2 * self.n))
         fields = np.zeros((*across.shape, 2 * self.n))
         rods = [(0j, 0), (q100 * np.sqrt(3) * np.exp(1j * np.pi / 6), 0), (q100 + 0j, 1), (2 * q100 + 0j, -1)]

@@ -17,11 +17,12 @@ from scipy.spatial.transform import Rotation
 
 from simsc.builders.finite_crystal import with_normal_radii
 from simsc.builders.supraparticle import ball, layers_of_ball
+from simsc.core.close_packing import LAYER_SPACING
 from simsc.core.correlation_map import CorrelationMap
 from simsc.core.errors import InputError, SimscWarning
 from simsc.core.intensity import ShellIntensity
 from simsc.core.processes import lost, pool
-from simsc.core.stacking import LAYER_SPACING, lettered
+from simsc.core.stacking import lettered
 from simsc.core.superlattice import Superlattice
 from simsc.correlation.engine import correlate
 from simsc.correlation.mask import Mask, masked

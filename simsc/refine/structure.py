@@ -29,12 +29,12 @@ from simsc.builders.supraparticle import (
     layers_of_ball,
 )
 from simsc.core.cell import Cell
+from simsc.core.close_packing import layer_momentum_transfer
 from simsc.core.correlation_map import CorrelationMap
 from simsc.core.errors import InputError
 from simsc.core.superlattice import Superlattice
 from simsc.correlation.engine import correlate
 from simsc.correlation.mask import Mask, mask_of_file, masked
-from simsc.correlation.peaks import layer_momentum_transfer
 from simsc.correlation.shells import shells_of_crystal
 from simsc.io.adapters import as_maps
 

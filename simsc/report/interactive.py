@@ -10,10 +10,11 @@ from matplotlib import colormaps
 from matplotlib.colors import to_rgb
 from numpy.typing import ArrayLike
 
+from simsc.core.close_packing import d_nn_of_111_nm
 from simsc.core.correlation_map import CorrelationMap
 from simsc.core.intensity import IntensityVolume
 from simsc.core.label_classes import CLOSE_PACKED
-from simsc.correlation.peaks import d_nn_of_111_nm, expected_peaks
+from simsc.correlation.peaks import expected_peaks
 from simsc.plot.correlation import colour_limits
 from simsc.plot.style import CORRELATION_MAP, UNMEASURED
 

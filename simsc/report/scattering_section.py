@@ -2,10 +2,11 @@
 
 import numpy as np
 
+from simsc.core.close_packing import d_nn_of_111_nm
 from simsc.core.correlation_map import CorrelationMap
 from simsc.core.label_classes import CLOSE_PACKED
 from simsc.correlation.compare import CLEAR_OF_SELF_DEG
-from simsc.correlation.peaks import d_nn_of_111_nm, expected_peaks
+from simsc.correlation.peaks import expected_peaks
 from simsc.plot.correlation import correlation_difference, correlation_line, correlation_maps
 from simsc.plot.scattering import intensity, radial_profile, zeros_of_sphere
 from simsc.report import interactive

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from simsc.core.close_packing import LAYER_SPACING, check_distance
 from simsc.core.errors import InputError
 
-_SPACING = np.sqrt(2.0 / 3.0)  # of layers, in units of d_NN
 _OFFSETS = 8  # positions of the layers against the centre of the ball that are averaged over
 _NODES = 24
 
@@ -206,9 +206,8 @@ def pair_weights(diameter_nm: float, d_nn_nm: float, off_inv_nm: np.ndarray) -> 
     """Return W_m(κ) (n, n_κ) of a ball at distances κ from the rod, nm⁻¹; see `ball_weights`."""
     from scipy.special import j1  # slow to load
 
-    if not (np.isfinite(d_nn_nm) and d_nn_nm > 0):
-        raise InputError(f"the nearest-neighbour distance must be a positive number (nm), got {d_nn_nm:g}")
-    spacing = _SPACING * d_nn_nm
+    check_distance(d_nn_nm)
+    spacing = LAYER_SPACING * d_nn_nm
     if not (np.isfinite(diameter_nm) and diameter_nm >= 4 * spacing):
         raise InputError(f"a ball of {diameter_nm:g} nm holds fewer than 4 layers at d = {d_nn_nm:g} nm")
     reach = int(diameter_nm / 2 / spacing) + 1

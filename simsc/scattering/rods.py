@@ -9,6 +9,12 @@ from dataclasses import dataclass, replace
 import ducc0
 import numpy as np
 
+from simsc.core.close_packing import (
+    LAYER_SPACING,
+    check_distance,
+    layer_momentum_transfer,
+    rod_momentum_transfer,
+)
 from simsc.core.directions import fibonacci_sphere
 from simsc.core.errors import InputError, SamplingError
 from simsc.core.intensity import IntensityVolume
@@ -16,7 +22,6 @@ from simsc.core.superlattice import Superlattice
 from simsc.scattering.form_factors.round import LowRankFormFactor, expand_round
 from simsc.scattering.form_factors.sphere import SPHERE, sphere_amplitude
 
-_SPACING = np.sqrt(2.0 / 3.0)  # of layers, in units of d_NN
 _SPLINE_ORDER = 5
 _DIRECTIONS = 20_000  # half of them used: 1.3° apart
 _LEAST_MEASURED = 0.3  # of six rods, to tell their azimuth
@@ -45,10 +50,9 @@ class LayerFrame:
         lengths = [np.linalg.norm(self.axis), np.linalg.norm(self.in_plane)]
         if not np.allclose(lengths, 1, atol=1e-6) or abs(self.axis @ self.in_plane) > 1e-6:
             raise InputError("the stacking axis and a* must be unit vectors at right angles")
-        if not (np.isfinite(self.d_nn_nm) and self.d_nn_nm > 0):
-            raise InputError(f"the nearest-neighbour distance must be a positive number (nm), got {self.d_nn_nm:g}")
+        check_distance(self.d_nn_nm)
         if self.spacing_nm is None:
-            object.__setattr__(self, "spacing_nm", float(_SPACING * self.d_nn_nm))
+            object.__setattr__(self, "spacing_nm", LAYER_SPACING * self.d_nn_nm)
 
     @property
     def c_star_inv_nm(self) -> float:
@@ -58,7 +62,7 @@ class LayerFrame:
 
     def rods(self, hk: tuple[int, int]) -> np.ndarray:
         """Return where all rods (n, 3) equivalent to hk, by the six-fold axis and mirrors, cross l = 0, nm⁻¹."""
-        a = 4 * np.pi / (np.sqrt(3) * self.d_nn_nm) * self.in_plane
+        a = rod_momentum_transfer(self.d_nn_nm) * self.in_plane
         b = 0.5 * a + np.sqrt(3) / 2 * np.cross(self.axis, a)
         return np.array([h * a + k * b for h, k in equivalent_rods(hk)])
 
@@ -306,7 +310,7 @@ def layers_of_volume(volume: IntensityVolume, d_nn_nm: float) -> LayerFrame:
     Raises:
         SamplingError: if the volume does not reach 002, or too little of the rods was measured.
     """
-    q002, q100 = 2 * np.pi / (_SPACING * d_nn_nm), 4 * np.pi / (np.sqrt(3) * d_nn_nm)
+    q002, q100 = layer_momentum_transfer(d_nn_nm), rod_momentum_transfer(d_nn_nm)
     if volume.q_max_inv_nm < q002:
         raise SamplingError(f"002 lies at {q002:.3g} nm⁻¹, but the volume ends at {volume.q_max_inv_nm:.3g} nm⁻¹")
     values = _Spline(volume)

@@ -24,12 +24,12 @@ from pydantic import (
 )
 
 from simsc.builders.nanoparticle import MAGNETITE_LATTICE_ANGSTROM, centre_fractions
+from simsc.core.close_packing import layer_momentum_transfer
 from simsc.core.correlation_map import MOST_Q2, N_DELTA, Q2_OVER_Q1
 from simsc.core.errors import InputError, StudyError
 from simsc.core.nested import flat, replaced
 from simsc.core.shapes import SHAPES, miller_indices
 from simsc.core.stacking import check_stacking
-from simsc.correlation.peaks import layer_momentum_transfer
 from simsc.forcefield.ligand import load_ligand, read_ligand
 from simsc.md.equilibrate import COMPRESSION
 from simsc.md.protocol import Coupling, Kind, Phase, Protocol, phase_temperatures_K

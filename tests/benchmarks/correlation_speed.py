@@ -21,10 +21,10 @@ import numpy as np
 from benchmark_tables import table_of, write_table
 
 from simsc.builders.close_packed import close_packed
+from simsc.core.close_packing import layer_momentum_transfer
 from simsc.core.intensity import ShellIntensity, shell_grid
 from simsc.core.superlattice import Superlattice
 from simsc.correlation.engine import correlate
-from simsc.correlation.peaks import layer_momentum_transfer
 from simsc.correlation.shells import shells_of_crystal
 from simsc.scattering.amplitude import intensity_on_shells
 

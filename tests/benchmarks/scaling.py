@@ -25,9 +25,9 @@ from matplotlib.ticker import NullFormatter
 
 from simsc.builders.finite_crystal import with_normal_radii
 from simsc.builders.supraparticle import ball
+from simsc.core.close_packing import layer_momentum_transfer
 from simsc.core.intensity import band_limit
 from simsc.correlation.engine import correlate
-from simsc.correlation.peaks import layer_momentum_transfer
 from simsc.correlation.shells import shells_of_crystal
 
 RESULT = table_of(__file__)

@@ -19,12 +19,12 @@ from scipy.spatial.transform import Rotation
 from simsc.builders.finite_crystal import with_normal_radii
 from simsc.builders.supraparticle import ball, layers_of_ball
 from simsc.classify.stacking import layer_frame
+from simsc.core.close_packing import layer_momentum_transfer
 from simsc.core.correlation_map import CorrelationMap
 from simsc.core.intensity import ShellIntensity
 from simsc.core.stacking import layer_kinds, lettered
 from simsc.core.superlattice import Superlattice
 from simsc.correlation.engine import correlate
-from simsc.correlation.peaks import layer_momentum_transfer
 from simsc.correlation.shells import shells_of_crystal
 from simsc.refine.stacking_disorder import ball_diameter, correlations_of_rod, default_disc, fit_stacking
 from simsc.refine.stacking_map import correlations_of_map

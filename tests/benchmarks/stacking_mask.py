@@ -20,12 +20,12 @@ from structure_ranking import measured
 
 from simsc.builders.finite_crystal import with_normal_radii
 from simsc.builders.supraparticle import ball, layers_of_ball
+from simsc.core.close_packing import LAYER_SPACING, layer_momentum_transfer
 from simsc.core.errors import InputError
-from simsc.core.stacking import LAYER_SPACING, lettered
+from simsc.core.stacking import lettered
 from simsc.core.superlattice import Superlattice
 from simsc.correlation.engine import correlate
 from simsc.correlation.mask import masked
-from simsc.correlation.peaks import layer_momentum_transfer
 from simsc.correlation.shells import shells_of_crystal
 from simsc.refine.stacking_disorder import fit_stacking
 from simsc.refine.stacking_map import correlations_of_map

@@ -22,12 +22,12 @@ from simsc.builders.defects import with_displacements
 from simsc.builders.finite_crystal import with_normal_radii
 from simsc.classify.stacking import stacking_sequence
 from simsc.core.cell import Cell
+from simsc.core.close_packing import layer_momentum_transfer
 from simsc.core.intensity import ShellIntensity, shell_grid
 from simsc.core.stacking import layer_kinds
 from simsc.core.superlattice import Superlattice
 from simsc.correlation.engine import correlate
 from simsc.correlation.first_peak import first_bright_peak
-from simsc.correlation.peaks import layer_momentum_transfer
 from simsc.correlation.shells import shells_of_crystal
 from simsc.refine.structure import CANDIDATES, cell_candidate, rank_structures
 from simsc.scattering.counting import counted_shell

@@ -26,11 +26,12 @@ from simsc.builders.contacts import relax_contacts
 from simsc.builders.defects import with_displacements
 from simsc.builders.finite_crystal import with_normal_radii
 from simsc.builders.supraparticle import ball, icosahedron, layers_of_ball
+from simsc.core.close_packing import layer_momentum_transfer
 from simsc.core.correlation_map import CorrelationMap
 from simsc.core.superlattice import Superlattice
 from simsc.correlation.engine import correlate
 from simsc.correlation.first_peak import first_bright_peak
-from simsc.correlation.peaks import expected_peaks, layer_momentum_transfer
+from simsc.correlation.peaks import expected_peaks
 from simsc.correlation.shells import shells_of_crystal
 from simsc.refine.spacing import refine_spacing
 from simsc.refine.stacking_disorder import ball_diameter

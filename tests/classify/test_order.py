@@ -18,8 +18,9 @@ from simsc.classify.neighbours import nearest_neighbours
 from simsc.classify.stacking import stacking_sequence
 from simsc.classify.steinhardt import bond_order
 from simsc.core.cell import Cell
+from simsc.core.close_packing import LAYER_SPACING
 from simsc.core.errors import InputError
-from simsc.core.stacking import LAYER_SPACING, same_stacking
+from simsc.core.stacking import same_stacking
 from simsc.core.superlattice import Superlattice
 
 # Mickel et al., J. Chem. Phys. 138 (2013) 044501, DOI 10.1063/1.4774084; w_l from the same 12 neighbours.

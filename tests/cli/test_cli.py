@@ -20,8 +20,8 @@ from scipy.spatial.transform import Rotation
 
 from simsc.builders.close_packed import close_packed
 from simsc.cli.main import cli
+from simsc.core.close_packing import layer_momentum_transfer
 from simsc.core.correlation_map import CorrelationMap
-from simsc.correlation.peaks import layer_momentum_transfer
 from simsc.io.native import (
     read_intensity,
     read_map,

@@ -14,11 +14,11 @@ from scipy.ndimage import gaussian_filter
 from scipy.optimize import minimize_scalar
 
 from simsc.cli.compare import compare
+from simsc.core.close_packing import layer_momentum_transfer
 from simsc.core.correlation_map import CorrelationMap
 from simsc.core.errors import InputError, SamplingError
 from simsc.correlation.compare import compare_maps
 from simsc.correlation.engine import correlate
-from simsc.correlation.peaks import layer_momentum_transfer
 from simsc.correlation.shells import shells_of_crystal
 from simsc.io.native import write_intensity, write_map, write_superlattice
 from simsc.plot.side_by_side import comparison, lines_of

@@ -4,12 +4,13 @@ from brute_force import direct_intensity
 from conftest import fcc_ball
 from scipy.spatial.transform import Rotation
 
+from simsc.core.close_packing import layer_momentum_transfer
 from simsc.core.errors import InputError, SamplingError
 from simsc.core.intensity import IntensityVolume, ShellIntensity, shell_grid
 from simsc.core.superlattice import Superlattice
 from simsc.correlation.engine import correlate, correlate_all, correlate_several
 from simsc.correlation.first_peak import first_bright_peak
-from simsc.correlation.peaks import expected_peaks, layer_momentum_transfer, reflections, rod_arcs
+from simsc.correlation.peaks import expected_peaks, reflections, rod_arcs
 from simsc.correlation.shells import (
     every_shell_of_crystal,
     every_shell_of_volume,

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from conftest import fcc_ball
 
+from simsc.core.close_packing import layer_momentum_transfer
 from simsc.core.errors import InputError, NoFirstPeakError, SamplingError
 from simsc.core.intensity import IntensityVolume, ShellIntensity
 from simsc.core.superlattice import Superlattice
 from simsc.correlation.engine import correlate
 from simsc.correlation.first_peak import first_bright_peak, spacing_nm
 from simsc.correlation.maps import correlation_map, first_sphere, read_source, second_spheres
-from simsc.correlation.peaks import layer_momentum_transfer
 from simsc.correlation.shells import shells_of_crystal, shells_of_spheres, shells_of_volume
 from simsc.io.native import write_intensity, write_map, write_shells, write_superlattice
 from simsc.scattering.amplitude import intensity_on_grid, intensity_on_shells

@@ -12,13 +12,13 @@ from scipy.spatial.transform import Rotation
 from simsc.builders.finite_crystal import with_normal_radii
 from simsc.builders.supraparticle import ball, layers_of_ball
 from simsc.cli.main import cli
+from simsc.core.close_packing import layer_momentum_transfer
 from simsc.core.correlation_map import CorrelationMap
 from simsc.core.errors import InputError, SimscWarning
 from simsc.core.intensity import ShellIntensity, shell_grid
 from simsc.core.stacking import lettered
 from simsc.correlation.engine import correlate
 from simsc.correlation.mask import mask_of_shells, masked
-from simsc.correlation.peaks import layer_momentum_transfer
 from simsc.correlation.shells import shells_of_crystal
 from simsc.io.native import write_map, write_shells
 from simsc.io.provenance import provenance

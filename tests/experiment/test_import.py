@@ -16,6 +16,7 @@ from scipy.spatial.transform import Rotation
 from simsc.builders.supraparticle import ball
 from simsc.cli.main import cli
 from simsc.core.cell import Cell
+from simsc.core.close_packing import layer_momentum_transfer
 from simsc.core.detector import Detector
 from simsc.core.errors import InputError
 from simsc.core.intensity import IntensityVolume
@@ -23,7 +24,6 @@ from simsc.core.superlattice import Superlattice
 from simsc.core.units import wavelength_nm
 from simsc.correlation.engine import correlate
 from simsc.correlation.first_peak import peak_of_profile, radial_profile
-from simsc.correlation.peaks import layer_momentum_transfer
 from simsc.correlation.shells import shells_of_crystal
 from simsc.experiment.bragg import (
     BraggPeaks,

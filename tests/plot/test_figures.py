@@ -26,12 +26,13 @@ from simsc.builders.close_packed import close_packed
 from simsc.builders.nanoparticle import carve, magnetite
 from simsc.builders.supraparticle import ball
 from simsc.core.cell import Cell
+from simsc.core.close_packing import layer_momentum_transfer
 from simsc.core.correlation_map import CorrelationMap
 from simsc.core.intensity import IntensityVolume, ShellIntensity
 from simsc.core.superlattice import Superlattice
 from simsc.correlation.compare import compare_maps
 from simsc.correlation.engine import correlate
-from simsc.correlation.peaks import cell_reflections, layer_momentum_transfer
+from simsc.correlation.peaks import cell_reflections
 from simsc.correlation.shells import shells_of_crystal
 from simsc.experiment.bragg import BraggPeaks, Orientation
 from simsc.md.trajectory import Trajectory

@@ -13,13 +13,13 @@ from simsc.builders.finite_crystal import with_normal_radii
 from simsc.builders.supraparticle import ball, icosahedron, layers_of_ball
 from simsc.classify.stacking import layer_frame
 from simsc.cli.main import cli
+from simsc.core.close_packing import layer_momentum_transfer
 from simsc.core.correlation_map import CorrelationMap
 from simsc.core.errors import InputError, SamplingError
 from simsc.core.intensity import IntensityVolume
 from simsc.core.stacking import layer_kinds, lettered
 from simsc.core.superlattice import Superlattice
 from simsc.correlation.engine import correlate
-from simsc.correlation.peaks import layer_momentum_transfer
 from simsc.correlation.shells import shells_of_crystal
 from simsc.io.native import write_intensity, write_map, write_superlattice
 from simsc.io.provenance import provenance

@@ -11,13 +11,13 @@ from simsc.builders.defects import with_displacements
 from simsc.builders.finite_crystal import with_normal_radii
 from simsc.cli.main import cli
 from simsc.core.cell import Cell
+from simsc.core.close_packing import layer_momentum_transfer
 from simsc.core.correlation_map import CorrelationMap
 from simsc.core.errors import InputError
 from simsc.core.intensity import IntensityVolume
 from simsc.core.superlattice import Superlattice
 from simsc.correlation.engine import correlate
 from simsc.correlation.mask import mask_of_volume, masked
-from simsc.correlation.peaks import layer_momentum_transfer
 from simsc.correlation.shells import shells_of_crystal
 from simsc.io.native import write_intensity, write_map
 from simsc.refine.structure import CANDIDATES, cell_candidate, crystal_candidate, rank_structures

@@ -14,6 +14,7 @@ from scipy.spatial import cKDTree
 from simsc.builders.close_packed import close_packed
 from simsc.classify.neighbours import neighbours_within
 from simsc.core.cell import Cell
+from simsc.core.close_packing import LAYER_SPACING
 from simsc.core.stacking import layer_kinds, lettered
 from simsc.core.superlattice import Superlattice
 
@@ -40,7 +41,7 @@ def stacked(sequence: str, lateral: tuple[int, int]) -> tuple[Superlattice, np.n
 def ball(sequence: str, radius: float, rng: np.random.Generator) -> Superlattice:
     """Cut a ball with a random centre out of a stacking, in free space."""
     n = int(np.ceil(2 * radius)) + 2
-    repeats = int(np.ceil(n / (len(sequence) * np.sqrt(2 / 3))))
+    repeats = int(np.ceil(n / (len(sequence) * LAYER_SPACING)))
     crystal = close_packed(sequence * repeats, 1.0, (n, int(np.ceil(n / np.sqrt(3)))))
     centre = crystal.cell.vectors_nm.sum(axis=0) / 2 + rng.uniform(-0.5, 0.5, 3)
     return Superlattice(crystal.positions_nm[np.linalg.norm(crystal.positions_nm - centre, axis=1) < radius] - centre)
