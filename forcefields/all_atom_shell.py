@@ -20,10 +20,11 @@ from mpi4py import MPI
 from simsc.builders.nanoparticle_file import read_nanoparticle
 from simsc.core.units import steps_from_ns
 from simsc.forcefield.magnetite import load_magnetite
-from simsc.md.files import DATA, prepare
+from simsc.md.files import prepare
 from simsc.md.hardware import ONE_THREAD
 from simsc.md.relax import in_vacuum
 from simsc.md.session import LammpsSession
+from simsc.models.lammps_system import DATA
 
 RESULT = Path(__file__).with_suffix(".csv")
 TEMPERATURES_K = (300.0, 600.0)

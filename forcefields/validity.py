@@ -29,13 +29,13 @@ from simsc.core.cell import Cell
 from simsc.core.superlattice import Superlattice
 from simsc.core.units import KCAL_PER_MOL_K, angstrom_from_nm, nm_from_angstrom, steps_from_ns
 from simsc.forcefield.chains import ChainParameters, chain_names, load_chains
-from simsc.md.files import DATA, prepare
+from simsc.md.files import prepare
 from simsc.md.hardware import ONE_THREAD
 from simsc.md.session import LammpsSession
 from simsc.models.chains import HEAD, TAIL
 from simsc.models.coarse_grained import chain_model
 from simsc.models.heads import SPHERES
-from simsc.models.lammps_system import LammpsSystem
+from simsc.models.lammps_system import DATA, LammpsSystem
 
 HERE = Path(__file__).resolve().parent
 RADIUS_NM = 2.0

@@ -23,11 +23,12 @@ from simsc.classify.labels import METHODS
 from simsc.core.cell import Cell
 from simsc.core.superlattice import Superlattice
 from simsc.core.units import nm_from_angstrom, steps_from_ns
-from simsc.md.files import DATA, prepare
+from simsc.md.files import prepare
 from simsc.md.hardware import ONE_THREAD
 from simsc.md.session import LammpsSession
 from simsc.models.coarse_grained import CoarseGrained, coarse_grained
 from simsc.models.heads import SPHERES
+from simsc.models.lammps_system import DATA
 
 HERE = Path(__file__).parent
 GPA_PER_ATM = 1.01325e-4

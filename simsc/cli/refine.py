@@ -24,7 +24,8 @@ from simsc.core.correlation_map import CorrelationMap
 from simsc.core.errors import InputError
 from simsc.core.processes import available_cores, one_blas_thread
 from simsc.io.native import read_map
-from simsc.refine.cell import METHODS, CellFit, more_symmetric, refine_cell
+from simsc.refine.cell import CellFit, more_symmetric, refine_cell
+from simsc.refine.model import METHODS
 from simsc.refine.spacing import STRUCTURES, Structure, refine_spacing
 from simsc.refine.structure import CANDIDATES, candidate_named, cell_candidate, rank_structures
 from simsc.refine.uncertainty import split

@@ -68,3 +68,8 @@ class StoppedEarly(SimscError):
     def __init__(self, message: str, idle: bool = False) -> None:
         super().__init__(message)
         self.idle = idle
+
+
+def reason(error: Exception) -> str:
+    """Return what a library of others raised, in one line."""
+    return " ".join(f"{type(error).__name__}: {error}".split())[:200]

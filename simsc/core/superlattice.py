@@ -80,6 +80,17 @@ class Superlattice:
         """Number of NPs."""
         return len(self.positions_nm)
 
+    @property
+    def known_radii_nm(self) -> np.ndarray:
+        """(N,) core radii, nm, for what cannot do without them.
+
+        Raises:
+            InputError: if they are unknown.
+        """
+        if self.radii_nm is None:
+            raise InputError("the NPs have no radii; give a core radius (nm)")
+        return self.radii_nm
+
     def with_radii(self, radii_nm: np.ndarray | float) -> "Superlattice":
         """Return the same NPs with other core radii, (N,) or one number, nm."""
         return replace(self, radii_nm=np.asarray(radii_nm))

@@ -1,7 +1,6 @@
 """Runs as Slurm jobs: batch files that can be read and edited, queued again until the run is done."""
 
 import contextlib
-import hashlib
 import json
 import re
 import shlex
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from simsc.core.errors import InputError, ResourceError
 from simsc.hpc.site import Site
+from simsc.io.digests import text_digest
 from simsc.io.whole_files import write_text
 from simsc.md.frames import ANNEAL
 from simsc.md.hardware import ONE_THREAD, Hardware
@@ -127,11 +127,11 @@ def write_jobs(study: Study, folder: Path, resources: Resources, site: Site, rew
         texts[FOLLOW_UP] = _follow_up_job(study, folder, resources, site)
         for name, text in texts.items():
             file = slurm / name
-            edited = file.is_file() and _digest(file.read_text(encoding="utf-8")) != written.get(name)
+            edited = file.is_file() and text_digest(file.read_text(encoding="utf-8")) != written.get(name)
             jobs.append(Job(file, edited and not rewrite))
             if not jobs[-1].kept:
                 write_text(file, text)
-                written[name] = _digest(text)
+                written[name] = text_digest(text)
         write_text(slurm / _WRITTEN, json.dumps(written, indent=1))
         return jobs
 
@@ -284,10 +284,6 @@ def _sbatch(file: Path, *options: str) -> str:
     if done.returncode != 0:
         raise ResourceError(f"{file}: Slurm refuses it: {' '.join(done.stderr.split())}")
     return done.stdout.strip().split(";")[0]
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _queued(folder: Path) -> list[str]:

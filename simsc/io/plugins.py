@@ -18,7 +18,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar
 
-from simsc.core.errors import InputError, SimscError, SimscWarning
+from simsc.core.errors import InputError, SimscError, SimscWarning, reason
 
 
 class Format(Protocol):
@@ -80,7 +80,7 @@ def formats_of_packages(own: Sequence[F], group: str) -> Iterator[F]:
         try:
             found = point.load()
         except Exception as error:  # whatever the package does when it is imported
-            _warn(point, f"cannot be loaded ({_reason(error)})")
+            _warn(point, f"cannot be loaded ({reason(error)})")
             continue
         if not isinstance(found, type(own[0])):
             _warn(point, f"gives no {type(own[0]).__name__} but a {type(found).__name__}")
@@ -99,7 +99,7 @@ def errors_of_package(package: str, subject: object) -> Iterator[None]:
     except SimscError:
         raise
     except Exception as error:
-        raise InputError(f"{subject}: the package {package}, which is to know it, fails ({_reason(error)})") from error
+        raise InputError(f"{subject}: the package {package}, which is to know it, fails ({reason(error)})") from error
 
 
 def _guarded(found: F, point: EntryPoint) -> F:
@@ -116,7 +116,7 @@ def _recogniser(function: Callable[[Path], bool], point: EntryPoint) -> Callable
         try:
             return bool(function(path))
         except Exception as error:
-            _warn(point, f"fails to tell what {path.name} is ({_reason(error)})")
+            _warn(point, f"fails to tell what {path.name} is ({reason(error)})")
             return False
 
     return recognises
@@ -137,7 +137,3 @@ def _warn(point: EntryPoint, what: str) -> None:
 
 def _package(point: EntryPoint) -> str:
     return point.value.partition(":")[0] if point.dist is None else point.dist.name
-
-
-def _reason(error: Exception) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())[:200]

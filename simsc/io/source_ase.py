@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from simsc.core.errors import InputError, SimscError
+from simsc.core.errors import InputError, SimscError, reason
 from simsc.io.centres import AtomTable
-from simsc.io.structure_source import STATES_UNIT, RawFrame, reason
+from simsc.io.structure_source import STATES_UNIT, RawFrame
 
 LAMMPS_DATA = (".data", ".lammps-data", ".lmp")
 MOLECULE_ARRAYS = ("mol-id", "mol_id", "molecule", "residuenumbers", "resid")  # arrays of ASE that number molecules

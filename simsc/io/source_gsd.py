@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from simsc.core.errors import InputError
+from simsc.core.errors import InputError, reason
 from simsc.io.centres import AtomTable
-from simsc.io.structure_source import RawFrame, reason
+from simsc.io.structure_source import RawFrame
 
 
 class GsdSource:

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from simsc.core.errors import InputError, SimscWarning
+from simsc.core.errors import InputError, SimscWarning, reason
 from simsc.io.centres import AtomTable
 from simsc.io.source_ase import LAMMPS_DATA, AseSource
-from simsc.io.structure_source import STATES_UNIT, RawFrame, reason
+from simsc.io.structure_source import STATES_UNIT, RawFrame
 
 _STATES_TIME = (".dcd", ".xtc", ".trr", ".nc", ".ncdf", ".tng", ".h5md")
 _NS_PER_PS = 1e-3

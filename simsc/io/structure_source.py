@@ -33,8 +33,3 @@ class Source(Protocol):
 
     def atoms(self) -> Any:
         """What is known of the atoms: an `AtomTable`, or an `MDAnalysis.Universe`."""
-
-
-def reason(error: Exception) -> str:
-    """Return what a library raised, in one line."""
-    return " ".join(f"{type(error).__name__}: {error}".split())[:200]

@@ -11,7 +11,7 @@ from simsc.classify.neighbours import nearest_neighbours
 from simsc.core.errors import InputError, SimscWarning, StudyError
 from simsc.core.superlattice import Superlattice
 from simsc.io.adapters import Structure, as_superlattice
-from simsc.md.files import DATA, TRAJECTORY, prepare
+from simsc.md.files import TRAJECTORY, prepare
 from simsc.md.hardware import ONE_THREAD, Hardware
 from simsc.md.parallel import on_first, world
 from simsc.md.protocol import Phase, Protocol, phase_temperatures_K
@@ -19,7 +19,7 @@ from simsc.md.segments import AnnealProgress, anneal_system
 from simsc.md.trajectory import Trajectory, read_trajectory
 from simsc.models.coarse_grained import CoarseGrained, coarse_grained
 from simsc.models.heads import SPHERES, Dressing
-from simsc.models.lammps_system import LammpsSystem
+from simsc.models.lammps_system import DATA, LammpsSystem
 
 _DRESSING = 1  # which random numbers of a seed are those of the dressing
 
@@ -82,7 +82,7 @@ def anneal(
     system = dressed(crystal, chosen, protocol, seed, dressing)
     on_first(comm, lambda: _lay_out(system, folder))
     trajectory = anneal_system(
-        system, _radii_nm(crystal), protocol, folder, seed, comm, hardware, report=report, stop=stop
+        system, crystal.known_radii_nm, protocol, folder, seed, comm, hardware, report=report, stop=stop
     )
     if trajectory is None:  # on ranks other than 0
         return read_trajectory(folder / TRAJECTORY)
@@ -108,7 +108,7 @@ def dressed(
     if crystal.cell is None or not crystal.cell.periodic.all():
         raise InputError("annealing needs a superlattice in a fully periodic cell")
     d_nn_nm = round(float(nearest_neighbours(crystal, 1).distances_nm.min()), 9)  # without rounding errors of sites
-    for radius_nm in np.unique(_radii_nm(crystal)):
+    for radius_nm in np.unique(crystal.known_radii_nm):
         model.check(float(radius_nm), phase_temperatures_K(protocol.phases).values(), dressing, d_nn_nm)
     return model.dress(crystal, np.random.default_rng([seed, _DRESSING]), dressing)
 
@@ -135,9 +135,3 @@ def _lay_out(system: LammpsSystem, folder: Path) -> None:
         prepare(system, folder)
     elif (folder / DATA).read_text(encoding="utf-8") != system.data:
         raise StudyError(f"{folder}: holds a run of another crystal or dressing; give a new folder")
-
-
-def _radii_nm(crystal: Superlattice) -> np.ndarray:
-    if crystal.radii_nm is None:
-        raise InputError("the NPs have no radii; give a core radius (nm)")
-    return crystal.radii_nm

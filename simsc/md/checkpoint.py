@@ -5,7 +5,6 @@ SHA-256. The JSON is written last: what it does not name was never part of the r
 takes a restart file with a flipped bit without a word.
 """
 
-import hashlib
 import json
 import re
 import warnings
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from simsc.core.errors import ResourceError, SimscWarning, StudyError
+from simsc.io.digests import file_digest, text_digest
 from simsc.io.whole_files import write_text
 
 FORMAT = "simsc checkpoint 2"
@@ -59,12 +59,6 @@ class Checkpoint:
         return (self.restart, *self.parts, *self.snapshots)
 
 
-def digest(path: Path) -> str:
-    """Return the SHA-256 of a file, as hexadecimal digits."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint whose files are on disk, and remove what only older generations needed.
 
@@ -72,7 +66,7 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
         ResourceError: if it cannot be written.
     """
     content = json.dumps(asdict(checkpoint), sort_keys=True)
-    text = json.dumps({"format": FORMAT, "sha256": _text_digest(content), "content": json.loads(content)}, indent=1)
+    text = json.dumps({"format": FORMAT, "sha256": text_digest(content), "content": json.loads(content)}, indent=1)
     write_text(folder / f"checkpoint_{checkpoint.segments:06d}.json", text)
     sweep(folder)
 
@@ -180,7 +174,7 @@ def _read(path: Path) -> Checkpoint | None:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         content = values["content"]
-        if values["format"] != FORMAT or values["sha256"] != _text_digest(json.dumps(content, sort_keys=True)):
+        if values["format"] != FORMAT or values["sha256"] != text_digest(json.dumps(content, sort_keys=True)):
             return None
         content |= {key: tuple(content[key]) for key in ("parts", "snapshots", "history")}
         return Checkpoint(**content)
@@ -190,10 +184,6 @@ def _read(path: Path) -> Checkpoint | None:
 
 def _is_whole(path: Path, expected: str) -> bool:
     try:
-        return digest(path) == expected
+        return file_digest(path) == expected
     except OSError:  # missing, or on a bad sector
         return False
-
-
-def _text_digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()

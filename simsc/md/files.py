@@ -6,12 +6,9 @@ from simsc.io.resources import resource_folder
 from simsc.io.whole_files import write_text
 from simsc.md.checkpoint import last_checkpoint
 from simsc.md.trajectory import Trajectory, joined, read_trajectory
-from simsc.models.lammps_system import LammpsSystem
+from simsc.models.lammps_system import DATA, LammpsSystem
 
 TRAJECTORY = "trajectory.h5"
-DATA = "system.data"
-FINAL = "annealed.data"
-SNAPSHOTS = "snapshot_*.dcd"
 _SHARED = "lammps_inputs/common"  # scripts that models share
 
 

@@ -13,12 +13,12 @@ from simsc.core.errors import SimulationError
 from simsc.core.superlattice import Superlattice
 from simsc.core.units import nm_from_angstrom
 from simsc.forcefield.magnetite import MagnetiteParameters
-from simsc.md.files import DATA, prepare
+from simsc.md.files import prepare
 from simsc.md.hardware import ONE_THREAD, Hardware
 from simsc.md.parallel import on_first
 from simsc.md.session import LammpsSession
 from simsc.models.all_atom import Constraints, dress_all_atom
-from simsc.models.lammps_system import LammpsSystem
+from simsc.models.lammps_system import DATA, LammpsSystem
 
 LEAST_DISTANCE_ANGSTROM = 1.2  # of atoms that share neither a bond nor a bonded neighbour, after relaxation
 _MARGIN_ANGSTROM = 30.0  # of vacuum between the NP and its periodic images

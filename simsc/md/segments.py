@@ -24,18 +24,18 @@ from simsc.core.errors import ResourceError, SimscWarning, SimulationError, Stop
 from simsc.core.nested import flat
 from simsc.core.superlattice import Superlattice
 from simsc.core.units import angstrom_from_nm, nm_from_angstrom
+from simsc.io.digests import file_digest
 from simsc.io.hdf5 import open_hdf5
 from simsc.io.provenance import provenance
 from simsc.md.checkpoint import (
     Checkpoint,
     check_physics,
     check_whole,
-    digest,
     newest_checkpoint,
     sweep,
     write_checkpoint,
 )
-from simsc.md.files import DATA, FINAL, TRAJECTORY
+from simsc.md.files import TRAJECTORY
 from simsc.md.hardware import ONE_THREAD, Hardware
 from simsc.md.health import check_health, hottest_allowed
 from simsc.md.inputs import phase_inputs, thermostat_of, tilt_inputs
@@ -44,7 +44,7 @@ from simsc.md.protocol import Phase, Protocol, Segment
 from simsc.md.recorder import Recorder, continued
 from simsc.md.session import LammpsSession
 from simsc.md.trajectory import Trajectory, joined, read_trajectory, write_trajectory
-from simsc.models.lammps_system import LammpsSystem
+from simsc.models.lammps_system import DATA, FINAL, LammpsSystem
 
 _S_PER_DAY = 86400.0
 _PARTS = 64  # of the trajectory, until they are joined
@@ -291,7 +291,7 @@ class _Run:
                 snapshots=(*checkpoint.snapshots, *snapshots),
                 history=checkpoint.history + (() if runs == checkpoint.history[-1:] else runs),
             )
-            digests = {name: digests[name] if name in digests else digest(self.folder / name) for name in kept.files}
+            digests = {name: digests.get(name) or file_digest(self.folder / name) for name in kept.files}
             kept = replace(kept, digests=digests)
             write_checkpoint(self.folder, kept)
             return kept
@@ -332,7 +332,7 @@ def _physics(system: LammpsSystem, protocol: Protocol, seed: int, folder: Path) 
         "timestep_fs": system.timestep_fs,
         **flat(asdict(protocol), "protocol"),
         **flat(dict(system.variables), "model"),
-        DATA: digest(folder / DATA),
+        DATA: file_digest(folder / DATA),
         "scripts": scripts.hexdigest(),
     }
 

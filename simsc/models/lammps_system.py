@@ -5,6 +5,11 @@ from typing import Literal
 
 import numpy as np
 
+# Files of a folder in which LAMMPS runs.
+DATA = "system.data"
+FINAL = "annealed.data"
+SNAPSHOTS = "snapshot_*.dcd"
+
 Thermostat = Literal["nose_hoover", "langevin"]
 
 

@@ -11,6 +11,7 @@ from simsc.core.errors import InputError
 from simsc.core.units import nm_from_angstrom
 from simsc.forcefield.chains import chain_names, load_chains
 from simsc.models.all_atom import ATOM_MAP
+from simsc.models.lammps_system import DATA, FINAL, SNAPSHOTS
 from simsc.scattering.atoms import Atoms
 
 _FORMER_ATOM_MAP = "what_is_what.json"  # in run folders of simsc 0.1
@@ -36,9 +37,9 @@ def read_universe(folder: Path | str) -> Any:
     import MDAnalysis  # its import takes a second, and only this needs it
 
     folder = Path(folder)
-    data = folder / "annealed.data" if (folder / "annealed.data").is_file() else folder / "system.data"
+    data = folder / FINAL if (folder / FINAL).is_file() else folder / DATA
     if not data.is_file():
-        raise InputError(f"{folder}: holds neither annealed.data nor system.data")
+        raise InputError(f"{folder}: holds neither {FINAL} nor {DATA}")
     maps = (folder / name for name in (ATOM_MAP, _FORMER_ATOM_MAP))
     atom_map = next((path for path in maps if path.is_file()), None)
     style = {} if atom_map else {"atom_style": "id resid type x y z"}
@@ -58,7 +59,7 @@ def read_universe(folder: Path | str) -> Any:
             _name_all_atoms(universe, numbers)
         except (KeyError, TypeError, ValueError, IndexError):
             raise InputError(f"{atom_map}: does not belong to {data}") from None
-    if snapshots := sorted(folder.glob("snapshot_*.dcd")):
+    if snapshots := sorted(folder.glob(SNAPSHOTS)):
         _load_snapshots(universe, snapshots)
     return universe
 
@@ -134,7 +135,7 @@ def _load_snapshots(universe: Any, snapshots: list[Path]) -> None:
 
 
 def _name_beads(universe: Any, folder: Path) -> None:
-    data = folder / "system.data"
+    data = folder / DATA
     try:
         with data.open(encoding="utf-8", errors="replace") as file:
             words = file.readline().replace(",", " ").split()

@@ -16,10 +16,9 @@ from simsc.correlation.peaks import MOST_RESOLVED, cell_reflections
 from simsc.io.adapters import Maps, as_cell, as_maps
 from simsc.refine.fit import MISPLACED, fit
 from simsc.refine.lattice import in_basis, nearest_basis, reduced_basis
-from simsc.refine.mean import best_mean
-from simsc.refine.model import FitData, Reflections, check_reach, one_of_each_pair, prepare
+from simsc.refine.mean import best_mean, only_map
+from simsc.refine.model import FitData, Reflections, check_maps, check_reach, one_of_each_pair, prepare
 
-METHODS = ("forward", "mean")
 _ONE_NP = np.zeros((1, 3))
 _FCC = np.array([[0, 1, 1], [1, 0, 1], [1, 1, 0]]) / np.sqrt(2)
 _STEP, _BOUND, _MEAN_BOUND = 0.01, 0.3, 0.08  # of the strain
@@ -134,10 +133,7 @@ def refine_cell(
         True
     """
     maps = as_maps(maps)
-    if method not in METHODS:
-        raise InputError(f"method {method!r} is not known; it is forward or mean")
-    if not maps:
-        raise InputError("at least one correlation map is needed")
+    check_maps(maps, method)
     if not 0 <= misplaced < np.inf:
         raise InputError(f"misplaced must be zero or positive (widths of a peak), got {misplaced:g}")
     # Of a distorted cell, the shortest of the 111 reflections is the first bright peak.
@@ -248,9 +244,8 @@ def _near_symmetries(vectors: np.ndarray) -> list[np.ndarray]:
 
 
 def _by_mean(maps: Sequence[CorrelationMap], reference: Cell, seed: int) -> CellFit:
-    if len(maps) > 1:
-        raise InputError(f"the mean CCF is a metric for one map, got {len(maps)}; take method forward for several")
-    largest = maps[0].q2_inv_nm[-1]
+    correlation = only_map(maps)
+    largest = correlation.q2_inv_nm[-1]
 
     def positions(strain: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
         cell = _strained(reference, strain)
@@ -259,7 +254,7 @@ def _by_mean(maps: Sequence[CorrelationMap], reference: Cell, seed: int) -> Cell
         length, first = np.linalg.norm(g, axis=1), float(np.linalg.norm(g1))
         return first, length, np.degrees(np.arccos(np.clip(g @ g1 / (length * first), -1, 1)))
 
-    shape, score = best_mean(maps[0], positions, 6, _MEAN_BOUND, seed)
+    shape, score = best_mean(correlation, positions, 6, _MEAN_BOUND, seed)
     return _like(CellFit(_strained(reference, shape), np.full((6, 6), np.nan), "mean", score), reference)
 
 

@@ -4,14 +4,14 @@ Kept to compare with: where peaks overlap it is biased, for a cell whose peaks g
 higher than the true one. The forward model of `simsc.refine.fit` is not.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from scipy import ndimage, optimize
 
 from simsc.core.correlation_map import CorrelationMap
 from simsc.core.errors import InputError
-from simsc.refine.model import CLEAR_OF_SELF_DEG
+from simsc.correlation.compare import CLEAR_OF_SELF_DEG
 
 # From shape parameters: |g1|, and q2 (n,), nm⁻¹, and Δ (n,), degrees, of the peaks expected.
 Positions = Callable[[np.ndarray], tuple[float, np.ndarray, np.ndarray]]
@@ -19,6 +19,17 @@ Positions = Callable[[np.ndarray], tuple[float, np.ndarray, np.ndarray]]
 _FEWEST = 3
 _BLUR = 0.25  # of the bound: standard deviation of the Gaussian that the search starts with
 _OFF_SHELL = 0.03  # largest distance of |g1| from q1, relative to it
+
+
+def only_map(maps: Sequence[CorrelationMap]) -> CorrelationMap:
+    """Return the one map that a mean CCF can be taken of.
+
+    Raises:
+        InputError: for several.
+    """
+    if len(maps) > 1:
+        raise InputError(f"the mean CCF is a metric for one map, got {len(maps)}; take method forward for several")
+    return maps[0]
 
 
 def best_mean(

@@ -22,9 +22,10 @@ from scipy import ndimage, optimize, special
 
 from simsc.core.correlation_map import CorrelationMap
 from simsc.core.errors import InputError
+from simsc.correlation.compare import CLEAR_OF_SELF_DEG
 from simsc.scattering.form_factors.sphere import sphere_amplitude
 
-CLEAR_OF_SELF_DEG = 15.0
+METHODS = ("forward", "mean")  # this model of peaks, and the paper's metric
 _KNOTS, _KNOTS_KNOWN = 6, 3
 _FAR = 0.15  # relative distance from a reflection at which a start is no start
 _REACH = 4.5  # widths to which a peak is followed
@@ -117,6 +118,14 @@ def prepare(correlation: CorrelationMap, radius_nm: float | None = None, radius_
     hats = np.array([np.interp(q2, knots, row) for row in np.eye(len(knots))]).T
     signal = np.where(usable, ccf * profile[:, None], 0.0)
     return FitData(correlation.q1_inv_nm, q2, angle, signal, weight, hats * (known / known.max())[:, None])
+
+
+def check_maps(maps: Sequence[CorrelationMap], method: str) -> None:
+    """Raise an `InputError` unless there are maps, and a method of that name."""
+    if method not in METHODS:
+        raise InputError(f"method {method!r} is not known; it is {' or '.join(METHODS)}")
+    if not maps:
+        raise InputError("at least one correlation map is needed")
 
 
 def check_reach(maps: Sequence[CorrelationMap], g_inv_nm: np.ndarray) -> None:

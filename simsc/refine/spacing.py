@@ -13,8 +13,8 @@ from simsc.core.errors import InputError, SimscWarning
 from simsc.correlation.peaks import cell_reflections, expected_peaks, rod_arcs, structure_cell
 from simsc.io.adapters import Maps, as_maps
 from simsc.refine.fit import fit
-from simsc.refine.mean import best_mean
-from simsc.refine.model import Reflections, check_reach, one_of_each_pair, prepare
+from simsc.refine.mean import best_mean, only_map
+from simsc.refine.model import Reflections, check_maps, check_reach, one_of_each_pair, prepare
 from simsc.refine.stacking_map import spacing_of_map
 from simsc.scattering.rods import sphere_statistics
 
@@ -103,10 +103,7 @@ def refine_spacing(
     maps = as_maps(maps)
     if structure not in STRUCTURES:
         raise InputError(f"structure {structure!r} is not known; it is fcc, hcp or r-hcp")
-    if method not in ("forward", "mean"):
-        raise InputError(f"method {method!r} is not known; it is forward or mean")
-    if not maps:
-        raise InputError("at least one correlation map is needed")
+    check_maps(maps, method)
     if start_nm is not None and not 0 < start_nm < np.inf:
         raise InputError(f"the start must be a positive number (nm), got {start_nm:g}")
     start = start_nm or d_nn_of_111_nm(maps[0].q1_inv_nm)
@@ -140,9 +137,8 @@ def _by_layers(
 
 
 def _by_mean(maps: Sequence[CorrelationMap], structure: Structure, start_nm: float) -> SpacingFit:
-    if len(maps) > 1:
-        raise InputError(f"the mean CCF is a metric for one map, got {len(maps)}; take method forward for several")
-    q2 = maps[0].q2_inv_nm
+    correlation = only_map(maps)
+    q2 = correlation.q2_inv_nm
 
     def positions(x: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
         d_nn_nm = float(start_nm * np.exp(x[0]))
@@ -154,9 +150,9 @@ def _by_mean(maps: Sequence[CorrelationMap], structure: Structure, start_nm: flo
             for arc in rod_arcs(d_nn_nm, q2):
                 lengths.append(arc.q2_inv_nm)
                 angles.append(arc.delta_deg)
-        return maps[0].q1_inv_nm, np.concatenate(lengths), np.concatenate(angles)
+        return correlation.q1_inv_nm, np.concatenate(lengths), np.concatenate(angles)
 
-    shape, score = best_mean(maps[0], positions, 1, _MEAN_BOUND, seed=1)
+    shape, score = best_mean(correlation, positions, 1, _MEAN_BOUND, seed=1)
     return SpacingFit(float(start_nm * np.exp(shape[0])), np.nan, structure, "mean", score)
 
 

@@ -201,7 +201,7 @@ class _Crystal:
     def reach_nm(self, form: Form) -> float:
         if isinstance(self.frame, Atoms):
             return 0.1  # beyond which an atom has too few electrons for its form factor to vary faster
-        return form.reach_nm(float(_radii(self.frame).max()))
+        return form.reach_nm(float(self.frame.known_radii_nm.max()))
 
     def diameter_nm(self, form: Form) -> float:
         """Return what limits how fast the intensity varies with direction; round forms do not."""
@@ -214,7 +214,7 @@ class _Crystal:
     def expansion(self, form: Form, q_max_inv_nm: float, tolerance: float) -> Expansion:
         if isinstance(self.frame, Atoms):
             return expand_atoms(self.frame)
-        return form.expansion(_radii(self.frame), self.frame.orientations, q_max_inv_nm, tolerance)
+        return form.expansion(self.frame.known_radii_nm, self.frame.orientations, q_max_inv_nm, tolerance)
 
 
 def extent_nm(frame: Superlattice | Atoms, form: Form = SPHERE) -> float:
@@ -238,7 +238,7 @@ def _crystals(frames: Frames, weights: Sequence[float] | None, scattering: Scatt
         raise InputError(f"{len(several)} frames need as many weights, not negative, got {weights}")
     for frame in several:
         if isinstance(frame, Superlattice):
-            _radii(frame)
+            _ = frame.known_radii_nm  # before anything is computed
         elif scattering.form != SPHERE:
             raise InputError("atoms have form factors of their own; leave form out")
     return [_Crystal(frame, share) for frame, share in zip(several, shares, strict=True)]
@@ -431,9 +431,3 @@ def _moments(expansion: Expansion) -> np.ndarray:
 
 def _squares(functions: np.ndarray, moments: np.ndarray) -> np.ndarray:
     return np.einsum("rk,rk->k", functions.conj(), moments @ functions).real
-
-
-def _radii(superlattice: Superlattice) -> np.ndarray:
-    if superlattice.radii_nm is None:
-        raise InputError("the NPs have no radii; give a core radius (nm)")
-    return superlattice.radii_nm

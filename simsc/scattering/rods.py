@@ -177,8 +177,6 @@ def rod_profile(
     Raises:
         InputError: without radii, or for a negative disc.
     """
-    if any(frame.radii_nm is None for frame in frames):
-        raise InputError("the NPs have no radii; give a core radius (nm)")
     points, weights = _points(layers, l_hcp, hk, disc_inv_nm, max(frame.diameter_nm for frame in frames))
     values = _intensity(frames, points, threads=threads) @ weights
     l_hcp = np.asarray(l_hcp, dtype=float)
@@ -186,8 +184,7 @@ def rod_profile(
     # Of the NPs' own radii: at each q the mean and the variance of their amplitudes.
     form_factor, incoherent = np.zeros(len(l_hcp)), np.zeros(len(l_hcp))
     for frame in frames:
-        assert frame.radii_nm is not None
-        radii, counts = np.unique(frame.radii_nm, return_counts=True)
+        radii, counts = np.unique(frame.known_radii_nm, return_counts=True)
         for begin in range(0, len(l_hcp), 100):
             part = slice(begin, begin + 100)
             amplitude = sphere_amplitude(profile.q_inv_nm[part, None], radii)
@@ -221,8 +218,7 @@ def _intensity(
     lengths = np.linalg.norm(points, axis=1)
     intensity = np.zeros(len(points))
     for frame in frames:
-        assert frame.radii_nm is not None
-        expansion = expand_round(SPHERE, frame.radii_nm, float(lengths.max()), tolerance)
+        expansion = expand_round(SPHERE, frame.known_radii_nm, float(lengths.max()), tolerance)
         functions = expansion.functions(lengths)
         amplitude = _amplitude(
             np.ascontiguousarray(frame.positions_nm - frame.positions_nm.mean(axis=0)),

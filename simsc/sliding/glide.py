@@ -13,6 +13,7 @@ import numpy as np
 from simsc.core.errors import InputError
 from simsc.core.stacking import letters_of, site_numbers
 from simsc.core.units import KCAL_PER_MOL_K
+from simsc.forcefield.chains import DEFAULT
 from simsc.models.heads import SPHERES, Dressing
 
 _BEYOND = 0.15  # of the path, beyond both hollows
@@ -54,7 +55,7 @@ class Glide:
     radius_nm: float
     temperature_K: float
     pressure_atm: float = 1.0
-    force_field: str = "oleate_super_ligand"
+    force_field: str = DEFAULT
     windows: int = 40
     equilibration_ns: float = 0.1
     duration_ns: float = 2.0

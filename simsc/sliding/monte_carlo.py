@@ -26,11 +26,12 @@ from simsc.core.errors import InputError, SimulationError
 from simsc.core.stacking import hcp_layers, stacking_steps
 from simsc.core.units import KCAL_PER_MOL_K, steps_from_ns
 from simsc.forcefield.one_site import OneSiteParameters
-from simsc.md.files import DATA, prepare
+from simsc.md.files import prepare
 from simsc.md.hardware import ONE_THREAD
 from simsc.md.session import LammpsSession
 from simsc.models.coarse_grained import one_site_model
 from simsc.models.heads import SPHERES
+from simsc.models.lammps_system import DATA
 from simsc.models.one_site import energy_kcal_per_mol
 from simsc.sliding.chance import HcpDistribution, null_distribution
 

@@ -21,11 +21,11 @@ from simsc.core.superlattice import Superlattice
 from simsc.core.units import nm_from_angstrom, ns_from_steps, steps_from_ns
 from simsc.io.resources import resource_folder
 from simsc.io.whole_files import write_text
-from simsc.md.files import DATA, prepare
+from simsc.md.files import prepare
 from simsc.md.hardware import ONE_THREAD
 from simsc.md.session import LammpsSession
 from simsc.models.coarse_grained import CoarseGrained, coarse_grained
-from simsc.models.lammps_system import LammpsSystem
+from simsc.models.lammps_system import DATA, LammpsSystem
 from simsc.sliding.free_energy import (
     GlideProfile,
     Window,

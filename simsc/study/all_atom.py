@@ -26,9 +26,9 @@ from simsc.io.native import write_superlattice
 from simsc.io.provenance import provenance
 from simsc.io.whole_files import write_text
 from simsc.md.equilibrate import compression, loose_fcc
-from simsc.md.files import DATA, FINAL, prepare
+from simsc.md.files import prepare
 from simsc.models.all_atom import ATOM_MAP, atom_map, dress_all_atom, read_positions, taken_apart
-from simsc.models.lammps_system import LammpsSystem
+from simsc.models.lammps_system import DATA, FINAL, LammpsSystem
 from simsc.study.context import Context
 from simsc.study.run_folder import (
     CENSUS,

@@ -1,7 +1,6 @@
 """Run a study stage by stage in a folder; a finished stage is not run again, a changed study is refused."""
 
 import fcntl
-import hashlib
 import json
 import os
 import re
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from simsc.core.errors import InputError, ResourceError, SimscError, SimscWarning, StoppedEarly, StudyError
+from simsc.io.digests import file_digest
 from simsc.io.provenance import provenance
 from simsc.io.whole_files import write_error, write_text
 from simsc.md.frames import ANNEAL, PARTIAL
@@ -164,7 +164,7 @@ def _run_stage(stage: Stage, context: Context, inputs: dict[str, Any]) -> dict[s
     if missing := [name for name in stage.writes if not (partial / name).is_file()]:
         raise RuntimeError(f"stage {stage.name} did not write {', '.join(missing)}")
     (partial / LEGS).unlink()
-    outputs = {path.name: _digest(path) for path in sorted(partial.iterdir()) if path.is_file()}
+    outputs = {path.name: file_digest(path) for path in sorted(partial.iterdir()) if path.is_file()}
     record: dict[str, Any] = {
         "seconds": round(seconds, 2),
         "study": context.study.sections(stage.reads),
@@ -234,16 +234,11 @@ def _first_damaged(stage: Stage, run: RunFolder) -> Path | None:
         if stage.spare and fnmatch(name, stage.spare) and not (results / name).exists():
             continue
         try:
-            if _digest(results / name) != digest:
+            if file_digest(results / name) != digest:
                 return results / name
         except OSError:
             return results / name
     return None
-
-
-def _digest(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _prepare(folder: Path) -> None:

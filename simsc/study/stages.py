@@ -24,11 +24,12 @@ from simsc.io.native import (
 from simsc.io.provenance import provenance
 from simsc.io.whole_files import write_text
 from simsc.md.anneal import dressed, warn_of_distances
-from simsc.md.files import DATA, FINAL, SNAPSHOTS, TRAJECTORY, prepare
+from simsc.md.files import TRAJECTORY, prepare
 from simsc.md.frames import ANNEAL
 from simsc.md.inputs import plain_lammps_arguments
 from simsc.md.trajectory import Trajectory
 from simsc.models.coarse_grained import coarse_grained
+from simsc.models.lammps_system import DATA, FINAL, SNAPSHOTS
 from simsc.scattering.amplitude import intensity_on_grid
 from simsc.study.all_atom import crystal_stage, nanoparticle_stage, restacked
 from simsc.study.context import Context

@@ -23,8 +23,9 @@ from scipy.spatial.transform import Rotation
 from simsc.builders.nanoparticle_file import read_nanoparticle
 from simsc.forcefield.magnetite import load_magnetite
 from simsc.io.native import read_superlattice
-from simsc.md.files import DATA, prepare
+from simsc.md.files import prepare
 from simsc.models.all_atom import HYDROGEN_MASS, dress_all_atom
+from simsc.models.lammps_system import DATA
 
 BIN = Path(sys.executable).parent
 RESULT = table_of(__file__)

@@ -17,13 +17,14 @@ from simsc.builders.close_packed import close_packed
 from simsc.core.errors import InputError, SimulationError
 from simsc.forcefield.chains import chain_names, load_chains, read_chains
 from simsc.io.resources import resource_folder
-from simsc.md.files import DATA, prepare
+from simsc.md.files import prepare
 from simsc.md.hardware import ONE_THREAD
 from simsc.md.inputs import plain_lammps_arguments
 from simsc.md.parallel import world
 from simsc.md.protocol import Phase, Protocol
 from simsc.md.session import LammpsSession
 from simsc.models.chains import dress_chains
+from simsc.models.lammps_system import DATA
 from simsc.models.universe import read_universe
 
 FORCEFIELDS = Path(__file__).resolve().parents[2] / "forcefields"

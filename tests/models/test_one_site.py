@@ -22,7 +22,7 @@ from simsc.core.units import angstrom_from_nm
 from simsc.forcefield.one_site import OneSiteParameters, load_one_site
 from simsc.forcefield.parameter_file import read_parameters
 from simsc.md.anneal import warn_of_distances
-from simsc.md.files import DATA, prepare
+from simsc.md.files import prepare
 from simsc.md.hardware import ONE_THREAD
 from simsc.md.health import hottest_allowed
 from simsc.md.inputs import plain_lammps_arguments
@@ -32,6 +32,7 @@ from simsc.md.segments import anneal_system
 from simsc.md.session import LammpsSession
 from simsc.models.coarse_grained import coarse_grained, coarse_grained_names
 from simsc.models.heads import SPHERES, Dressing
+from simsc.models.lammps_system import DATA
 from simsc.models.one_site import energy_kcal_per_mol
 
 NAME = "oleate_one_site"

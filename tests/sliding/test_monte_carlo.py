@@ -18,12 +18,13 @@ from simsc.core.errors import InputError
 from simsc.core.stacking import hcp_layers, stacking_steps
 from simsc.core.units import KCAL_PER_MOL_K, angstrom_from_nm
 from simsc.forcefield.one_site import load_one_site
-from simsc.md.files import DATA, prepare
+from simsc.md.files import prepare
 from simsc.md.hardware import ONE_THREAD
 from simsc.md.parallel import world
 from simsc.md.session import LammpsSession
 from simsc.models.coarse_grained import coarse_grained
 from simsc.models.heads import SPHERES
+from simsc.models.lammps_system import DATA
 from simsc.sliding.chance import null_distribution
 from simsc.sliding.monte_carlo import StackingSample, _Moves, sample_stackings
 

@@ -11,8 +11,8 @@ from conftest import write_preset
 
 from simsc.core.errors import StudyError
 from simsc.io.native import read_superlattice
-from simsc.md.files import FINAL
 from simsc.models.all_atom import read_positions
+from simsc.models.lammps_system import FINAL
 from simsc.models.universe import read_universe
 from simsc.study.schema import read_study
 
