@@ -9,9 +9,9 @@ from scipy.spatial.distance import cdist
 
 from simsc.builders.electrostatics import COULOMB_KCAL_ANGSTROM, inverse_distances, potential_at
 from simsc.core.errors import InputError
+from simsc.core.units import KCAL_PER_MOL_K
 from simsc.forcefield.magnetite import CHARGE_QUANTUM_E, QUANTA_PER_OXIDATION
 
-BOLTZMANN_KCAL_PER_MOL_K = 0.0019872067  # of LAMMPS, units real
 LEAST_IRON_DISTANCE_ANGSTROM = 1.0  # 2.97 in magnetite
 
 _STORED_SITES = 6000  # up to here all pairs of Fe are kept (290 MB); beyond, a row is computed when it is needed
@@ -103,7 +103,6 @@ class Schedule:
 
 
 DEFAULT = Schedule()
-PUBLISHED = Schedule(1.0e5, 1.0, 0.9, 5.0)  # temperatures of DOI 10.1021/acs.jpclett.3c01290
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,7 +190,7 @@ def anneal_states(
     moves = max(1, round(schedule.sweeps * len(ions)))
     energy = 0.0
     for t, temperature in enumerate(temperatures):
-        beta = 1 / (BOLTZMANN_KCAL_PER_MOL_K * temperature)
+        beta = 1 / (KCAL_PER_MOL_K * temperature)
         moved = 0
         for ion, chance in zip(rng.integers(len(ions), size=moves), rng.random(moves), strict=True):
             old = ions[ion]

@@ -4,11 +4,9 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from simsc.core.cell import Cell
+from simsc.core.close_packing import CUBIC_AXES
 from simsc.core.stacking import stacking_steps
 from simsc.core.superlattice import Superlattice
-
-# Rows: the cubic directions that point along x, y and z of `close_packed("ABC…")`: [1 -1 0], [1 1 -2] and [1 1 1].
-_CUBIC = np.array([[1, -1, 0], [1, 1, -2], [1, 1, 1]]) / np.sqrt([[2], [6], [3]])
 
 
 def fcc_orientation(stacking: str) -> Rotation:
@@ -25,7 +23,7 @@ def fcc_orientation(stacking: str) -> Rotation:
     """
     steps = stacking_steps(stacking)
     forward = np.count_nonzero(steps == 1) >= len(steps) / 2
-    return Rotation.from_matrix(_CUBIC if forward else np.diag([-1.0, -1.0, 1.0]) @ _CUBIC)
+    return Rotation.from_matrix(CUBIC_AXES if forward else np.diag([-1.0, -1.0, 1.0]) @ CUBIC_AXES)
 
 
 def primitive_fcc(d_nn_nm: float) -> Superlattice:

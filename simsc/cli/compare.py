@@ -27,7 +27,7 @@ from simsc.core.correlation_map import Q2_OVER_Q1, CorrelationMap
 from simsc.core.errors import InputError
 from simsc.core.intensity import IntensityVolume
 from simsc.core.superlattice import Superlattice
-from simsc.correlation.compare import MapComparison, compare_maps
+from simsc.correlation.compare import CLEAR_OF_SELF_DEG, MapComparison, compare_maps
 from simsc.correlation.maps import correlation_map, first_sphere, read_source, second_spheres
 from simsc.io.hdf5 import is_map, is_shells
 from simsc.io.native import read_map
@@ -221,7 +221,9 @@ def _print(result: MapComparison, names: tuple[str, str], rows: list[int], cover
     q1 = " and ".join(f"{one.q1_inv_nm:.4f}" for one in (result.first, result.second))
     moved = ", interpolated" if result.interpolated else ""
     click.echo(f"q1 {q1} nm⁻¹, q2 {q2[0]:.4g} … {q2[-1]:.4g} nm⁻¹{moved}")
-    click.echo(f"{n} of {of} points have a coverage of {coverage:g} in both, 15° clear of 0° and 180°")
+    click.echo(
+        f"{n} of {of} points have a coverage of {coverage:g} in both, {CLEAR_OF_SELF_DEG:g}° clear of 0° and 180°"
+    )
     click.echo(f"correlation coefficient     {_plus_minus(result.pearson, result.pearson_error)}")
     if result.pearson_noiseless is not None:
         click.echo(

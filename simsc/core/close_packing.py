@@ -11,6 +11,9 @@ import numpy as np
 from simsc.core.errors import InputError
 
 LAYER_SPACING = math.sqrt(2.0 / 3.0)  # distance of touching hexagonal layers, in units of d_NN
+# Rows: the cubic directions that point along x, y and z of layers "ABC…": [1 -1 0], [1 1 -2] and [1 1 1]. Columns: the
+# axes of a body that is aligned with the cubic ones, in the frame of the layers.
+CUBIC_AXES = np.array([[1, -1, 0], [1, 1, -2], [1, 1, 1]]) / np.sqrt([[2], [6], [3]])
 
 
 def layer_momentum_transfer(d_nn_nm: float) -> float:

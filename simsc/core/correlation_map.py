@@ -48,29 +48,3 @@ class CorrelationMap:
     def at_q1(self, q1_inv_nm: float) -> "CorrelationMap":
         """Return the map as of a crystal so much smaller or larger that its q1 is another, nm⁻¹; q2 / q1 stay."""
         return replace(self, q1_inv_nm=q1_inv_nm, q2_inv_nm=q1_inv_nm / self.q1_inv_nm * self.q2_inv_nm)
-
-
-@dataclass(frozen=True, eq=False)
-class CorrelationVolume:
-    """Cross-correlation of the intensity on every sphere with that on every other.
-
-    Args:
-        q_inv_nm: (n_q,) momentum transfers of the spheres, nm⁻¹.
-        delta_deg: (n_delta,) angles, degrees.
-        ccf: (n_q, n_q, n_delta) correlation, dimensionless, alike under exchange of its first two axes; NaN where
-            nothing was measured.
-        coverage: (n_q, n_q, n_delta) fraction of all pairs of directions that were measured, 0 to 1.
-        radial_profile: (n_q,) mean measured intensity on each sphere.
-    """
-
-    q_inv_nm: np.ndarray
-    delta_deg: np.ndarray
-    ccf: np.ndarray
-    coverage: np.ndarray
-    radial_profile: np.ndarray
-
-    def slice(self, k: int) -> CorrelationMap:
-        """Return the map with the k-th sphere as the first one."""
-        return CorrelationMap(
-            float(self.q_inv_nm[k]), self.q_inv_nm, self.delta_deg, self.ccf[k], self.coverage[k], self.radial_profile
-        )

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import ducc0
 import numpy as np
 
-from simsc.core.correlation_map import CorrelationMap, CorrelationVolume
+from simsc.core.correlation_map import CorrelationMap
 from simsc.core.errors import InputError, SamplingError
 from simsc.core.intensity import ShellIntensity, shell_grid
 
@@ -110,48 +110,6 @@ def correlate_several(
             )
         )
     return maps
-
-
-def correlate_all(
-    shells: Iterable[ShellIntensity],
-    delta_deg: np.ndarray,
-    threads: int = 0,
-    on_shell: Callable[[], None] = lambda: None,
-    bin_deg: float = 0.0,
-) -> CorrelationVolume:
-    """Correlate every shell with every other: the whole volume C(q1, q2, Δ).
-
-    Each shell is transformed once; two of them meet in the degrees that both resolve.
-
-    Args:
-        shells: intensities, each on a grid with more rings than the band limit of its sphere (`every_shell_of_crystal`,
-            `every_shell_of_volume`).
-        delta_deg: (n_delta,) angles Δ, degrees, 0 to 180.
-        threads: of the harmonic transforms; 0 takes all cores.
-        on_shell: called after each shell, for progress.
-        bin_deg: width of bins, as in `correlate`.
-
-    Raises:
-        SamplingError: if a shell holds no measured intensity, or its mean is not positive.
-        InputError: for angles or bins out of range.
-    """
-    q, spectra = [], []
-    for shell in shells:
-        q.append(shell.q_inv_nm)
-        spectra.append(_spectrum(shell, shell.intensity.shape[0] - 1, threads))
-        on_shell()
-    if not spectra:
-        raise InputError("there is no shell to correlate")
-    n = len(spectra)
-    polynomials = _polynomials(delta_deg, bin_deg, max(spectrum.lmax for spectrum in spectra))
-    ccf = np.empty((n, n, len(delta_deg)))
-    coverage = np.empty_like(ccf)
-    for i, one in enumerate(spectra):
-        for j in range(i, n):
-            ccf[i, j], coverage[i, j], _ = _row(one, spectra[j], polynomials)
-            ccf[j, i], coverage[j, i] = ccf[i, j], coverage[i, j]
-    profile = np.array([spectrum.mean for spectrum in spectra])
-    return CorrelationVolume(np.array(q), np.array(delta_deg, dtype=float), ccf, coverage, profile)
 
 
 @dataclass(frozen=True, eq=False)

@@ -53,21 +53,6 @@ def shells_of_crystal(
     return next(shells), shells
 
 
-def every_shell_of_crystal(
-    frames: list[Superlattice], q_inv_nm: np.ndarray, tolerance: float = 1e-8, threads: int = 0
-) -> Iterator[ShellIntensity]:
-    """Return shells of a finite crystal, each fine enough to be correlated with every other.
-
-    Args:
-        frames: NPs with radii; the intensity is averaged over the frames.
-        q_inv_nm: (n_q,) momentum transfers, nm⁻¹.
-        tolerance: accuracy of the amplitude relative to the forward direction. Default 1e-8.
-        threads: of the transforms; 0 takes all cores.
-    """
-    diameter = max(frame.diameter_nm for frame in frames)
-    return intensity_on_shells(frames, np.asarray(q_inv_nm), _own_grids(diameter, q_inv_nm), tolerance, threads)
-
-
 def shells_of_volume(
     volume: IntensityVolume, q1_inv_nm: float, q2_inv_nm: np.ndarray, noise_samples: int = 16, seed: int = 0
 ) -> tuple[ShellIntensity, Iterator[ShellIntensity]]:
@@ -97,24 +82,6 @@ def shells_of_volume(
     grids = _grids(_resolved_diameter_nm(volume), q1_inv_nm, q2_inv_nm)
     shells = _shells_of_volume(volume, q_inv_nm, grids, noise_samples, seed)
     return next(shells), shells
-
-
-def every_shell_of_volume(
-    volume: IntensityVolume, q_inv_nm: np.ndarray, noise_samples: int = 16, seed: int = 0
-) -> Iterator[ShellIntensity]:
-    """Return shells of an intensity volume, each fine enough to be correlated with every other.
-
-    Args:
-        volume: simulated or measured intensity.
-        q_inv_nm: (n_q,) momentum transfers, nm⁻¹.
-        noise_samples: samples of the noise on each shell, as in `shells_of_volume`.
-        seed: of the samples.
-
-    Raises:
-        SamplingError: as `shells_of_volume`.
-    """
-    grids = _own_grids(_resolved_diameter_nm(volume), q_inv_nm)
-    return _shells_of_volume(volume, np.asarray(q_inv_nm), grids, noise_samples, seed)
 
 
 def shells_of_spheres(
@@ -242,14 +209,6 @@ def _grids(diameter_nm: float, q1_inv_nm: float, q2_inv_nm: np.ndarray) -> list[
     first = band_limit(q1_inv_nm * diameter_nm)
     totals = [2 * first] + [first + band_limit(q * diameter_nm) for q in q2_inv_nm]
     return [(total // 2 + 1, 2 * (total // 2 + 1)) for total in totals]
-
-
-def _own_grids(diameter_nm: float, q_inv_nm: np.ndarray) -> list[tuple[int, int]]:
-    """Return (n_theta, n_phi) of shells that each resolve all degrees of their own."""
-    if not np.min(q_inv_nm) > 0:
-        raise InputError("momentum transfers of a correlation must be positive (nm⁻¹)")
-    limits = [band_limit(float(q) * diameter_nm) for q in q_inv_nm]
-    return [(limit + 1, 2 * (limit + 1)) for limit in limits]
 
 
 def _interpolate(

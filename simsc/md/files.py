@@ -4,8 +4,6 @@ from pathlib import Path
 
 from simsc.io.resources import resource_folder
 from simsc.io.whole_files import write_text
-from simsc.md.checkpoint import last_checkpoint
-from simsc.md.trajectory import Trajectory, joined, read_trajectory
 from simsc.models.lammps_system import DATA, LammpsSystem
 
 TRAJECTORY = "trajectory.h5"
@@ -23,13 +21,3 @@ def prepare(system: LammpsSystem, folder: Path) -> None:
     for name, text in system.tables.items():
         write_text(folder / name, text)
     write_text(folder / DATA, system.data)  # last, and whole: where it lies, everything does
-
-
-def trajectory_so_far(folder: Path) -> Trajectory | None:
-    """Return what a run has written until now, finished or not; None before its first frame."""
-    if (folder / TRAJECTORY).is_file():
-        return read_trajectory(folder / TRAJECTORY)
-    checkpoint = last_checkpoint(folder)
-    if checkpoint is None or not checkpoint.parts:
-        return None
-    return joined([read_trajectory(folder / name) for name in checkpoint.parts])

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from simsc.core.close_packing import CUBIC_AXES
 from simsc.core.errors import InputError
 from simsc.core.superlattice import Superlattice
 from simsc.core.units import angstrom_from_nm, nm_from_angstrom
 from simsc.forcefield.chains import HEAD as HEAD_NAME
 from simsc.forcefield.chains import ChainParameters
 from simsc.io.lammps_data import box_lines
-from simsc.models.heads import ALIGNED, SPHERES, Dressing, heads
+from simsc.models.heads import SPHERES, Dressing, heads
 from simsc.models.lammps_system import LammpsSystem
 
 CENTRE, HEAD, TAIL = 1, 2, 3  # atom types; those of the kinds of beads count from the last
@@ -59,7 +60,7 @@ def dress_chains(
     orientations = Rotation.random(superlattice.n, rng=rng)
     if dressing.aligned:
         # The frame of LAMMPS is turned from that of the superlattice.
-        aligned = Rotation.from_matrix(rotation.T) * Rotation.from_matrix(ALIGNED)
+        aligned = Rotation.from_matrix(rotation.T) * Rotation.from_matrix(CUBIC_AXES)
         orientations = Rotation.concatenate([aligned] * superlattice.n)
     head_ids = np.flatnonzero(nanoparticle.types == HEAD)
     head_ids = head_ids[np.linspace(0, len(head_ids) - 1, min(_HEADS_FOLLOWED, len(head_ids))).astype(int)]

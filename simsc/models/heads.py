@@ -48,8 +48,6 @@ class Dressing:
 
 
 SPHERES = Dressing()
-# Columns: body axes of a core that is aligned, in the frame of the superlattice.
-ALIGNED = np.array([[1, -1, 0], [1, 1, -2], [1, 1, 1]]) / np.sqrt([[2], [6], [3]])
 
 
 def heads(shape: str, radius: float, height: float, n: int) -> tuple[np.ndarray, np.ndarray]:

@@ -42,14 +42,6 @@ class Spread:
     standard_errors: np.ndarray
     bias: np.ndarray
 
-    @property
-    def total_errors(self) -> np.ndarray:
-        """(n,) standard errors and bias together, √(s² + bias²), where the bias is known.
-
-        The bias is not subtracted: for small crystals with flat faces it changes from one cell and size to the next.
-        """
-        return np.hypot(self.standard_errors, np.nan_to_num(self.bias))
-
 
 def split(parts: Sequence[Sequence[CorrelationMap]], refine: Refine) -> Spread:
     """Return the standard errors of a refinement of all data, from its independent parts.

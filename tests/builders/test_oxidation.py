@@ -16,14 +16,13 @@ from scipy.stats import chi2 as chi2_distribution
 from simsc.builders.electrostatics import COULOMB_KCAL_ANGSTROM, inverse_distances, potential_at
 from simsc.builders.nanoparticle import carve, magnetite
 from simsc.builders.oxidation import (
-    BOLTZMANN_KCAL_PER_MOL_K,
-    PUBLISHED,
     Schedule,
     anneal_states,
     count_iron,
     random_states,
 )
 from simsc.core.errors import InputError
+from simsc.core.units import KCAL_PER_MOL_K
 from simsc.forcefield.magnetite import load_magnetite
 from simsc.io.resources import resource_folder
 from simsc.models.all_atom import Topology, write_data
@@ -164,7 +163,7 @@ def test_states_visited_follow_boltzmann(n_fe3, rng):
 
     energies = np.array([energy(positions, charges(state)) for state in states])
     temperature = 12000.0
-    expected = np.exp(-(energies - energies.min()) / (BOLTZMANN_KCAL_PER_MOL_K * temperature))
+    expected = np.exp(-(energies - energies.min()) / (KCAL_PER_MOL_K * temperature))
     expected /= expected.sum()
     assert 1.5 / len(states) < expected.max() < 0.6
     n = 4000
@@ -223,6 +222,10 @@ def test_large_cores_need_no_matrix(small, monkeypatch):
     monkeypatch.setattr("simsc.builders.oxidation._STORED_SITES", 10)
     fresh = anneal_states(positions, charges, iron, is_fe3, np.random.default_rng(1))
     assert fresh.energies_kcal_per_mol == pytest.approx(stored.energies_kcal_per_mol, abs=1e-6)
+
+
+# Temperatures of DOI 10.1021/acs.jpclett.3c01290.
+PUBLISHED = Schedule(1.0e5, 1.0, 0.9, 5.0)
 
 
 def test_default_schedule_is_as_good_as_the_published_temperatures(small):

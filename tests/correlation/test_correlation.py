@@ -8,12 +8,10 @@ from simsc.core.close_packing import layer_momentum_transfer
 from simsc.core.errors import InputError, SamplingError
 from simsc.core.intensity import IntensityVolume, ShellIntensity, shell_grid
 from simsc.core.superlattice import Superlattice
-from simsc.correlation.engine import correlate, correlate_all, correlate_several
+from simsc.correlation.engine import correlate, correlate_several
 from simsc.correlation.first_peak import first_bright_peak
 from simsc.correlation.peaks import expected_peaks, reflections, rod_arcs
 from simsc.correlation.shells import (
-    every_shell_of_crystal,
-    every_shell_of_volume,
     shells_of_crystal,
     shells_of_volume,
 )
@@ -149,18 +147,6 @@ def test_bins_average_over_solid_angle(cluster):
         weights = np.sin(np.radians(fine))
         mean = np.average(correlate(first, [second], fine).ccf[0], weights=weights)
         assert abs(value - mean) < 1e-5
-
-
-def test_all_pairs_at_once_are_the_maps_one_by_one(cluster):
-    q = np.array([0.2, 0.25, 0.31])
-    volume = correlate_all(every_shell_of_crystal([cluster], q), DELTA)
-    for k, q1 in enumerate(q):
-        one = correlate(*shells_of_crystal([cluster], q1, q), DELTA)
-        assert np.abs(volume.ccf[k] - one.ccf).max() < 1e-9 * one.ccf.max()
-        assert np.allclose(volume.slice(k).radial_profile, one.radial_profile)
-    grid = intensity_on_grid(cluster, 0.4, 96)
-    coarse = correlate_all(every_shell_of_volume(grid, q), DELTA)
-    assert np.abs(coarse.ccf - volume.ccf).max() < 1e-2 * volume.ccf.max()
 
 
 @pytest.mark.parametrize("masked", [False, True])
@@ -362,8 +348,6 @@ def test_bad_input_is_refused(cluster):
     for angles, width, says in (([200.0], 0, "0 … 180"), ([], 0, "0 … 180"), ([50.0], -1, "bins"), ([5.0], 91, "bins")):
         with pytest.raises(InputError, match=says):
             correlate(first, [second], np.array(angles), bin_deg=width)
-    with pytest.raises(InputError, match="no shell"):
-        correlate_all([], DELTA)
     volume = intensity_on_grid(cluster, 0.5, 8)
     with pytest.raises(InputError, match="variance"):
         IntensityVolume(volume.intensity, volume.q_axes_inv_nm, variance=-volume.intensity)

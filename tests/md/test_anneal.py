@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 from simsc.builders.close_packed import close_packed
 from simsc.core.errors import InputError, ResourceError, SimulationError, StoppedEarly, StudyError
 from simsc.forcefield.chains import load_chains
-from simsc.md.files import prepare, trajectory_so_far
+from simsc.md.checkpoint import last_checkpoint
+from simsc.md.files import prepare
 from simsc.md.hardware import Hardware
 from simsc.md.health import check_health
 from simsc.md.inputs import plain_lammps_arguments
@@ -254,8 +255,9 @@ def test_stopping_anywhere_changes_no_bit(uninterrupted, crystal, system, tmp_pa
                 report=lambda progress, rows=rows: next(rows, None),
                 stop=lambda needed_s, rows=rows: not operator.length_hint(rows),
             )  # fmt: skip
-        so_far = trajectory_so_far(tmp_path)
-        if so_far is not None:
+        checkpoint = last_checkpoint(tmp_path)
+        if checkpoint is not None and checkpoint.parts:
+            so_far = joined([read_trajectory(tmp_path / name) for name in checkpoint.parts])
             assert np.array_equal(so_far.positions_nm, whole.positions_nm[: len(so_far)])
     assert calls > 2
     found = read_trajectory(tmp_path / "trajectory.h5")

@@ -5,11 +5,12 @@ import pytest
 from scipy.spatial import ConvexHull, cKDTree
 
 from simsc.builders.close_packed import close_packed
+from simsc.core.close_packing import CUBIC_AXES
 from simsc.core.errors import InputError
 from simsc.core.shapes import POLYHEDRA
 from simsc.forcefield.chains import load_chains
 from simsc.models.chains import dress_chains, nanoparticle_mass_g_per_mol
-from simsc.models.heads import ALIGNED, SPHERES, Dressing, heads
+from simsc.models.heads import SPHERES, Dressing, heads
 from simsc.scattering.form_factors.polyhedron import polyhedron
 
 RADIUS, HEIGHT, N = 20.0, 2.5, 120
@@ -81,8 +82,8 @@ def test_coverage_and_area_set_the_number_of_ligands():
 
 def test_aligned_cores_lie_like_the_superlattice():
     """Octahedra have a facet up; their ⟨110⟩ edges point to neighbours in the layer."""
-    assert np.allclose(ALIGNED @ ALIGNED.T, np.eye(3))
-    assert np.linalg.det(ALIGNED) == pytest.approx(1.0)
+    assert np.allclose(CUBIC_AXES @ CUBIC_AXES.T, np.eye(3))
+    assert np.linalg.det(CUBIC_AXES) == pytest.approx(1.0)
     crystal, made = system(Dressing("octahedron", aligned=True))
     kinds, places = beads(made, crystal.n)
     cell = 10 * np.diag(crystal.cell.vectors_nm)
@@ -93,7 +94,7 @@ def test_aligned_cores_lie_like_the_superlattice():
         assert len(top) == pytest.approx(len(arms) / 8, abs=4)
     # The three neighbours above lie along ⟨110⟩ of the cores: that of fcc, not of its mirror image.
     body = np.array([[1, 1, 0], [1, 0, 1], [0, 1, 1]]) / np.sqrt(2)
-    above = body @ ALIGNED.T
+    above = body @ CUBIC_AXES.T
     assert above[:, 2] == pytest.approx(np.full(3, np.sqrt(2 / 3)))
     assert sorted(above[:, 1].round(4)) == pytest.approx([-0.2887, -0.2887, 0.5774], abs=1e-3)
 

@@ -320,7 +320,6 @@ def test_parts_and_refits(pillar_1_map, pillar_1_fit):
     double = bootstrap(pillar_1_fit, lambda rng: simulate(rng, 0.2), refine, n=6)
     assert np.allclose(double.standard_errors / spread.standard_errors, 2, rtol=0.5)
     assert (np.abs(spread.bias) < 4 * spread.standard_errors + np.repeat([0.02, 0.1], 3)).all()
-    assert np.allclose(spread.total_errors**2, spread.standard_errors**2 + spread.bias**2)
     streams = np.random.default_rng(5).spawn(6)
     parts = split([simulate(rng) for rng in streams], refine)
     ratio = parts.standard_errors * np.sqrt(6) / spread.standard_errors
