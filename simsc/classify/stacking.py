@@ -148,12 +148,12 @@ def _read_periodic(wrapped: Superlattice, axis_q: np.ndarray, reflections: np.nd
     if n_layers == 0 or (found := _steps(periods, layer, wanted, reflections)) is None:
         return None
     steps, probability = found
-    begin = max(range(n_layers), key=lambda k: tuple(np.roll(steps, -k) * steps[k]))
-    steps, probability = np.roll(steps, -begin), np.roll(probability, -begin)
+    first = max(range(n_layers), key=lambda k: tuple(np.roll(steps, -k) * steps[k]))
+    steps, probability = np.roll(steps, -first), np.roll(probability, -first)
     if steps.sum() % 3:
         # The cell repeats with a shift from A to B: the stacking itself repeats only after three cells.
         steps, probability = np.tile(steps, 3), np.tile(probability, 3)
-    layers = (layer[: wrapped.n] - begin) % n_layers
+    layers = (layer[: wrapped.n] - first) % n_layers
     return Stacking(lettered(steps[:-1]), axis_q / np.linalg.norm(axis_q), steps, layers, probability, True)
 
 

@@ -101,7 +101,7 @@ class StageProgress:
                 console=console,
             )
         self._tasks: dict[str, TaskID] = {}
-        self._begin: dict[str, float] = {}
+        self._began: dict[str, float] = {}
         self._paces: dict[str, Pace] = {}
         self._last = 0.0
 
@@ -121,15 +121,15 @@ class StageProgress:
 
     def _show(self, stage: str, fraction: float, detail: str) -> None:
         now = time.monotonic()
-        is_new = stage not in self._begin
-        begin = self._begin.setdefault(stage, now)
+        is_new = stage not in self._began
+        began = self._began.setdefault(stage, now)
         left_s = self._paces.setdefault(stage, Pace()).left_s(fraction)
         if self._bars is not None:
             if stage not in self._tasks:
                 self._tasks[stage] = self._bars.add_task(stage, total=1.0, detail=detail)
             self._bars.update(self._tasks[stage], completed=fraction, detail=detail)
         elif fraction >= 1.0 and (not detail or detail.startswith(DONE_IN)):
-            click.echo(f"{stage}: {detail or f'{DONE_IN} {now - begin:.0f} s'}", err=True)
+            click.echo(f"{stage}: {detail or f'{DONE_IN} {now - began:.0f} s'}", err=True)
         elif is_new and fraction == 0 and detail:
             click.echo(f"{stage}: {detail}", err=True)
         elif now - self._last > _PLAIN_INTERVAL_S and fraction > 0:

@@ -93,7 +93,7 @@ def export(
 
 
 def _export_field(file: Path, output: Path) -> tuple[dict[str, Any], str]:
-    """Write an intensity or a map, and return what is to be told of it."""
+    """Write an intensity or a map, and return what is to be printed of it."""
     if is_shells(file):
         if not _is_picture(output):
             raise InputError(

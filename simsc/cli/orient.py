@@ -47,10 +47,10 @@ def orient(
     as_json: bool,
 ) -> None:
     """Find the orientation of a lattice of known cell in the intensity volume FILE, from its Bragg peaks."""
-    volume, cell_told = read_intensity(file), Cell.from_parameters(*parameters)
+    volume, known_cell = read_intensity(file), Cell.from_parameters(*parameters)
     with working("orient"):
         peaks = find_peaks(volume, (q_min, volume.q_max_inv_nm), width)
-        found = orientation(peaks, cell_told, tolerance)
+        found = orientation(peaks, known_cell, tolerance)
         q, profile = radial_profile(volume)
     first = peak_of_profile(q[q > q_min / 2], profile[q > q_min / 2])
     edges = found.cell.vectors_nm / np.linalg.norm(found.cell.vectors_nm, axis=1)[:, None]

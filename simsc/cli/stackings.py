@@ -93,7 +93,7 @@ def _text(sample: StackingSample, output: Path) -> str:
 
 
 def _table(sample: StackingSample) -> str:
-    # The last step leads back to the begin.
+    # The last step leads back to the start.
     rows = zip(sample.h, sample.steps, strict=True)
     return csv_text(
         ["sweep", "hcp_layers", "stacking"], ([k, h, lettered(steps[:-1])] for k, (h, steps) in enumerate(rows))

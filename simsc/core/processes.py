@@ -56,7 +56,7 @@ def available_memory_gb() -> float:
 
 @contextlib.contextmanager
 def pool(
-    jobs: int, at_work: Callable[[], str], begin: Callable[..., None] | None = None, arguments: tuple[Any, ...] = ()
+    jobs: int, at_work: Callable[[], str], set_up: Callable[..., None] | None = None, arguments: tuple[Any, ...] = ()
 ) -> Iterator[ProcessPoolExecutor]:
     """Give a pool of processes; at the end of the block, what has not begun is given up, after an error all of it.
 
@@ -67,7 +67,7 @@ def pool(
         jobs: processes.
         at_work: says what they were at work on, "" if on nothing; it is asked if one was killed, and may raise an
             error of its own.
-        begin: each process calls it first.
+        set_up: each process calls it first.
         arguments: of that.
 
     Raises:
@@ -75,7 +75,7 @@ def pool(
     """
     context = multiprocessing.get_context("spawn")
     others = set(multiprocessing.active_children())
-    executor = ProcessPoolExecutor(jobs, context, _begin, (os.getpid(), begin, arguments))
+    executor = ProcessPoolExecutor(jobs, context, _set_up, (os.getpid(), set_up, arguments))
     done = False
     try:
         yield executor
@@ -102,13 +102,13 @@ def lost(running: Mapping[Future[Any], _Task], jobs: int) -> list[_Task]:
     return [task for future, task in running.items() if future.exception() is not None][:jobs]
 
 
-def _begin(parent: int, begin: Callable[..., None] | None, arguments: tuple[Any, ...]) -> None:
+def _set_up(parent: int, set_up: Callable[..., None] | None, arguments: tuple[Any, ...]) -> None:
     # Ctrl-C reaches all processes of a terminal; the one that began these ends them.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     one_blas_thread()
-    if begin is not None:
-        begin(*arguments)
+    if set_up is not None:
+        set_up(*arguments)
 
 
 def _end_with(parent: int) -> None:

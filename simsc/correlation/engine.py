@@ -127,8 +127,8 @@ class _Spectrum:
         if lmax == self.lmax:
             return self
         # Ordered by m, then l: of each m ≤ lmax the first lmax − m + 1 coefficients.
-        begins = [m * (self.lmax + 1) - m * (m - 1) // 2 for m in range(lmax + 1)]
-        kept = np.concatenate([np.arange(begin, begin + lmax + 1 - m) for m, begin in enumerate(begins)])
+        firsts = [m * (self.lmax + 1) - m * (m - 1) // 2 for m in range(lmax + 1)]
+        kept = np.concatenate([np.arange(first, first + lmax + 1 - m) for m, first in enumerate(firsts)])
         mask = None if self.mask is None else self.mask[kept]
         return _Spectrum(lmax, self.contrast[kept], mask, [noisy[kept] for noisy in self.noisy], self.mean)
 

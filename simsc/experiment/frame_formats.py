@@ -31,7 +31,7 @@ class FrameFormat:
         name: what it is called in messages.
         endings: of its files, in lower case.
         recognises: tells whether a file is of this format; it raises nothing.
-        read: reads what files tell of their frames, without the frames themselves: one master file, or where each file
+        read: reads what files state of their frames, without the frames themselves: one master file, or where each file
             is one frame all of them, in the order of their numbers.
         one_frame_a_file: whether each file is one frame, so that a folder, or a pattern, stands for a series.
         package: filled in by `simsc.io.plugins`.
@@ -75,7 +75,7 @@ def holds_frames(path: Path) -> bool:
 
 
 def read_frame_files(files: Sequence[Path]) -> FrameSeries:
-    """Read what the files of one series tell of their frames.
+    """Read what the files of one series state of their frames.
 
     Raises:
         InputError: if they cannot be read.

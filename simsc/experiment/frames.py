@@ -24,9 +24,9 @@ class FrameReader(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class FrameSeries:
-    """Detector frames, and what their files tell about them.
+    """Detector frames, and what their files state about them.
 
-    What files do not tell is None: then the study has to.
+    What files do not state is None: then the study has to.
 
     Args:
         name: of the files, for messages.

@@ -39,13 +39,13 @@ class GeometryOverrides:
 
 
 def detector_of(series: FrameSeries, overrides: GeometryOverrides) -> Detector:
-    """Return the detector; what the user tells goes before what the files tell.
+    """Return the detector; what the user gives goes before what the files state.
 
     Raises:
-        InputError: if nobody tells something that is needed.
+        InputError: if something that is needed is neither given nor stated.
 
     Warns:
-        SimscWarning: where both tell something else.
+        SimscWarning: where the two differ.
     """
     if overrides.energy_kev is not None and not 0 < overrides.energy_kev < np.inf:
         raise InputError(f"--energy {overrides.energy_kev:g}: the photon energy must be positive (keV)")
@@ -89,7 +89,7 @@ def angles_of(series: FrameSeries, given_deg: np.ndarray | None) -> np.ndarray:
     """Return the angle of each frame (n,), degrees; those that the user gives go before those of the files.
 
     Raises:
-        InputError: if nobody tells them, or their number does not fit.
+        InputError: if they are neither given nor stated, or their number does not fit.
     """
     if given_deg is not None:
         span = float(np.ptp(given_deg))

@@ -107,7 +107,7 @@ def has_layout_of_frames(path: Path) -> bool:
 
 
 def read_hdf5_series(path: Path) -> FrameSeries:
-    """Read what an EIGER master or an NXmx file tells of its frames.
+    """Read what an EIGER master or an NXmx file states of its frames.
 
     Raises:
         InputError: if data files are missing, cut or outside of the folder of the master, if frames are fewer than
@@ -126,10 +126,10 @@ def read_hdf5_series(path: Path) -> FrameSeries:
         n = sum(segment.n for segment in segments)
         _check_number(path, special, n)
         for key, expected in zip(("y_pixels_in_detector", "x_pixels_in_detector"), shape, strict=True):
-            told = _number(path, special, key)
-            if told is not None and told != expected:
+            value = _number(path, special, key)
+            if value is not None and value != expected:
                 raise InputError(
-                    f"{path}: {key} is {told:g}, but frames have {shape[0]} rows and {shape[1]} columns: the axes may "
+                    f"{path}: {key} is {value:g}, but frames have {shape[0]} rows and {shape[1]} columns: the axes may "
                     "be swapped"
                 )
         bad = _mask(path, (special, detector), shape)
@@ -201,8 +201,8 @@ def _segments(path: Path, data: LinkedGroup) -> tuple[list[_Segment], tuple[int,
         segments.append(_Segment(target, str(frames.name), int(frames.shape[0])))
         kinds.add((int(frames.shape[1]), int(frames.shape[2]), frames.dtype))
     if len(kinds) > 1:
-        told = ", ".join(sorted(f"{rows} × {columns} {dtype}" for rows, columns, dtype in kinds))
-        raise InputError(f"{path}: its data files hold frames of different shapes or types: {told}")
+        shapes = ", ".join(sorted(f"{rows} × {columns} {dtype}" for rows, columns, dtype in kinds))
+        raise InputError(f"{path}: its data files hold frames of different shapes or types: {shapes}")
     rows, columns, dtype = kinds.pop()
     return segments, (rows, columns), dtype.newbyteorder("=")
 
@@ -235,13 +235,13 @@ def _mask(path: Path, groups: tuple[LinkedGroup, ...], shape: tuple[int, int]) -
 def _invalid(path: Path, detector: LinkedGroup, dtype: np.dtype) -> int | None:
     """Return the smallest number that is no count."""
     limits = [int(np.iinfo(dtype).max)] if dtype.kind == "u" else []
-    if (told := _number(path, detector, "saturation_value")) is not None and told >= 1:
-        limits.append(int(told) + 1)
-    told = _number(path, detector, "bit_depth_image")
-    if told is not None and told not in (8, 16, 32, 64):
-        raise InputError(f"{path}: bit_depth_image is {told:g}; it is one of 8, 16, 32, 64")
-    if told is not None and dtype.kind == "u":
-        limits.append(2 ** int(told) - 1)
+    if (stated := _number(path, detector, "saturation_value")) is not None and stated >= 1:
+        limits.append(int(stated) + 1)
+    stated = _number(path, detector, "bit_depth_image")
+    if stated is not None and stated not in (8, 16, 32, 64):
+        raise InputError(f"{path}: bit_depth_image is {stated:g}; it is one of 8, 16, 32, 64")
+    if stated is not None and dtype.kind == "u":
+        limits.append(2 ** int(stated) - 1)
     return min(limits, default=None)
 
 
@@ -274,7 +274,7 @@ def _centre(path: Path, detector: LinkedGroup, pixel_m: tuple[float, float] | No
 
 
 def _never_set(path: Path, key: str) -> None:
-    # What detectors write whom nobody told.
+    # What detectors write that were not given it.
     warnings.warn(f"{path}: {key} is 0, so it was never set; it is not used", SimscWarning, stacklevel=2)
 
 
@@ -285,34 +285,34 @@ def _exposure(path: Path, detector: LinkedGroup, n: int) -> np.ndarray | None:
         if not (np.isfinite(exposure).all() and (exposure > 0).all()):
             raise InputError(f"{path}: {times.name} must be positive numbers")
         return exposure
-    told = _positive(path, "count_time", _number(path, detector, "count_time", _TIMES_S, "s"))
-    return None if told is None else np.full(n, told)
+    stated = _positive(path, "count_time", _number(path, detector, "count_time", _TIMES_S, "s"))
+    return None if stated is None else np.full(n, stated)
 
 
 def _wavelength(path: Path, beam: Any, special: LinkedGroup) -> float | None:
-    """Return the wavelength, nm; a file may tell it more than once."""
-    told: dict[str, float] = {}
+    """Return the wavelength, nm; a file may state it more than once."""
+    stated: dict[str, float] = {}
     if isinstance(beam, LinkedGroup):
         for key in ("incident_wavelength", "wavelength"):
             if (value := _number(path, beam, key, _LENGTHS_M, "angstrom")) is not None:
-                told[key] = 1e9 * value
+                stated[key] = 1e9 * value
     for group, key in ((beam, "incident_energy"), (special, "photon_energy")):
         if isinstance(group, LinkedGroup) and (value := _number(path, group, key, _ENERGIES_KEV, "eV")) is not None:
-            told[key] = wavelength_nm(_positive(path, key, value) or 1.0)
-    for key, value in told.items():
+            stated[key] = wavelength_nm(_positive(path, key, value) or 1.0)
+    for key, value in stated.items():
         _positive(path, key, value)
-    if told and max(told.values()) > (1 + _AGREE) * min(told.values()):
-        words = ", ".join(f"{key} {value:.6g} nm" for key, value in told.items())
+    if stated and max(stated.values()) > (1 + _AGREE) * min(stated.values()):
+        words = ", ".join(f"{key} {value:.6g} nm" for key, value in stated.items())
         warnings.warn(
             f"{path}: tells different wavelengths: {words}; the first is used, unless you give the energy",
             SimscWarning,
             stacklevel=2,
         )
-    return next(iter(told.values()), None)
+    return next(iter(stated.values()), None)
 
 
 def _angles(path: Path, entry: LinkedGroup, n: int) -> np.ndarray | None:
-    """Return the angles of the one axis that turns; None if the file tells none."""
+    """Return the angles of the one axis that turns; None if the file states none."""
     sample = entry.get("sample")
     if not isinstance(sample, LinkedGroup):
         return None

@@ -65,7 +65,7 @@ class _Reader:
 
 
 def read_image_series(paths: Sequence[Path]) -> FrameSeries:
-    """Read what images tell of themselves.
+    """Read what images state of themselves.
 
     Args:
         paths: one file a frame.
@@ -97,8 +97,8 @@ def read_image_series(paths: Sequence[Path]) -> FrameSeries:
             raise InputError(
                 f"{path}: of this image and {first.name}, only one tells its Start_angle and Exposure_time"
             )
-    told = None if None in angles or len(set(angles)) < 2 else np.array(angles, dtype=float)
-    if told is None:
+    angles_deg = None if None in angles or len(set(angles)) < 2 else np.array(angles, dtype=float)
+    if angles_deg is None:
         _warn_of_gaps(paths)
     text = headers[0].text
     distance = _measured(first, text, "Detector_distance", _LENGTHS_M, "m")
@@ -116,7 +116,7 @@ def read_image_series(paths: Sequence[Path]) -> FrameSeries:
         _Reader(tuple(paths), shape, data.dtype),
         None,
         int(np.iinfo(dtype).max) if dtype.kind == "u" else None,
-        told,
+        angles_deg,
         None if None in exposures else np.array(exposures, dtype=float),
         pixel,
         distance,
@@ -147,7 +147,7 @@ def read_image(path: Path) -> np.ndarray:
 
 @dataclass(frozen=True)
 class _Header:
-    """What the header of an image tells: text, and shape and type of the pixels if it does."""
+    """What the header of an image states: text, and shape and type of the pixels if it does."""
 
     text: str
     shape: tuple[int, ...] | None
@@ -162,10 +162,10 @@ def _header(path: Path) -> _Header:
     if suffix == ".cbf":
         # fabio would read the whole file.
         text = _cbf_head(path).decode("latin-1")
-        told = [re.search(rf"X-Binary-Size-{which}-Dimension:\s*([0-9]+)", text) for which in ("Second", "Fastest")]
+        sizes = [re.search(rf"X-Binary-Size-{which}-Dimension:\s*([0-9]+)", text) for which in ("Second", "Fastest")]
         kind = re.search(r'X-Binary-Element-Type:\s*"?([^"\r\n]*)', text)
-        return _Header(text, tuple(int(match[1]) for match in told if match), kind[1] if kind else "")
-    with _told(path):
+        return _Header(text, tuple(int(match[1]) for match in sizes if match), kind[1] if kind else "")
+    with _failures_as_input_error(path):
         if suffix in _TIFF:
             # What fabio's openheader says of the shape of a TIFF is only right for some.
             with contextlib.closing(TiffIO(str(path))) as tiff:
@@ -216,7 +216,7 @@ def _opened(path: Path) -> np.ndarray:
     """Return the pixels of an image."""
     import fabio
 
-    with _told(path), fabio.open(str(path)) as image:
+    with _failures_as_input_error(path), fabio.open(str(path)) as image:
         data = np.asarray(image.data)
         n = int(getattr(image, "nframes", 1))
         if n > 1:
@@ -237,7 +237,7 @@ class _Complaints(logging.Handler):
 
 
 @contextlib.contextmanager
-def _told(path: Path) -> Iterator[None]:
+def _failures_as_input_error(path: Path) -> Iterator[None]:
     """Turn whatever fabio raises, or only logs, into an error: it goes on after a wrong checksum."""
     if not path.is_file():
         raise InputError(f"{path}: no such file")
@@ -274,11 +274,11 @@ def _text(header: Any) -> str:
 
 def _found(path: Path, text: str, key: str) -> tuple[str, ...] | None:
     """Return numbers and units of a line of a header, as they stand there."""
-    if not (begin := re.search(rf"\b{key}\b", text)):
+    if not (place := re.search(rf"\b{key}\b", text)):
         return None
-    match = re.compile(_HEADER[key]).match(text, begin.end())
+    match = re.compile(_HEADER[key]).match(text, place.end())
     if match is None:
-        line = text[begin.start() :].splitlines()[0][:60]
+        line = text[place.start() :].splitlines()[0][:60]
         raise InputError(f"{path}: its header has a line that cannot be understood: {line!r}")
     return match.groups()
 
@@ -297,7 +297,7 @@ def _number(path: Path, key: str, text: str, unit: str, units: dict[str, float],
 
 
 def _measured(path: Path, text: str, key: str, units: dict[str, float], default: str) -> float | None:
-    """Return a positive quantity; None if it is not there, or 0, which detectors write whom nobody told."""
+    """Return a positive quantity; None if it is not there, or 0, which detectors write that were not given it."""
     if (found := _found(path, text, key)) is None:
         return None
     value = _number(path, key, found[0], found[1], units, default)

@@ -218,7 +218,7 @@ def merge(
             for the caller to remove, once the result is safe.
         corrections: what to correct for; default `Corrections()`.
         jobs: processes.
-        progress: is told how many angles are done, and of how many.
+        progress: called with how many angles are done, and of how many.
         stop: is asked now and then whether to stop at a checkpoint.
 
     Raises:
@@ -242,7 +242,7 @@ def merge(
         def at_work() -> str:
             return _frames(scan.series, [n for task in lost(running, jobs) for k in task for n in groups[k].tolist()])
 
-        with pool(max(1, min(jobs, len(tasks))), at_work, _begin, arguments) as processes:
+        with pool(max(1, min(jobs, len(tasks))), at_work, _set_up, arguments) as processes:
             saved_s = time.monotonic()
             while tasks or running:
                 if stop is not None and stop():
@@ -388,13 +388,13 @@ class _Worker:
             return False
         limit = min(self._largest + 1, _LARGE)
         unsigned = frame.view(f"u{frame.dtype.itemsize}")
-        for begin in range(0, len(frame), _ROWS):
-            rows = slice(begin, begin + _ROWS)
+        for start in range(0, len(frame), _ROWS):
+            rows = slice(start, start + _ROWS)
             own, total = unsigned[rows], self._quick[rows]
             # What is looked at and added in pieces comes from memory once.
             if ((own >= limit) & self._used[rows]).any():
                 if not first:
-                    self._quick[:begin] -= unsigned[:begin]
+                    self._quick[:start] -= unsigned[:start]
                 return False
             if first:
                 total[...] = own
@@ -406,7 +406,7 @@ class _Worker:
 _worker: _Worker
 
 
-def _begin(*arguments: Any) -> None:
+def _set_up(*arguments: Any) -> None:
     global _worker
     _keep_memory()
     _worker = _Worker(*arguments)

@@ -20,7 +20,7 @@ ORIENTATIONS = [
 
 
 def read_series(path: Path, orientation: str = "right-down") -> FrameSeries:
-    """Read what files of frames tell of them.
+    """Read what files of frames state of them.
 
     Args:
         path: a master file (HDF5), a folder of images, or a pattern such as `scan_*.cbf`, in one of the formats of

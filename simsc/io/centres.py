@@ -138,7 +138,7 @@ def group_centres(
     if cell is not None and cell.periodic.any():
         within = cell.fractional(positions)
         for axis in np.flatnonzero(cell.periodic):
-            begin, span, hole = _arcs(within[:, axis] % 1.0, groups)
+            start, span, hole = _arcs(within[:, axis] % 1.0, groups)
             unclear = (span >= _HALF) & (1 - span < _CLEAR * hole)
             if unclear.any():
                 worst = int(np.flatnonzero(unclear)[0])
@@ -147,8 +147,8 @@ def group_centres(
                     f"{name}: is wider than half the cell along {'abc'[axis]}, and cannot be made whole; select fewer "
                     "of its atoms, such as those of its core"
                 )
-            # Just below the begin is where a rounding error takes an atom that lies upon it.
-            within[:, axis] = (within[:, axis] - begin[groups] + 1e-9) % 1.0 - 1e-9 + begin[groups]
+            # Just below the start is where a rounding error takes an atom that lies upon it.
+            within[:, axis] = (within[:, axis] - start[groups] + 1e-9) % 1.0 - 1e-9 + start[groups]
         positions = within @ cell.vectors_nm
     total = np.bincount(groups, weights)
     return np.stack([np.bincount(groups, weights * x) / total for x in positions.T], axis=1)

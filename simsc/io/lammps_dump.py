@@ -60,7 +60,7 @@ class LammpsDump:
         self.units = ""
         self._offsets: list[int] = []
         with open(path, "rb") as file:
-            begin = 0
+            start = 0
             while True:
                 try:
                     whole = self._skip(file)
@@ -68,9 +68,9 @@ class LammpsDump:
                     raise InputError(f"{path}: frame {len(self._offsets)} cannot be read ({error})") from None
                 if not whole:
                     break
-                self._offsets.append(begin)
-                begin = file.tell()
-            cut = begin < path.stat().st_size
+                self._offsets.append(start)
+                start = file.tell()
+            cut = start < path.stat().st_size
         if not self._offsets:
             raise InputError(f"{path}: has not one whole frame")
         if cut:

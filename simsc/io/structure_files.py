@@ -29,7 +29,7 @@ class Reading:
         selection: which atoms count, in MDAnalysis's language; None for all.
         centres: what is one NP: each "site", or the atoms of a "molecule", "residue" or "segment".
         length_unit: "A" or "nm", for files that do not tell. None is Å for LAMMPS (whose dumps tell with `dump_modify
-            units yes`), DCD and XYZ; GSD, and dumps in units such as lj, have to be told.
+            units yes`), DCD and XYZ; GSD, and dumps in units such as lj, have to be given.
         every_ns: time between two frames, ns, instead of what the file tells.
         periodic: letters of the periodic cell vectors, such as "ab", or "none"; None as the file tells, and all where
             it has a cell and does not tell.
@@ -151,11 +151,11 @@ def chosen_frames(text: str | None, n: int, path: Path) -> range:
             raise ValueError
     except ValueError:
         raise InputError(f"--frames {text!r}: needs first:last:step, such as 0:-1:10, or one number") from None
-    begin = 0 if first is None else first + n * (first < 0)
-    end = begin if single else n - 1 if last is None else last + n * (last < 0)
+    start = 0 if first is None else first + n * (first < 0)
+    end = start if single else n - 1 if last is None else last + n * (last < 0)
     step = 1 if step is None else step
-    if step < 1 or end < begin:
+    if step < 1 or end < start:
         raise InputError(f"--frames {text!r}: needs first ≤ last and a step of at least 1")
-    if not (0 <= begin < n and 0 <= end < n):
+    if not (0 <= start < n and 0 <= end < n):
         raise InputError(f"--frames {text!r}: {path} has {n} frame{'s' if n != 1 else ''}, 0 to {n - 1}")
-    return range(begin, end + 1, step)
+    return range(start, end + 1, step)

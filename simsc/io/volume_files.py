@@ -238,8 +238,8 @@ def _measured(path: Path, arrays: Mapping[str, np.ndarray], values: np.ndarray, 
         measured &= arrays["counts"] > 0
     if np.isinf(values[measured]).any():
         raise InputError(f"{path}: the intensity is infinite in some voxels; NaN means not measured")
-    file_tells = bool({"measured", "mask", "counts"} & arrays.keys()) or bool(np.isnan(values).any())
-    _warn_of_fillers(path, values[measured], metadata, file_tells)
+    is_stated = bool({"measured", "mask", "counts"} & arrays.keys()) or bool(np.isnan(values).any())
+    _warn_of_fillers(path, values[measured], metadata, is_stated)
     return measured
 
 
@@ -249,11 +249,11 @@ def _truth(path: Path, name: str, values: np.ndarray) -> np.ndarray:
     return values != 0
 
 
-def _warn_of_fillers(path: Path, values: np.ndarray, metadata: VolumeMetadata, file_tells: bool) -> None:
-    """Warn of one value that many measured voxels have; zeros are counts where the file tells what was not measured."""
+def _warn_of_fillers(path: Path, values: np.ndarray, metadata: VolumeMetadata, is_stated: bool) -> None:
+    """Warn of one value that many measured voxels share; zeros are counts if it is stated what was not."""
     if values.size == 0:
         return
-    suspects = [0.0] if metadata.zeros is None and not file_tells else []
+    suspects = [0.0] if metadata.zeros is None and not is_stated else []
     if (lowest := float(values.min())) < 0:
         suspects.append(lowest)
     for value in suspects:

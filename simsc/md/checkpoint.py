@@ -39,7 +39,7 @@ class Checkpoint:
         physics: what decides about the trajectory; a run with other physics does not go on from here.
         first_cell_angstrom: (3, 3) cell when the protocol began, or its last deformation ended, Å.
         phase_cell_angstrom: (3, 3) cell when the phase began that goes on here, Å.
-        history: what the segments ran on (`LammpsSession.what_runs`), one entry for each change.
+        history: what the segments ran on (`LammpsSession.runs_on`), one entry for each change.
     """
 
     segments: int
@@ -106,7 +106,7 @@ def newest_checkpoint(folder: Path, physics: dict[str, Any]) -> Checkpoint | Non
         remedy = "restore these files, or remove the snapshot to go on without it" if spare else "restore these files"
         raise ResourceError(
             f"{folder}: has no whole checkpoint ({'; '.join(problems)}); {remedy}, or remove the folder to start from "
-            "the begin"
+            "the beginning"
         )
     return None
 

@@ -105,11 +105,11 @@ class _OwnTrajectory:
     def frames(self, numbers: Sequence[int]) -> Iterator[Frame]:
         of_file = np.searchsorted(self._ends, numbers, side="right")
         for part in np.unique(of_file):
-            begin = int(self._ends[part - 1]) if part else 0
+            first = int(self._ends[part - 1]) if part else 0
             with open_hdf5(self._files[part]) as file:
                 radii_nm, rows = file["radii_nm"][:], file["rows"][:]
                 time_ns, phase = file["thermo/time_ns"][:], file["phase"][:]
                 names = [str(name) for name in file.attrs["phase_names"]]
-                for k in np.asarray(numbers)[of_file == part] - begin:
+                for k in np.asarray(numbers)[of_file == part] - first:
                     superlattice = Superlattice(file["positions_nm"][k], radii_nm, Cell(file["cells_nm"][k]))
                     yield Frame(superlattice, float(time_ns[rows[k]]), names[phase[rows[k]]])

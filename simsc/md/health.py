@@ -47,7 +47,7 @@ def check_health(
         )
     if expansion < _SMALLEST_VOLUME:
         raise SimulationError(
-            f"phase {phase.name}: the volume shrank to {expansion:.2f} of that at the begin: the cell collapsed; "
+            f"phase {phase.name}: the volume shrank to {expansion:.2f} of that at its start: the cell collapsed; "
             "start nearer to the density, or compress in a `deform` phase first"
         )
     axis = int(np.argmax(stretch))

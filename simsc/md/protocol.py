@@ -74,7 +74,7 @@ class Segment:
     Attributes:
         phase: number of the phase.
         start, stop: first and last step of the phase, counted over the protocol.
-        begin: step from which the segment goes on.
+        first: step from which the segment goes on.
         rows: steps of the segment at which thermodynamic output is due, ascending; the last one is its end. For a
             minimisation, which takes no step of the protocol, the step at which it stands.
         frames: those of them at which NP centres are kept.
@@ -84,7 +84,7 @@ class Segment:
     phase: int
     start: int
     stop: int
-    begin: int
+    first: int
     rows: tuple[int, ...]
     frames: frozenset[int]
     snapshots: frozenset[int]
@@ -153,7 +153,7 @@ class Protocol:
         heated = [phase for phase in self.phases if phase.kind != "minimise"]
         return tuple(
             f"the target temperature jumps from {one.stop_K:g} K (end of {one.name!r}) to {other.start_K:g} K "
-            f"(begin of {other.name!r})"
+            f"(start of {other.name!r})"
             for one, other in pairwise(heated)
             if one.stop_K != other.start_K
         )
@@ -194,13 +194,13 @@ class Protocol:
             )
             if stop == start:
                 yield Segment(k, start, stop, start, (start,), frozenset({start}), frozenset())
-            for begin in range(start, stop, length):
-                end = min(begin + length, stop)
-                rows = (*range(begin + row, end, row), end)
+            for first in range(start, stop, length):
+                end = min(first + length, stop)
+                rows = (*range(first + row, end, row), end)
                 # The end of a phase is always worth a frame, even where the interval does not hit it.
                 frames = frozenset(s for s in rows if (s - start) % frame == 0 or s == stop)
                 snapshots = frozenset(s for s in rows if snapshot and ((s - start) % snapshot == 0 or s == stop))
-                yield Segment(k, start, stop, begin, rows, frames, snapshots)
+                yield Segment(k, start, stop, first, rows, frames, snapshots)
             start = stop
 
 

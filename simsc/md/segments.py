@@ -127,7 +127,7 @@ def anneal_system(
         if checkpoint is None:
             checkpoint = run.push_off(session)
         elif comm.rank == 0:
-            _warn_of_differences(checkpoint.history[-1], session.what_runs)
+            _warn_of_differences(checkpoint.history[-1], session.runs_on)
         took_s, segments_before = 0.0, checkpoint.segments
         for number in range(checkpoint.segments, len(segments)):
             if run.agreed(stop(took_s)):
@@ -204,7 +204,7 @@ class _Run:
         frames = Recorder(self.radii_nm, tuple(p.name for p in protocol.phases), segment.phase)
         snapshots = []
         last = self._last_frame(checkpoint)
-        step, anew = segment.begin, True
+        step, anew = segment.first, True
         for row in segment.rows:
             if row > step:
                 session.run(row - step, segment.start, segment.stop, first=anew)
@@ -271,7 +271,7 @@ class _Run:
         """Write the restart file and the part of the trajectory, then the checkpoint that names them."""
         restart = f"checkpoint_{checkpoint.segments:06d}.restart"
         session.write_restart(restart)
-        runs = (session.what_runs,)
+        runs = (session.runs_on,)
 
         def write() -> Checkpoint:
             parts, digests = list(checkpoint.parts), dict(checkpoint.digests)

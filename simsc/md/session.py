@@ -38,8 +38,8 @@ def is_whole_data_file(path: Path) -> bool:
     promised = [re.fullmatch(r"(\d+) (atoms|bonds|angles|dihedrals|impropers)", line) for line in lines[:40]]
     sections = {line.split()[0]: k for k, line in enumerate(lines) if line[:1].isalpha()}
     for match in filter(None, promised):
-        begin = sections.get(match[2].capitalize(), len(lines)) + 2
-        rows = lines[begin : begin + int(match[1])]
+        first = sections.get(match[2].capitalize(), len(lines)) + 2
+        rows = lines[first : first + int(match[1])]
         # The last line may have been cut too: all of a section's lines have at least the fields of its first.
         if len(rows) < int(match[1]) or any(len(row.split()) < len(rows[0].split()) for row in rows):
             return False
@@ -160,7 +160,7 @@ class LammpsSession:
         return found or ["none"]
 
     @property
-    def what_runs(self) -> dict[str, Any]:
+    def runs_on(self) -> dict[str, Any]:
         """What decides about the last bits of a trajectory: version of LAMMPS, ranks, threads, accelerator, GPUs."""
         return {"lammps": self.version, "ranks": self.comm.size, **asdict(self.hardware)}
 

@@ -110,31 +110,31 @@ def refine_stacking(
         raise InputError("--radius-std needs --radius")
     if mask is not None and radius_nm is None:
         raise InputError("--intensity needs --radius, for simulations")
-    name, what, sequence = "the source", source, None
+    name, opened, sequence = "the source", source, None
     if isinstance(source, str | Path):
-        name, what = str(source), _opened(Path(source), length_unit)
-    if isinstance(what, CorrelationMap):
+        name, opened = str(source), _opened(Path(source), length_unit)
+    if isinstance(opened, CorrelationMap):
         with warnings.catch_warnings():
             if mask is not None:  # which is what the warning about poor coverage asks for
                 warnings.simplefilter("ignore", SimscWarning)
-            found = _of_map(name, what, d_nn_nm, diameter_nm, radius_nm, radius_std_nm)
+            found = _of_map(name, opened, d_nn_nm, diameter_nm, radius_nm, radius_std_nm)
     elif mask is not None:
         raise InputError(f"--intensity: is for correlation maps, which {name} is not")
-    elif isinstance(what, IntensityVolume):
-        found = _of_volume(name, what, d_nn_nm, diameter_nm, radius_nm, radius_std_nm)
+    elif isinstance(opened, IntensityVolume):
+        found = _of_volume(name, opened, d_nn_nm, diameter_nm, radius_nm, radius_std_nm)
     else:
         found, sequence = _of_structure(
-            name, as_superlattice(what), d_nn_nm, diameter_nm, radius_nm, radius_std_nm, seed
+            name, as_superlattice(opened), d_nn_nm, diameter_nm, radius_nm, radius_std_nm, seed
         )
     fit = fit_stacking(found, process, bootstrap, seed)
     if mask is None:
         return StackingRefinement(fit, sequence, None, fit.realised_fcc_error)
     assert radius_nm is not None
-    assert isinstance(what, CorrelationMap)
+    assert isinstance(opened, CorrelationMap)
     measured = mask_of_file(Path(mask)) if isinstance(mask, str | Path) else mask
     jobs = min(jobs or available_cores(), draws)
     threads = max(1, available_cores() // jobs)
-    effect = mask_effect(what, fit, measured, radius_nm, radius_std_nm, draws, seed, jobs, threads, on_draw)
+    effect = mask_effect(opened, fit, measured, radius_nm, radius_std_nm, draws, seed, jobs, threads, on_draw)
     with_mask = fit_stacking(effect.added_to(found), process, bootstrap, seed)
     return StackingRefinement(with_mask, None, effect, fit.realised_fcc_error)
 

@@ -254,7 +254,7 @@ def _every(simulation: _Simulation, draws: int, jobs: int) -> Iterator[tuple[int
     def at_work() -> str:
         return f"simulations {', '.join(str(number + 1) for number in lost(running, jobs))} of {draws}"
 
-    with pool(jobs, at_work, _begin, (simulation,)) as processes:
+    with pool(jobs, at_work, _set_up, (simulation,)) as processes:
         for number in range(draws):
             running[processes.submit(_draw, number)] = number
         for future in as_completed(list(running)):
@@ -265,7 +265,7 @@ def _every(simulation: _Simulation, draws: int, jobs: int) -> Iterator[tuple[int
 _own: _Simulation  # of a process of the pool
 
 
-def _begin(simulation: _Simulation) -> None:
+def _set_up(simulation: _Simulation) -> None:
     global _own
     _own = simulation
 

@@ -26,7 +26,7 @@ class Shown:
     state: str
 
     @property
-    def what(self) -> State:
+    def shown_state(self) -> State:
         """The state itself."""
         return self.results.states[self.state]
 
@@ -35,7 +35,7 @@ def system_html(shown: Mapping[str, Shown]) -> str:
     """Return the views in 3D, their controls and a table of the cells, without data."""
     views = ""
     for name, one in shown.items():
-        state = one.what
+        state = one.shown_state
         label = f"{name}: {counts_text(state.counts)}; sequence {state.sequence or 'not read'}. "
         label += "Arrow keys turn both views, plus and minus zoom, 0 resets."
         views += (
@@ -47,7 +47,7 @@ def system_html(shown: Mapping[str, Shown]) -> str:
     key = "".join(
         f'<li><span class="dot {css_class(name)}" aria-hidden="true"></span>{text(label_class(name).meaning)}</li>'
         for name in _classes(shown)
-        if name in CLOSE_PACKED or any(one.what.counts.get(name) for one in shown.values())
+        if name in CLOSE_PACKED or any(one.shown_state.counts.get(name) for one in shown.values())
     )
     boxes = (
         ("letters", "Layer letters", True),
@@ -79,7 +79,7 @@ def viewer_data(shown: Mapping[str, Shown]) -> dict[str, Any]:
     """Return what viewer.js draws; lengths in nm."""
     states = []
     for name, one in shown.items():
-        state, trajectory = one.what, one.results.trajectory
+        state, trajectory = one.shown_state, one.results.trajectory
         superlattice = trajectory.superlattice(state.frame)
         assert superlattice.cell is not None
         states.append(
@@ -120,7 +120,7 @@ def _wrapped(cell: Cell, positions_nm: np.ndarray, layers: Sequence[int]) -> np.
 def _cell_table(shown: Mapping[str, Shown]) -> str:
     rows = ""
     for name, one in shown.items():
-        vectors = one.results.trajectory.cells_nm[one.what.frame]
+        vectors = one.results.trajectory.cells_nm[one.shown_state.frame]
         lengths = np.linalg.norm(vectors, axis=1)
         cosines = [vectors[i] @ vectors[j] / (lengths[i] * lengths[j]) for i, j in ((1, 2), (0, 2), (0, 1))]
         cells = [f"{x:.3f}" for x in lengths] + [f"{np.degrees(np.arccos(x)):.2f}" for x in cosines]

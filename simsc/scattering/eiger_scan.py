@@ -90,7 +90,7 @@ def write_scan(
         angles_deg = [float(beamline.angles_deg[k]) for block in lost(running, jobs) for k in blocks[block]]
         return f"frames at {angles_deg[0]:g}° to {angles_deg[-1]:g}°" if angles_deg else ""
 
-    with pool(max(1, min(jobs, len(missing))), at_work, _begin, task) as processes:
+    with pool(max(1, min(jobs, len(missing))), at_work, _set_up, task) as processes:
         for k in missing:
             running[processes.submit(_write_block, paths[k], blocks[k])] = k
         while running:
@@ -110,7 +110,7 @@ def write_scan(
 _own: tuple[VirtualScan, int, int, str]  # of a process of the pool
 
 
-def _begin(
+def _set_up(
     frames: list[Superlattice], beamline: Beamline, scattering: ScatteringModel, seed: int, bits: int, digest: str
 ) -> None:
     global _own

@@ -103,8 +103,8 @@ def smeared_shell(
         kernel = weight * np.exp(-((q_inv_nm - nodes[k]) ** 2) / (2 * variance)) * bessel
         # Coefficients of order m begin at m (2L + 3 − m) / 2 − m with l = m.
         for m in range(own + 1):
-            begin, end = m * (2 * limit + 3 - m) // 2, m * (2 * own + 3 - m) // 2
-            total[begin : begin + own + 1 - m] += kernel[m:] * harmonics[k][end : end + own + 1 - m]
+            start, end = m * (2 * limit + 3 - m) // 2, m * (2 * own + 3 - m) // 2
+            total[start : start + own + 1 - m] += kernel[m:] * harmonics[k][end : end + own + 1 - m]
     intensity = ducc0.sht.synthesis_2d(
         alm=total[None], spin=0, lmax=limit, geometry="GL", ntheta=grid[0], nphi=grid[1], nthreads=threads
     )[0]

@@ -185,8 +185,8 @@ def rod_profile(
     form_factor, incoherent = np.zeros(len(l_hcp)), np.zeros(len(l_hcp))
     for frame in frames:
         radii, counts = np.unique(frame.known_radii_nm, return_counts=True)
-        for begin in range(0, len(l_hcp), 100):
-            part = slice(begin, begin + 100)
+        for first in range(0, len(l_hcp), 100):
+            part = slice(first, first + 100)
             amplitude = sphere_amplitude(profile.q_inv_nm[part, None], radii)
             mean = amplitude @ counts / frame.n
             form_factor[part] += mean**2 / len(frames)

@@ -3,7 +3,7 @@
     python tests/benchmarks/facets.py [--folder facets] [--jobs 2] [--write]
 
 All layers above an interface of hcp glide to their other hollow (ABABAB to ABCACA) at 600 K and 1 atm, 2 NPs a layer:
-spheres of radius 2 nm, and truncated cuboctahedra of their volume that all lie like the cubic axes of fcc at the begin,
+spheres of radius 2 nm, and truncated cuboctahedra of their volume that all lie like the cubic axes of fcc at the start,
 each with the coverage of the model and with less. Of the six hcp-like layers four are left: half of what this costs is
 the energy of an hcp-like layer. Two hours on one core; windows in the folder are not sampled again.
 """
@@ -25,7 +25,7 @@ from simsc.sliding.umbrella import sample_glide
 
 RESULT = table_of(__file__)
 SPHERE, FACETED = "sphere", "truncated_cuboctahedron"
-# Folder, core, ligands per nm², d_NN at the begin (nm), ns to equilibrate and to sample in each window.
+# Folder, core, ligands per nm², d_NN at the start (nm), ns to equilibrate and to sample in each window.
 CASES = [
     ("long_sl_600", Dressing(), 6.62, 0.2, 1.5),
     ("sph_350", Dressing(SPHERE, 3.5), 6.2, 0.1, 0.6),

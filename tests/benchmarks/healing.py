@@ -43,7 +43,7 @@ RESULT = table_of(__file__)
 STARTS = ["ABCABCABABAB", "ABCABCABCABC", "ABABABABABAB", "ABCABCACBACB", "ABACBCACBCAC"]  # those of the preset
 SEEDS = 6  # of each in the preset: replica 6 i + k is seed k of start i
 COVERAGE, HELD = "3.25", "600 K for 10 ns"
-D_NN_NM = 6.0  # at the begin, near that at 600 K
+D_NN_NM = 6.0  # at the start, near that at 600 K
 HOLD = {"name": "hold", "start_K": 600.0, "stop_K": 600.0, "duration_ns": 10.0}
 OUTPUT_EVERY_NS = 0.05
 # Six of the paper's start and three of each control, seed by seed.

@@ -41,7 +41,7 @@ PATHS = [
     (MARTINI, 300.0, 1, (1, 1), 20, 0.1, 0.15, 1, 600.0),
 ]
 STACKINGS = [(600.0, (1, 1)), (600.0, (2, 2)), (600.0, (3, 2)), (450.0, (2, 2))]
-DISTANCES_NM = {300.0: 6.21, 450.0: 6.4, 600.0: 6.62}  # at the begin; near those of each model (validity.csv)
+DISTANCES_NM = {300.0: 6.21, 450.0: 6.4, 600.0: 6.62}  # at the start; near those of each model (validity.csv)
 OF_MARTINI_NM = {300.0: 6.31, 600.0: 6.85}
 WHAT = {1: "all above one interface", 2: "one layer over both its interfaces"}
 STACKED = "stackings of 12 layers"

@@ -200,11 +200,11 @@ def test_segments_and_outputs_of_any_protocol(every, finer, coarser, steps, time
     )  # fmt: skip
     end = 0
     for segment in protocol.segments(timestep):
-        assert segment.begin == end
-        assert segment.rows[-1] == segment.end > segment.begin
-        assert segment.end - segment.begin <= coarser * every * finer
+        assert segment.first == end
+        assert segment.rows[-1] == segment.end > segment.first
+        assert segment.end - segment.first <= coarser * every * finer
         assert segment.snapshots <= segment.frames <= set(segment.rows)
-        assert all(b - a <= every for a, b in itertools.pairwise((segment.begin, *segment.rows)))
+        assert all(b - a <= every for a, b in itertools.pairwise((segment.first, *segment.rows)))
         end = segment.end
     assert end == sum(steps)
 
@@ -317,7 +317,7 @@ def test_snapshots_and_orientations_against_mdanalysis(uninterrupted, system):
 
 
 def test_a_universe_of_a_run_that_goes_on(crystal, system, tmp_path):
-    """Before the first snapshot the positions are those of the begin; a damaged snapshot is named."""
+    """Before the first snapshot the positions are those of the start; a damaged snapshot is named."""
     prepare(system, tmp_path)
     universe = read_universe(str(tmp_path))
     assert len(universe.trajectory) == 1

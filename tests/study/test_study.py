@@ -240,7 +240,7 @@ def test_jumps_of_temperature_are_told(short_study):
     jumps = replace(protocol, phases=(*protocol.phases, still, hot)).jumps
     last = protocol.phases[-1]
     assert jumps == (
-        f"the target temperature jumps from {last.stop_K:g} K (end of {last.name!r}) to 400 K (begin of 'hot')",
+        f"the target temperature jumps from {last.stop_K:g} K (end of {last.name!r}) to 400 K (start of 'hot')",
     )
 
 

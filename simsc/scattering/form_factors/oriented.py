@@ -58,11 +58,11 @@ class OrientedFormFactor:
             harmonics = real_harmonics(self._degrees[-1].l, directions[piece])
             polynomials = chebyshev.chebvander(self._scaled(lengths[piece]), series.shape[1] - 1)
             products: np.ndarray = np.empty((size, len(polynomials)), dtype=self._dtype)
-            begin = 0
+            first = 0
             for degree, radial in zip(self._degrees, np.split(series @ polynomials.T, ends), strict=True):
-                own = products[begin : begin + degree.size].reshape(2 * degree.l + 1, len(radial), -1)
+                own = products[first : first + degree.size].reshape(2 * degree.l + 1, len(radial), -1)
                 np.multiply(degree.phase * harmonics[degree.own, None], radial, out=own)
-                begin += degree.size
+                first += degree.size
             values[:, piece] = basis @ products
         return values
 
