@@ -18,15 +18,16 @@ from simsc.models.coarse_grained import coarse_grained
 from simsc.models.heads import Dressing
 from simsc.study.context import Context
 from simsc.study.schema import read_study
-from simsc.study.stages import STAGES
+from simsc.study.stages import stages_of
 
 HOT = Phase("hot", 500.0, 500.0, 0.01)
 
 
 def of_a_study(path, folder):
     """Return the trajectory of the annealing of a study."""
-    context = Context(read_study(path), folder, world(), ONE_THREAD, lambda *progress: None, lambda needed_s: False)
-    for stage in STAGES[:2]:
+    study = read_study(path)
+    context = Context(study, folder, world(), ONE_THREAD, lambda *progress: None, lambda needed_s: False)
+    for stage in stages_of(study)[:2]:
         (folder / stage.name).mkdir(parents=True)
         stage.run(context, folder / stage.name)
     return read_trajectory(folder / "anneal" / "trajectory.h5")
