@@ -17,6 +17,7 @@ from simsc.md.trajectory import read_trajectory
 from simsc.models.coarse_grained import coarse_grained
 from simsc.models.heads import Dressing
 from simsc.study.context import Context
+from simsc.study.run_folder import RunFolder
 from simsc.study.schema import read_study
 from simsc.study.stages import stages_of
 
@@ -26,7 +27,7 @@ HOT = Phase("hot", 500.0, 500.0, 0.01)
 def of_a_study(path, folder):
     """Return the trajectory of the annealing of a study."""
     study = read_study(path)
-    context = Context(study, folder, world(), ONE_THREAD, lambda *progress: None, lambda needed_s: False)
+    context = Context(study, RunFolder(folder), world(), ONE_THREAD, lambda *progress: None, lambda needed_s: False)
     for stage in stages_of(study)[:2]:
         (folder / stage.name).mkdir(parents=True)
         stage.run(context, folder / stage.name)
