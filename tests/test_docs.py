@@ -1,6 +1,7 @@
 """The documentation says what is so: commands parse, links lead somewhere, examples run and print what is shown."""
 
 import contextlib
+import importlib
 import io
 import re
 import shlex
@@ -205,3 +206,23 @@ def test_nothing_is_left_of_other_machines():
 def test_every_notebook_is_listed():
     text = (DOCS / "start" / "notebooks.md").read_text(encoding="utf-8")
     assert set(re.findall(r"`(\w+\.ipynb)`", text)) == {path.name for path in (ROOT / "notebooks").glob("*.ipynb")}
+
+
+def exists(name: str) -> bool:
+    """Return whether a dotted name is a module, or something in one."""
+    words = name.split(".")
+    for k in range(len(words), 0, -1):
+        try:
+            found = importlib.import_module(".".join(words[:k]))
+        except ModuleNotFoundError:
+            continue
+        return all((found := getattr(found, word, None)) is not None for word in words[k:])
+    return False
+
+
+@pytest.mark.parametrize("path", [path for path in PAGES if path.name != "extend.md"], ids=name)  # it adds modules
+def test_python_names_exist(path):
+    """Of modules, functions and classes; the groups of entry points are names too."""
+    others = {"simsc.css", "simsc.fish", *(f"simsc.{what}_formats" for what in ("frame", "structure", "volume"))}
+    named = set(re.findall(r"\bsimsc(?:\.[A-Za-z_]\w*)+", path.read_text(encoding="utf-8")))
+    assert [one for one in sorted(named - others) if not exists(one)] == []
