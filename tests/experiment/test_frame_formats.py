@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from fabio.edfimage import EdfImage
-from packages import install
+from fake_packages import install
 from test_frame_readers import write_cbf, write_eiger
 
 from simsc.builders.supraparticle import ball

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from packages import install
+from fake_packages import install
 
 from simsc.builders.supraparticle import ball
 from simsc.cli.main import cli
