@@ -56,8 +56,14 @@ add_module_names = False
 
 
 def setup(app):  # type: ignore[no-untyped-def]
-    """Let links to the files of force fields, right for those who read the sources, lead to their pages here."""
+    """Let links to the files of force fields lead to their pages here; leave out what other libraries document."""
     app.connect("source-read", _to_pages_of_force_fields)
+    app.connect("autodoc-skip-member", _is_of_matplotlib)
+
+
+def _is_of_matplotlib(app, what, name, member, skip, options):  # type: ignore[no-untyped-def]
+    """Tell whether a member comes from Matplotlib, which gives each subclass a `set` with roles of its own pages."""
+    return True if (getattr(member, "__module__", "") or "").startswith("matplotlib") else None
 
 
 def _to_pages_of_force_fields(app, name, source):  # type: ignore[no-untyped-def]
