@@ -19,6 +19,7 @@ DOCS = ROOT / "docs"
 WRITTEN = sorted(path for path in DOCS.rglob("*.md") if not {"_build", "generated"} & set(path.parts))
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *WRITTEN]
 TUTORIAL = DOCS / "start" / "tutorial.md"
+DRAWN = DOCS / "contributing" / "layers.svg"  # when the pages are built
 FENCED = re.compile(r"^```(\S*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
@@ -90,7 +91,7 @@ def test_links_lead_to_files(path):
             continue
         file, _, anchor = target.partition("#")
         there = (path.parent / file).resolve()
-        assert there.is_file(), f"{name(path)}: {target}"
+        assert there.is_file() or there == DRAWN, f"{name(path)}: {target}"
         if anchor:
             headings = re.findall(r"^#+ (.+)$", there.read_text(encoding="utf-8"), re.MULTILINE)
             assert anchor in [re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings]

@@ -9,6 +9,7 @@ import numpy as np
 from simsc.builders.finite_crystal import CoreRadii
 from simsc.cli.console import StageProgress, counting
 from simsc.cli.options import (
+    JOBS,
     JSON,
     KEV,
     LENGTH_UNIT,
@@ -153,7 +154,7 @@ def _geometry(
     "--bits", type=click.Choice(["16", "32"]), default="32", show_default=True, help="Bits of a count in the files."
 )
 @click.option("--name", default="scan", show_default=True, help="What names of files begin with.")
-@click.option("--jobs", type=click.IntRange(min=1), help="Processes; the default is one a core.")
+@JOBS
 @SEED
 @LENGTH_UNIT
 @click.option("-o", "--output", "folder", type=PATH, required=True, help="Folder for the frames.")

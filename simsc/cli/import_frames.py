@@ -10,6 +10,7 @@ import numpy as np
 
 from simsc.cli.console import StageProgress, StopRequest, counting
 from simsc.cli.options import (
+    JOBS,
     JSON,
     KEV,
     METRES,
@@ -154,7 +155,7 @@ def _corrections(solid_angle: bool, polarisation: str, lorentz: bool) -> Correct
     "--flux", type=PATH, help="Text file with the flux of each frame, or of each angle; default: exposure times."
 )
 @click.option("--background", type=PATH, help="Frames without the sample, whose mean is subtracted.")
-@click.option("--jobs", type=click.IntRange(min=1), help="Processes; the default is one a core.")
+@JOBS
 @OUTPUT
 @JSON
 @gathered("wanted", _Wanted)

@@ -119,6 +119,17 @@ CELL = click.option(
     help="Edges, nm, and angles, degrees, of the cell.",
 )
 JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
+RUN_FOLDER = click.option("-o", "--output", type=PATH, help="Run folder; the default is STUDY_run in this folder.")
+JOBS = click.option("--jobs", type=click.IntRange(min=1), help="Processes; the default is one a core.")
+# Of commands that run dynamics on a crystal of their own.
+INITIAL_D_NN = click.option(
+    "--d-nn", "d_nn_nm", type=float, required=True, help="Initial nearest-neighbour distance, nm."
+)
+TEMPERATURE = click.option("--temperature", "temperature_K", type=float, required=True, help="K.")
+PRESSURE = click.option("--pressure", "pressure_atm", type=float, default=1.0, show_default=True, help="atm.")
+SEED_OF_ALL = click.option(
+    "--seed", type=click.IntRange(1), default=1, show_default=True, help="Of all random numbers."
+)
 
 
 def lateral_option(default: tuple[int, int]) -> Callable[..., Any]:

@@ -9,6 +9,7 @@ from simsc.cli.console import StageProgress, StopRequest
 from simsc.cli.options import (
     JSON,
     PATH,
+    RUN_FOLDER,
     example,
     print_result,
 )
@@ -22,7 +23,7 @@ from simsc.study.schema import Study, read_study
     epilog=example("simsc run study.toml -o my_run", "mpiexec -n 4 python -m mpi4py -m simsc run study.toml")
 )
 @click.argument("study", type=PATH)
-@click.option("-o", "--output", type=PATH, help="Run folder; the default is STUDY_run in this folder.")
+@RUN_FOLDER
 @click.option("--threads", type=click.IntRange(min=1), help="Threads of each process; the default shares the cores.")
 @click.option(
     "--max-hours", type=click.FloatRange(min=0), help="Stop at the last checkpoint before this, h, with exit status 85."

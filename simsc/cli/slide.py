@@ -7,8 +7,13 @@ import click
 
 from simsc.cli.console import StageProgress
 from simsc.cli.options import (
+    INITIAL_D_NN,
+    JOBS,
     JSON,
     PATH,
+    PRESSURE,
+    SEED_OF_ALL,
+    TEMPERATURE,
     example,
     gathered,
     lateral_option,
@@ -44,10 +49,10 @@ from simsc.sliding.umbrella import sample_glide
     "alike.",
 )
 @lateral_option((2, 2))
-@click.option("--d-nn", "d_nn_nm", type=float, required=True, help="Initial nearest-neighbour distance, nm.")
+@INITIAL_D_NN
 @click.option("--radius", "radius_nm", type=float, required=True, help="Core radius, nm.")
-@click.option("--temperature", "temperature_K", type=float, required=True, help="K.")
-@click.option("--pressure", "pressure_atm", type=float, default=1.0, show_default=True, help="atm.")
+@TEMPERATURE
+@PRESSURE
 @click.option(
     "--force-field", type=click.Choice(coarse_grained_names()), default=DEFAULT, show_default=True, help="The model."
 )
@@ -80,8 +85,8 @@ from simsc.sliding.umbrella import sample_glide
     show_default=True,
     help="Independent samples of each window; more of them in the same folder are added.",
 )
-@click.option("--seed", type=click.IntRange(1), default=1, show_default=True, help="Of all random numbers.")
-@click.option("--jobs", type=click.IntRange(1), help="Processes; the default is one a core.")
+@SEED_OF_ALL
+@JOBS
 @click.option("-o", "--output", "folder", type=PATH, required=True, help="Folder; the same command goes on there.")
 @JSON
 @gathered("dressing", Dressing)

@@ -7,8 +7,12 @@ import numpy as np
 
 from simsc.cli.console import StageProgress
 from simsc.cli.options import (
+    INITIAL_D_NN,
     JSON,
     PATH,
+    PRESSURE,
+    SEED_OF_ALL,
+    TEMPERATURE,
     example,
     lateral_option,
     print_result,
@@ -24,9 +28,9 @@ from simsc.sliding.monte_carlo import StackingSample, sample_stackings
 )
 @click.argument("stacking")
 @lateral_option((2, 2))
-@click.option("--d-nn", "d_nn_nm", type=float, required=True, help="Initial nearest-neighbour distance, nm.")
-@click.option("--temperature", "temperature_K", type=float, required=True, help="K.")
-@click.option("--pressure", "pressure_atm", type=float, default=1.0, show_default=True, help="atm.")
+@INITIAL_D_NN
+@TEMPERATURE
+@PRESSURE
 @click.option(
     "--force-field",
     type=click.Choice(one_site_names()),
@@ -37,7 +41,7 @@ from simsc.sliding.monte_carlo import StackingSample, sample_stackings
 @click.option("--sweeps", type=click.IntRange(20), default=2000, show_default=True, help="Pieces of dynamics.")
 @click.option("--sweep", "sweep_ns", type=float, default=0.1, show_default=True, help="Dynamics of each, ns.")
 @click.option("--equilibrate", "equilibration_ns", type=float, default=5.0, show_default=True, help="ns before them.")
-@click.option("--seed", type=click.IntRange(1), default=1, show_default=True, help="Of all random numbers.")
+@SEED_OF_ALL
 @click.option("-o", "--output", type=PATH, required=True, help="Table (CSV) of all sweeps.")
 @JSON
 def stackings(stacking: str, force_field: str, output: Path, as_json: bool, **settings: object) -> None:

@@ -9,6 +9,7 @@ import click
 from simsc.cli.options import (
     JSON,
     PATH,
+    RUN_FOLDER,
     example,
     gathered,
     print_result,
@@ -21,7 +22,7 @@ from simsc.study.schema import read_study
     epilog=example("simsc submit study.toml --ranks 64 --nodes 2 --time 24:00:00", "simsc submit study.toml --dry-run")
 )
 @click.argument("study", type=PATH)
-@click.option("-o", "--output", type=PATH, help="Run folder; the default is STUDY_run in this folder.")
+@RUN_FOLDER
 @click.option("--ranks", type=click.IntRange(min=1), default=1, show_default=True, help="MPI ranks of the run.")
 @click.option("--nodes", type=click.IntRange(min=1), help="Nodes; by default Slurm decides.")
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Threads of each rank.")

@@ -8,12 +8,13 @@ from simsc.core.errors import InputError, SimscError
 from simsc.core.stacking import same_stacking
 from simsc.correlation.compare import compare_maps
 from simsc.io.whole_files import write_text
-from simsc.plot.annealing import fcc_over_time, spacing_against_temperature, stacking_diagram
+from simsc.plot.annealing import fcc_over_time, spacing_against_temperature
 from simsc.plot.correlation import correlation_difference, correlation_line, correlation_maps
 from simsc.plot.scattering import radial_profile, zeros_of_sphere
 from simsc.report import interactive
 from simsc.report.document import COARSE, document
 from simsc.report.embed import drawing_style, figure_html, png, sequence_html, svg, text
+from simsc.report.order_section import stacks_html
 from simsc.report.study_table import differences
 from simsc.report.system_view import Shown, counts_text, system_html, viewer_data
 from simsc.study.results import Results, read_results
@@ -110,16 +111,12 @@ def _order(runs: dict[str, Results]) -> str:
     for name, run in runs.items():
         sequences += [run.states[state].sequence for state in STATES]
         titles += [f"{name}, {state}" for state in STATES]
-    said = "; ".join(f"{title}: {sequence or 'not read'}" for title, sequence in zip(titles, sequences, strict=True))
-    stack = svg(stacking_diagram(sequences, titles), "stack", f"Stacks of layers. {said}.")
     line = svg(
         fcc_over_time({name: run.order for name, run in runs.items()}),
         "counts",
         "Fraction of fcc-like NPs over time.",
     )
-    return figure_html(stack, "Layers from bottom to top, shifted sideways as A, B and C.") + figure_html(
-        line, "Fraction of NPs that are fcc-like."
-    )
+    return stacks_html(sequences, titles) + figure_html(line, "Fraction of NPs that are fcc-like.")
 
 
 def _thermo(runs: dict[str, Results]) -> str:

@@ -1,5 +1,7 @@
 """What a report says about order: bond order, labels and the stacking sequence over time."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from simsc.core.label_classes import label_class
@@ -35,19 +37,24 @@ def sequence_section(results: Results) -> str:
     """Return the stacks of layers, the labels over time and the table of changes."""
     order = results.order
     sequences = [results.states[state].sequence for state in STATES]
-    said = "; ".join(f"{state}: {sequence or 'not read'}" for state, sequence in zip(STATES, sequences, strict=True))
     unread = sum(not sequence for sequence in order.sequences)
     note = f" In {unread} of {len(order.sequences)} frames no sequence could be read." if unread else ""
-    stack = svg(stacking_diagram(sequences, STATES), "stack", f"Stacks of layers. {said}.")
     line = svg(count_timeline(order), "counts", "Number of fcc-like and hcp-like NPs over time.")
     return f"""
 <p>A layer whose two neighbours are alike is {_coloured("hcp")} (with a dot), one between different neighbours is
 {_coloured("fcc")}. The crystal is periodic: a sequence has no first layer of its own, so sequences that differ only in
 where they start, in the names of the letters or in their direction are the same stacking; they are written starting
 with the longest run of fcc.{note}</p>
-<div class="pair">{figure_html(stack, "Layers from bottom to top, shifted sideways as A, B and C.")}
+<div class="pair">{stacks_html(sequences, STATES)}
 {figure_html(line, "Labels over time; phases are named above.")}</div>
 {_changes_table(results)}"""
+
+
+def stacks_html(sequences: Sequence[str], titles: Sequence[str]) -> str:
+    """Return the stacks of layers of several crystals side by side, each with its title."""
+    read = "; ".join(f"{title}: {sequence or 'not read'}" for title, sequence in zip(titles, sequences, strict=True))
+    stack = svg(stacking_diagram(sequences, titles), "stack", f"Stacks of layers. {read}.")
+    return figure_html(stack, "Layers from bottom to top, shifted sideways as A, B and C.")
 
 
 def _coloured(name: str) -> str:

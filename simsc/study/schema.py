@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tomli_w
 from pydantic import (
@@ -37,6 +37,7 @@ from simsc.models.all_atom import TIMESTEPS_FS
 from simsc.models.coarse_grained import DEFAULT, Breach, coarse_grained
 from simsc.models.heads import SPHERES, Dressing
 from simsc.models.lammps_system import Thermostat
+from simsc.study.messages import described
 
 # What each kind of phase needs, and what means nothing to it.
 PHASE_KEYS: dict[Kind, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -55,7 +56,6 @@ _MOST_SCATTERERS = 5_000_000  # NPs of the finite crystal: gigabytes, and far be
 _SHOWN = 5  # errors of one study at a time
 _AS_PAPER = 1.9 / 1.1
 _BEYOND_111 = 1.1  # times |q| of 111: a grid that ends before shows no Bragg peak at all
-_NEEDED = {"model_type": "a table of keys and values", "dict_type": "a table", "list_type": "a list"}
 Seed = Annotated[int, Field(ge=1, le=LARGEST_SEED)]
 if TYPE_CHECKING:
     ShapeName = str
@@ -442,7 +442,7 @@ def _varied(values: dict[str, Any], given: dict[str, Any]) -> Study:
         return Study.model_validate_json(json.dumps(values))
     except ValidationError as error:
         which = ", ".join(f"{key} = {value!r}" for key, value in given.items())
-        raise InputError(f"replicas: with {which}: {_describe(dict(error.errors()[0]), values)}") from None
+        raise InputError(f"replicas: with {which}: {described(dict(error.errors()[0]), values, Study)}") from None
 
 
 def read_study(path: Path) -> Study:
@@ -499,8 +499,8 @@ def study_from(values: dict[str, Any], source: str = "study", folder: Path = Pat
         # A misspelt key is missing elsewhere: name the misspelling.
         errors = sorted(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
         more = f" (and {len(errors) - _SHOWN} more)" if len(errors) > _SHOWN else ""
-        described = "; ".join(_describe(dict(one), values) for one in errors[:_SHOWN])
-        raise StudyError(f"{source}: {described}{more}") from None
+        text = "; ".join(described(dict(one), values, Study) for one in errors[:_SHOWN])
+        raise StudyError(f"{source}: {text}{more}") from None
 
 
 def _resolved(values: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -536,50 +536,6 @@ def preset_text(name: str) -> str:
 
 def _presets() -> Path:
     return Path(__file__).parent / "presets"
-
-
-def _describe(error: dict[str, Any], values: dict[str, Any]) -> str:
-    location = error["loc"]
-    where = _key(location, values)
-    kind, given = error["type"], error.get("input")
-    if kind == "extra_forbidden":
-        allowed = _allowed_keys(location[:-1])
-        hint = difflib.get_close_matches(str(location[-1]), allowed, 1)
-        return f"{where}: unknown key; " + (f"did you mean {hint[0]!r}?" if hint else f"allowed: {', '.join(allowed)}")
-    if kind == "missing":
-        return f"{where}: is missing"
-    if kind in _NEEDED:
-        return f"{where}: needs {_NEEDED[kind]}, got {json.dumps(given, default=str)[:80]}"
-    if kind == "value_error":
-        message = str(error["ctx"]["error"])
-        return f"{where}: {message}" if where else message
-    return f"{where}: {error['msg'][0].lower()}{error['msg'][1:]}, got {json.dumps(given, default=str)[:80]}"
-
-
-def _key(location: tuple[Any, ...], values: Any) -> str:
-    """Return where an error is; items of a list go by their names, if they have any."""
-    text = ""
-    for part in location:
-        if isinstance(part, str) and ("[" in part or part == "constrained-int"):
-            continue  # which member of a union was tried
-        inside = isinstance(values, list) and isinstance(part, int) and part < len(values)
-        values = values[part] if inside else values.get(part) if isinstance(values, dict) else None
-        name = values.get("name") if isinstance(values, dict) and isinstance(part, int) else None
-        item = name if isinstance(name, str) and name else part
-        text += f"[{item}]" if isinstance(part, int) else (f".{part}" if text else str(part))
-    return text
-
-
-def _allowed_keys(location: tuple[Any, ...]) -> list[str]:
-    """Return the keys that a section may have, found by walking down the model."""
-    model: Any = Study
-    for part in location:
-        if isinstance(part, int):
-            continue
-        annotation = model.model_fields[part].annotation
-        inner = [a for a in (annotation, *get_args(annotation)) if isinstance(a, type) and issubclass(a, BaseModel)]
-        model = inner[0]
-    return list(model.model_fields)
 
 
 def _phases(section: AnnealSection | AllAtomSection) -> tuple[Phase, ...]:
