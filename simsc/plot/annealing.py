@@ -218,7 +218,7 @@ def fcc_over_time(orders: Order | Mapping[str, Order]) -> Figure:
     """
     figure = Figure(figsize=(7.2, 2.9), layout="constrained")
     ax = figure.subplots()
-    for k, (name, order) in enumerate(by_name(orders).items()):
+    for k, (name, order) in enumerate(by_name(orders, Order).items()):
         colour, style = LINES[k % len(LINES)]
         fraction = (order.labels == "fcc").mean(axis=1)
         ax.plot(order.time_ns, fraction, style, color=colour, linewidth=1.3, label=plain(name))
