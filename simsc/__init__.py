@@ -49,6 +49,7 @@ if TYPE_CHECKING:  # for editors and mypy; a test holds it against the table bel
     from simsc.io.adapters import to_ovito as to_ovito
     from simsc.md.anneal import anneal as anneal
     from simsc.md.protocol import Phase as Phase
+    from simsc.md.trajectory import Trajectory as Trajectory
     from simsc.refine.cell import refine_cell as refine_cell
     from simsc.refine.spacing import refine_spacing as refine_spacing
     from simsc.refine.stacking import refine_stacking as refine_stacking
@@ -104,6 +105,7 @@ _HOME = {
     "Cell": "core.cell",
     "Labels": "classify.labels",
     "Stacking": "classify.stacking",
+    "Trajectory": "md.trajectory",
     "IntensityVolume": "core.intensity",
     "CorrelationMap": "core.correlation_map",
     "ScatteringModel": "scattering.scattering_model",

@@ -173,6 +173,7 @@ def check_build(names, printed, files):
 def check_anneal(names, printed, files):
     assert {"annealed", "annealed.xyz"} <= files
     assert names["trajectory"].phase_names == ("hold", "cool")
+    assert isinstance(names["trajectory"], simsc.Trajectory)
     assert names["trajectory"].thermo["target_K"][-1] == pytest.approx(450, abs=1)
 
 
@@ -180,6 +181,7 @@ def check_classify(names, printed, files):
     assert files == {"labelled.xyz", "labelled.png"}
     assert names["stacking"].sequence == "ABCABCABABAB"
     assert names["labels"].counts["fcc"] == pytest.approx(72, abs=10)
+    assert printed.endswith(f"fcc / (fcc + hcp): {names['labels'].fcc_fraction:.2f}\n")
 
 
 def check_scatter_and_correlate(names, printed, files):

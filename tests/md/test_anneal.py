@@ -515,6 +515,18 @@ def test_trajectories_come_back_and_join(tmp_path, rng):
         read_trajectory(tmp_path / "0.h5")
 
 
+def test_frames_are_the_items_of_a_trajectory(rng):
+    trajectory = replace(random_trajectory(rng, 3), cells_nm=np.array([np.eye(3)] * 3))
+    last = trajectory[-1]
+    assert np.array_equal(last.superlattice.positions_nm, trajectory.positions_nm[2])
+    assert last.time_ns == trajectory.thermo["time_ns"][2]
+    assert last.phase == trajectory.phase_names[trajectory.phase[2]]
+    assert [frame.time_ns for frame in trajectory] == trajectory.thermo["time_ns"].tolist()
+    assert [frame.time_ns for frame in trajectory[::-2]] == trajectory.thermo["time_ns"][::-2].tolist()
+    with pytest.raises(IndexError):
+        trajectory[3]
+
+
 def test_a_launcher_that_disagrees_with_mpi_is_refused(monkeypatch):
     monkeypatch.setenv("SLURM_STEP_NUM_TASKS", str(world().size + 1))
     with pytest.raises(ResourceError, match="do not match"):
