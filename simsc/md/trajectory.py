@@ -1,18 +1,18 @@
 """A trajectory: NP centres, orientations and thermodynamics over time, in HDF5, read back as superlattices."""
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
 from simsc.core.cell import Cell
 from simsc.core.errors import InputError
-from simsc.core.superlattice import Superlattice
+from simsc.core.superlattice import Frame, Superlattice
 from simsc.io.hdf5 import check_kind, new_hdf5, open_hdf5
 from simsc.io.kinds import TRAJECTORY
 from simsc.io.whole_files import whole_file
@@ -32,6 +32,8 @@ COLUMNS = {
 @dataclass(frozen=True, eq=False)
 class Trajectory:
     """NP centres and orientations over time, and thermodynamics at the same times or more often.
+
+    Its items are frames: `trajectory[-1]` is the last one, and a loop goes over all.
 
     Args:
         positions_nm: (F, N, 3) unwrapped NP centres, nm.
@@ -55,6 +57,20 @@ class Trajectory:
 
     def __len__(self) -> int:
         return len(self.positions_nm)
+
+    def __iter__(self) -> Iterator[Frame]:
+        return (self[k] for k in range(len(self)))
+
+    @overload
+    def __getitem__(self, number: int) -> Frame: ...
+    @overload
+    def __getitem__(self, number: slice) -> list[Frame]: ...
+    def __getitem__(self, number: int | slice) -> Frame | list[Frame]:
+        numbers = range(len(self))[number]
+        if isinstance(numbers, range):
+            return [self[k] for k in numbers]
+        phase = self.phase_names[int(self.phase[numbers])]
+        return Frame(self.superlattice(numbers), float(self.thermo["time_ns"][numbers]), phase)
 
     def __repr__(self) -> str:
         """Return what it is in one line, as notebooks show it."""

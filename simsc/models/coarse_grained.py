@@ -101,7 +101,8 @@ class CoarseGrained:
         """
         low, high = self.core_radius_nm
         if not low <= radius_nm <= high:
-            message = f"core radius {radius_nm:g} nm: {self.name} holds for {low:g} to {high:g} nm"
+            span = f"{low:g} nm only" if low == high else f"{low:g} to {high:g} nm"
+            message = f"core radius {radius_nm:g} nm: {self.name} holds for {span}"
             yield Breach("core_radius", message, radius_nm, (low, high))
         if self.only_spheres and dressing != SPHERES:
             yield Breach("dressing", f"{self.name} holds for spheres with its own coverage alone")

@@ -7,9 +7,11 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
 from simsc.classify.order import Order
+from simsc.classify.stacking import Stacking
 from simsc.classify.steinhardt import IDEAL
+from simsc.core.errors import InputError
 from simsc.core.label_classes import CLASS_OF_KIND, label_class
-from simsc.core.stacking import SITES, layer_kinds
+from simsc.core.stacking import SITES, check_stacking, layer_kinds
 from simsc.md.trajectory import Trajectory
 from simsc.plot.style import (
     COOLING,
@@ -85,17 +87,27 @@ def order_scatter(order: Order, frames: Sequence[int] | None = None, titles: Seq
     return figure
 
 
-def stacking_diagram(sequences: str | Sequence[str] | Mapping[str, str], titles: Sequence[str] | None = None) -> Figure:
-    """Draw periodic sequences as stacks of layers from the first at the bottom, shifted sideways as A, B and C are.
+def stacking_diagram(
+    sequences: str | Stacking | Sequence[str | Stacking | None] | Mapping[str, str | Stacking | None] | None,
+    titles: Sequence[str] | None = None,
+    periodic: bool = True,
+) -> Figure:
+    """Draw sequences as stacks of layers from the first at the bottom, shifted sideways as A, B and C are.
 
-    A layer has the colour of fcc where its neighbours differ, and that of hcp, with a dot, where they are alike.
+    A layer has the colour of fcc where its neighbours differ, and that of hcp, with a dot, where they are alike. The
+    first and the last layer of a finite sequence lack a neighbour and are grey.
 
     Args:
-        sequences: one letter A, B or C a layer, of one stacking, several, or several by name; empty if not known.
+        sequences: what `simsc.classify.stacking.stacking_sequence` returns, or one letter A, B or C a layer; of one
+            stacking, several, or several by name; None or empty if it could not be read.
         titles: of the stacks; by default their names, or the sequences themselves.
+        periodic: whether sequences that are given as letters repeat; a `Stacking` knows it itself.
 
     Returns:
         The figure.
+
+    Raises:
+        InputError: for what is no sequence of A, B and C.
 
     Example:
         >>> figure = stacking_diagram({"before": "ABCABCABABAB", "after": "ABCABCABCABC"})
@@ -104,21 +116,22 @@ def stacking_diagram(sequences: str | Sequence[str] | Mapping[str, str], titles:
     """
     if isinstance(sequences, Mapping):
         titles, sequences = titles or list(sequences), list(sequences.values())
-    elif isinstance(sequences, str):
+    elif sequences is None or isinstance(sequences, str | Stacking):
         sequences = [sequences]
-    titles = titles or sequences
-    n = max([len(sequence) for sequence in sequences] + [1])
-    figure = Figure(figsize=(2.5 * len(sequences), 0.8 + 0.29 * n), layout="constrained")
-    panels = figure.subplots(1, len(sequences), sharey=True, squeeze=False)[0]
-    for ax, sequence, title in zip(panels, sequences, titles, strict=True):
-        for k, (letter, kind) in enumerate(zip(sequence, layer_kinds(sequence), strict=True)):
+    stacks = [_letters_and_kinds(sequence, periodic) for sequence in sequences]
+    titles = titles or [letters for letters, _ in stacks]
+    n = max([len(letters) for letters, _ in stacks] + [1])
+    figure = Figure(figsize=(2.5 * len(stacks), 0.8 + 0.29 * n), layout="constrained")
+    panels = figure.subplots(1, len(stacks), sharey=True, squeeze=False)[0]
+    for ax, (letters, kinds), title in zip(panels, stacks, titles, strict=True):
+        for k, (letter, kind) in enumerate(zip(letters, kinds, strict=True)):
             left = 0.42 * SITES.index(letter)
-            colour = label_class(CLASS_OF_KIND[kind]).colour
+            colour = label_class(CLASS_OF_KIND[kind]).colour if kind in CLASS_OF_KIND else NEUTRAL
             ax.add_patch(Rectangle((left, k + 0.58), 2.0, 0.84, facecolor=colour, edgecolor="white", linewidth=1))
             ax.text(left + 1.0, k + 0.98, letter, ha="center", va="center", color="white", weight="bold", fontsize=9)
             if kind == "h":
                 ax.plot(left + 1.78, k + 1.0, "o", color="white", markersize=3)
-        if not sequence:
+        if not letters:
             ax.text(1.4, (n + 1) / 2, "could not be read", ha="center", va="center", color=NEUTRAL)
         ax.set(xlim=(-0.1, 2.94), ylim=(0.4, n + 0.6), xticks=[], yticks=range(1, n + 1))
         ax.set_title(plain(title))
@@ -126,6 +139,18 @@ def stacking_diagram(sequences: str | Sequence[str] | Mapping[str, str], titles:
             ax.spines[side].set_visible(False)
     panels[0].set_ylabel("layer number")
     return figure
+
+
+def _letters_and_kinds(sequence: str | Stacking | None, periodic: bool) -> tuple[str, str]:
+    """Return the letter and the kind of each layer; nothing of a sequence that could not be read."""
+    if isinstance(sequence, Stacking):
+        return sequence.sequence, sequence.kinds
+    if sequence is not None and not isinstance(sequence, str):
+        raise InputError(f"a {type(sequence).__name__} is no stacking; it is a Stacking, or letters A, B and C")
+    if not sequence:
+        return "", ""
+    check_stacking(sequence, periodic=False)
+    return sequence, layer_kinds(sequence, periodic)
 
 
 def count_timeline(order: Order) -> Figure:
@@ -193,7 +218,7 @@ def fcc_over_time(orders: Order | Mapping[str, Order]) -> Figure:
     """
     figure = Figure(figsize=(7.2, 2.9), layout="constrained")
     ax = figure.subplots()
-    for k, (name, order) in enumerate(by_name(orders).items()):
+    for k, (name, order) in enumerate(by_name(orders, Order).items()):
         colour, style = LINES[k % len(LINES)]
         fraction = (order.labels == "fcc").mean(axis=1)
         ax.plot(order.time_ns, fraction, style, color=colour, linewidth=1.3, label=plain(name))

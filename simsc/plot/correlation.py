@@ -48,6 +48,9 @@ def correlation_map(correlation: CorrelationMap, cell: Cell | None = None, name:
     Returns:
         The figure.
 
+    Raises:
+        InputError: for another kind than a `CorrelationMap`, or none.
+
     Example:
         >>> from simsc.builders.supraparticle import ball
         >>> from simsc.correlation.engine import correlate
@@ -61,18 +64,21 @@ def correlation_map(correlation: CorrelationMap, cell: Cell | None = None, name:
     return correlation_maps({name: correlation}, cell)
 
 
-def correlation_maps(maps: Mapping[str, CorrelationMap], cell: Cell | None = None) -> Figure:
+def correlation_maps(maps: CorrelationMap | Mapping[str, CorrelationMap], cell: Cell | None = None) -> Figure:
     """Draw C(q1, q2, Δ) side by side like Fig. 3c of the paper, in one colour scale, with what is expected marked.
 
     What was not measured is grey. The scale leaves out Δ near 0° and 180°, where peaks meet themselves.
 
     Args:
-        maps: by name; their q1 may differ.
+        maps: one, or several by name; their q1 may differ.
         cell: primitive cell whose peaks are marked, each first reflection near q1 with markers of its own; by default
             the peaks of fcc and hcp, and the rods, of the spacing that q1 of each map implies, were it 111.
 
     Returns:
         The figure: a panel for each map, Δ in degrees across, q2 in nm⁻¹ up.
+
+    Raises:
+        InputError: for another kind than a `CorrelationMap`, or none.
 
     Example:
         >>> from simsc.builders.supraparticle import ball
@@ -87,6 +93,7 @@ def correlation_maps(maps: Mapping[str, CorrelationMap], cell: Cell | None = Non
         >>> [ax.get_xlabel() for ax in correlation_maps(maps).axes[:2]]
         ['Δ (degrees)', 'Δ (degrees)']
     """
+    maps = by_name(maps, CorrelationMap)
     figure = Figure(figsize=(5.6 * len(maps), 5.4), layout="constrained")
     panels = figure.subplots(1, len(maps), sharey=True, squeeze=False)[0]
     norm = Normalize(*(colour_limits(maps.values()) or (-1, 1)))
@@ -192,6 +199,9 @@ def correlation_line(maps: CorrelationMap | Mapping[str, CorrelationMap]) -> Fig
     Returns:
         The figure: Δ in degrees across.
 
+    Raises:
+        InputError: for another kind than a `CorrelationMap`, or none.
+
     Example:
         >>> from simsc.builders.supraparticle import ball
         >>> from simsc.correlation.engine import correlate
@@ -208,7 +218,7 @@ def correlation_line(maps: CorrelationMap | Mapping[str, CorrelationMap]) -> Fig
     figure = Figure(figsize=(8.6, 3.6), layout="constrained")
     ax = figure.subplots()
     shown = []
-    for k, (name, correlation) in enumerate(by_name(maps).items()):
+    for k, (name, correlation) in enumerate(by_name(maps, CorrelationMap).items()):
         row = int(np.abs(correlation.q2_inv_nm - correlation.q1_inv_nm).argmin())
         colour, style = LINES[k % len(LINES)]
         label = headed(name, f"q₂ = {correlation.q2_inv_nm[row]:.3f} nm⁻¹")

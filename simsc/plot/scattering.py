@@ -36,6 +36,9 @@ def intensity(volumes: IntensityVolume | Mapping[str, IntensityVolume], q1_inv_n
     Returns:
         The figure: axes in nm⁻¹.
 
+    Raises:
+        InputError: for another kind than an `IntensityVolume`, or none.
+
     Example:
         >>> from simsc.builders.supraparticle import ball
         >>> from simsc.scattering.amplitude import intensity_on_grid
@@ -43,7 +46,7 @@ def intensity(volumes: IntensityVolume | Mapping[str, IntensityVolume], q1_inv_n
         >>> [ax.get_title() for ax in intensity(volume, q1_inv_nm=0.481).axes[:3]]
         ['qz ≈ 0', 'qy ≈ 0', 'qx ≈ 0']
     """
-    volumes = by_name(volumes)
+    volumes = by_name(volumes, IntensityVolume)
     figure = Figure(figsize=(10.2, 3.25 * len(volumes) + 0.2), layout="constrained")
     panels = figure.subplots(len(volumes), 3, squeeze=False)
     slices = {state: [_central_plane(volume, *plane) for plane in _PLANES] for state, volume in volumes.items()}
@@ -148,6 +151,9 @@ def radial_profile(
     Returns:
         The figure: |q| in nm⁻¹ across, intensity on a logarithmic scale up.
 
+    Raises:
+        InputError: for another kind than a `CorrelationMap`, or none.
+
     Example:
         >>> from simsc.builders.supraparticle import ball
         >>> from simsc.correlation.engine import correlate
@@ -161,7 +167,7 @@ def radial_profile(
         >>> sorted({text.get_text() for text in radial_profile(maps).axes[0].texts})
         ['002', '100', '101', '102', '110', '111', '200', '220']
     """
-    maps = by_name(maps)
+    maps = by_name(maps, CorrelationMap)
     figure = Figure(figsize=(9.0, 4.0), layout="constrained")
     ax = figure.subplots()
     for k, (state, correlation) in enumerate(maps.items()):

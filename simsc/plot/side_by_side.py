@@ -231,7 +231,7 @@ def rods(profiles: RodProfile | Mapping[str, RodProfile]) -> Figure:
         >>> figure.axes[0].get_title()
         'Bragg rods 10l'
     """
-    found = by_name(profiles)
+    found = by_name(profiles, RodProfile)
     figure = Figure(figsize=(5.4, 3.9), layout="constrained")
     draw_rods(figure.subplots(), tuple(found.values()), [plain(name) for name in found])
     return figure

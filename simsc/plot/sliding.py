@@ -17,7 +17,7 @@ def sliding_profile(profiles: GlideProfile | Mapping[str, GlideProfile]) -> Figu
     """
     figure = Figure(figsize=(5.4, 3.6), layout="constrained")
     ax = figure.subplots()
-    for k, (name, profile) in enumerate(by_name(profiles).items()):
+    for k, (name, profile) in enumerate(by_name(profiles, GlideProfile).items()):
         colour, per_np = MANY_COLOURS[k % len(MANY_COLOURS)], 1 / profile.n_layer
         low, high = (profile.free_energy + sign * profile.errors for sign in (-1, 1))
         ax.fill_between(profile.fraction, low * per_np, high * per_np, color=colour, alpha=0.25, linewidth=0)

@@ -69,9 +69,21 @@ def save(figure: matplotlib.figure.Figure, path: str | PathLike[str]) -> None:
         figure.savefig(partial, format=kind.removeprefix("."), dpi=150, metadata=metadata)
 
 
-def by_name(things: T | Mapping[str, T]) -> dict[str, T]:
-    """Return things by name; one thing alone has none."""
-    return dict(things) if isinstance(things, Mapping) else {"": things}
+def by_name(things: T | Mapping[str, T], kind: type[T]) -> dict[str, T]:
+    """Return things of a kind by name; one thing alone has none.
+
+    Raises:
+        InputError: for what is of another kind, or nothing at all.
+    """
+    found = dict(things) if isinstance(things, Mapping) else {"": things}
+    wanted = f'give one {kind.__name__}, or several by name: {{"before": …, "after": …}}'
+    if not found:
+        raise InputError(f"there is nothing to draw; {wanted}")
+    for name, thing in found.items():
+        if not isinstance(thing, kind):
+            which = f"{name!r}: " if name else ""
+            raise InputError(f"{which}a {type(thing).__name__} is no {kind.__name__}; {wanted}")
+    return found
 
 
 def headed(name: str, text: str) -> str:

@@ -1,5 +1,7 @@
 """Pictures of superlattices."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from matplotlib.collections import EllipseCollection
 from matplotlib.colors import to_rgb
@@ -7,8 +9,10 @@ from matplotlib.lines import Line2D
 from scipy.spatial import cKDTree
 
 from simsc.classify.labels import Labels
+from simsc.core.errors import InputError
 from simsc.core.label_classes import LABEL_CLASSES, label_class
 from simsc.core.superlattice import Superlattice
+from simsc.io.adapters import Structure, as_superlattice
 from simsc.plot.style import NEUTRAL, Figure, headed, plain
 
 _VIEWS = ((0, 1, 2, 1), (0, 2, 1, -1), (1, 2, 0, 1))  # across, up, towards the eye and with which sign
@@ -18,16 +22,22 @@ _UNLABELLED = "fcc"  # whose colour NPs without labels have
 _DARK = 0.45  # of the colour of the nearest NP, for the farthest
 
 
-def structure(superlattice: Superlattice, labels: Labels | np.ndarray | None = None, name: str = "") -> Figure:
+def structure(
+    structure: Structure, labels: Labels | np.ndarray | Sequence[str] | None = None, name: str = ""
+) -> Figure:
     """Draw NPs seen along z, y and x: those behind are darker. Lines are edges of the cell; NPs are moved into it.
 
     Args:
-        superlattice: the NPs; their core radii are drawn, or without them discs that leave gaps.
+        structure: the NPs, as a superlattice or what `simsc.io.adapters.as_superlattice` takes; their core radii are
+            drawn, or without them discs that leave gaps.
         labels: of `simsc.classify.labels`, or (n,) the class of each NP, which colours it; else all are of one colour.
         name: for the title.
 
     Returns:
         The figure: axes in nm.
+
+    Raises:
+        InputError: for what is no structure, or labels of another number of NPs.
 
     Example:
         >>> from simsc.builders.close_packed import close_packed
@@ -37,8 +47,8 @@ def structure(superlattice: Superlattice, labels: Labels | np.ndarray | None = N
         >>> [text.get_text() for text in figure.legends[0].get_texts()]
         ['fcc: 36', 'hcp: 24']
     """
-    if isinstance(labels, Labels):
-        labels = labels.labels
+    superlattice = as_superlattice(structure)
+    classes = None if labels is None else _classes(labels, superlattice.n)
     positions = _in_cell(superlattice)
     radii = superlattice.radii_nm
     if radii is None:
@@ -48,7 +58,7 @@ def structure(superlattice: Superlattice, labels: Labels | np.ndarray | None = N
     extents = high - low
     figure = Figure(figsize=(11.0, 4.6), layout="constrained")
     panels = figure.subplots(1, 3, width_ratios=[extents[across] for across, *_ in _VIEWS])
-    names = np.full(len(positions), _UNLABELLED) if labels is None else np.array([str(label) for label in labels])
+    names = np.full(len(positions), _UNLABELLED) if classes is None else classes
     colours = np.array([to_rgb(label_class(label).colour) for label in names])
     for ax, (across, up, towards, sign) in zip(panels, _VIEWS, strict=True):
         depth = sign * positions[:, towards]
@@ -69,7 +79,7 @@ def structure(superlattice: Superlattice, labels: Labels | np.ndarray | None = N
         ax.set(aspect="equal", xlim=(low[across], high[across]), ylim=(low[up], high[up]))
         ax.set(xlabel=f"{axes[across]} (nm)", ylabel=f"{axes[up]} (nm)", title=f"along {axes[towards]}")
     figure.suptitle(headed(name, f"{superlattice.n} NPs"))
-    if labels is not None:
+    if classes is not None:
         present = [*(x for x in LABEL_CLASSES if x in names), *sorted(set(names) - set(LABEL_CLASSES))]
         shown = [
             Line2D([], [], linestyle="", marker="o", color=label_class(x).colour, label=plain(f"{x}: {n}"))
@@ -78,6 +88,15 @@ def structure(superlattice: Superlattice, labels: Labels | np.ndarray | None = N
         ]
         figure.legend(handles=shown, loc="outside lower center", ncols=len(shown), frameon=False)
     return figure
+
+
+def _classes(labels: Labels | np.ndarray | Sequence[str], n: int) -> np.ndarray:
+    """Return the class of each of n NPs, once it is sure that there are as many."""
+    given = labels.labels if isinstance(labels, Labels) else labels
+    if np.ndim(given) != 1 or len(given) != n:
+        found = f"a {type(given).__name__}" if np.ndim(given) != 1 else f"{len(given)} labels"
+        raise InputError(f"labels are one class for each of {n} NPs, got {found}")
+    return np.array([str(label) for label in given])
 
 
 def _in_cell(superlattice: Superlattice) -> np.ndarray:

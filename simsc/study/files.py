@@ -196,9 +196,7 @@ def _are_spheres(value: Any) -> TypeGuard[Sequence[ShellIntensity]]:
 def _described(value: Any, labels: Any) -> Iterator[DescribedFrame]:
     """Give the frames of a structure or of several, in nm, with what is known of their NPs."""
     if isinstance(value, Trajectory):
-        for k in range(len(value)):
-            phase = value.phase_names[int(value.phase[k])]
-            yield DescribedFrame(Frame(value.superlattice(k), float(value.thermo["time_ns"][k]), phase))
+        yield from map(DescribedFrame, value)
         return
     several = isinstance(value, FrameSequence) or (
         isinstance(value, list | tuple) and bool(value) and all(isinstance(one, Superlattice | Frame) for one in value)

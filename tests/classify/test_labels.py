@@ -11,7 +11,7 @@ from scipy.spatial.transform import Rotation
 from simsc.builders.close_packed import close_packed
 from simsc.builders.supraparticle import icosahedron
 from simsc.classify.environment import unstrained
-from simsc.classify.labels import label_layers, label_thermal
+from simsc.classify.labels import Labels, label_layers, label_thermal
 from simsc.classify.neighbours import nearest_neighbours
 from simsc.classify.network import load_network
 from simsc.classify.over_time import (
@@ -47,6 +47,14 @@ def test_classes_of_mackay_icosahedra(order):
     expected = {"fcc": fcc, "hcp": hcp, "icosahedral": 1, "five-fold": 12 * inner, "surface": surface}
     assert sum(expected.values()) == icosahedron(order, 1.0).n
     assert found(icosahedron(order, 6.2)) == {name: n for name, n in expected.items() if n}
+
+
+def test_the_fraction_of_fcc_leaves_out_what_is_not_close_packed():
+    names = np.array(["fcc", "fcc", "fcc", "hcp", "surface", "other"])
+    classes = ("fcc", "hcp", "surface", "other")
+    unknown = np.full((6, 4), np.nan)
+    assert Labels(classes, names, unknown).fcc_fraction == 0.75
+    assert np.isnan(Labels(classes, names[4:], unknown[4:]).fcc_fraction)
 
 
 def test_classes_of_anti_mackay_icosahedra():

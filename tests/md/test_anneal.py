@@ -3,6 +3,7 @@ import itertools
 import mmap
 import operator
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -207,6 +208,36 @@ def test_segments_and_outputs_of_any_protocol(every, finer, coarser, steps, time
         assert all(b - a <= every for a, b in itertools.pairwise((segment.first, *segment.rows)))
         end = segment.end
     assert end == sum(steps)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ((500, 450, 0.1), 'phase 500: the name, a text such as "heat", comes first'),
+        (("",), "phase '': the name"),
+        (("a", 300, 300, 1, "nptx"), "phase 'a': kind is one of npt, nvt, deform, minimise, got 'nptx'"),
+        (("a", 300, 300), "phase 'a': duration_ns must be a number above 0, got 0.0"),
+        (("a", 300, 300, -1), "duration_ns must be a number above 0, got -1"),
+        (("a", 300, 300, float("inf")), "duration_ns must be a number above 0, got inf"),
+        (("a", 0, 300, 1), "start_K must be a number above 0, got 0"),
+        (("a", 300, float("nan"), 1), "stop_K must be a number above 0, got nan"),
+        (("a", "300", 300, 1), "start_K must be a number above 0, got '300'"),
+        (("a", 300, 300, 1, "npt", "1"), "pressure_atm must be a number, got '1'"),
+        (("a", 300, 300, 1, "npt", 1.0, "xyz"), "coupling is one of iso, aniso, tri, got 'xyz'"),
+        (("a", 300, 300, 1, "npt", 1.0, "iso", "none"), "thermostat is one of nose_hoover, langevin, got 'none'"),
+        (("a", 300, 300, 1, "deform", None, None, None, (1, 1, 0)), "scale must be a number above 0, got 0"),
+        (("a", 300, 300, 1, "deform", None, None, None, 0.9), "scale must be three numbers, along x, y and z"),
+        (("a", 300, 300, 1, "npt", None, None, None, (1, 1, 1), 0), "longest_timestep_fs must be a number above 0"),
+    ],
+)
+def test_a_phase_that_cannot_be_is_refused(given, says):
+    with pytest.raises(InputError, match=re.escape(says)):
+        Phase(*given)
+
+
+def test_a_phase_takes_numbers_of_numpy_and_a_minimisation_no_duration():
+    assert Phase("a", np.float32(300), np.int64(300), np.float64(1)).steps(100.0) == 10_000
+    assert Phase("m", kind="minimise").steps(100.0) == 0
 
 
 def test_intervals_have_to_fit():
@@ -482,6 +513,18 @@ def test_trajectories_come_back_and_join(tmp_path, rng):
     (tmp_path / "0.h5").write_bytes(b"nothing")
     with pytest.raises(InputError, match="is no HDF5 file"):
         read_trajectory(tmp_path / "0.h5")
+
+
+def test_frames_are_the_items_of_a_trajectory(rng):
+    trajectory = replace(random_trajectory(rng, 3), cells_nm=np.array([np.eye(3)] * 3))
+    last = trajectory[-1]
+    assert np.array_equal(last.superlattice.positions_nm, trajectory.positions_nm[2])
+    assert last.time_ns == trajectory.thermo["time_ns"][2]
+    assert last.phase == trajectory.phase_names[trajectory.phase[2]]
+    assert [frame.time_ns for frame in trajectory] == trajectory.thermo["time_ns"].tolist()
+    assert [frame.time_ns for frame in trajectory[::-2]] == trajectory.thermo["time_ns"][::-2].tolist()
+    with pytest.raises(IndexError):
+        trajectory[3]
 
 
 def test_a_launcher_that_disagrees_with_mpi_is_refused(monkeypatch):

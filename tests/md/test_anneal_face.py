@@ -65,6 +65,15 @@ def test_it_goes_on_where_it_stopped_and_knows_its_folder(tmp_path):
         anneal(crystal, "oleate_one_site", replace(protocol, thermostat="nose_hoover"), tmp_path / "run")
 
 
+def test_one_phase_is_a_list_of_one(tmp_path):
+    crystal = close_packed("ABC", 6.5, (1, 1), radius_nm=2.0)
+    short = replace(HOT, duration_ns=0.002)
+    assert same(
+        anneal(crystal, "oleate_one_site", short, tmp_path / "one"),
+        anneal(crystal, "oleate_one_site", [short], tmp_path / "list"),
+    )
+
+
 def test_distances_that_the_model_was_not_derived_from_are_warned_of(tmp_path):
     crystal = close_packed("ABC", 7.2, (2, 2), radius_nm=2.0)
     with pytest.warns(SimscWarning, match="oleate_one_site was derived from"):
@@ -79,8 +88,15 @@ def test_distances_that_the_model_was_not_derived_from_are_warned_of(tmp_path):
         ({"crystal": close_packed("ABC", 12.0, radius_nm=2.0)}, "do not reach each other"),
         ({"crystal": close_packed("ABC", 6.4)}, "no radii"),
         ({"crystal": close_packed("ABC", 6.4, radius_nm=2.0).in_free_space()}, "fully periodic cell"),
-        ({"phases": [replace(HOT, stop_K=800.0)]}, "800 K: oleate_super_ligand holds from 250 to 700 K"),
+        (
+            {"phases": [replace(HOT, stop_K=800.0)]},
+            "phase 'hot', stop_K: 800 K: oleate_super_ligand holds from 250 to 700 K",
+        ),
         ({"phases": []}, "at least one is needed"),
+        ({"phases": [(500, 500, 0.02)]}, r"each is a Phase, such as Phase\(.*got \(500, 500, 0\.02\)"),
+        ({"phases": "hot"}, "each is a Phase"),
+        ({"phases": 500}, "a int is neither a Phase, nor several of them, nor a Protocol"),
+        ({"crystal": close_packed("ABC", 6.4, radius_nm=1.9), "model": "oleate_one_site"}, "holds for 2 nm only"),
         ({"model": "oleate"}, "available: "),
         ({"model": "oleate_one_site", "dressing": Dressing("cube")}, "spheres with its own coverage alone"),
     ],

@@ -4,11 +4,17 @@ import numpy as np
 import pytest
 from fake_run import D_NM, FRAMES, SEQUENCE, write_fake_run
 from matplotlib.collections import PathCollection, QuadMesh
+from matplotlib.colors import to_hex
 from matplotlib.patches import Circle, Rectangle
 
 from simsc import plot
+from simsc.builders.close_packed import close_packed
+from simsc.classify.stacking import stacking_sequence
 from simsc.core.correlation_map import CorrelationMap
+from simsc.core.errors import InputError
+from simsc.core.label_classes import label_class
 from simsc.correlation.peaks import expected_peaks
+from simsc.plot.style import NEUTRAL
 from simsc.study.results import read_results
 
 
@@ -34,6 +40,31 @@ def test_stacking_diagram_draws_every_layer() -> None:
     assert len(layers) == 12
     assert len({p.get_facecolor() for p in layers}) == 2
     assert "could not be read" in [t.get_text() for t in figure.axes[1].texts]
+
+
+def layer_colours(figure) -> list[str]:
+    return [to_hex(p.get_facecolor()) for p in figure.axes[0].patches if isinstance(p, Rectangle)]
+
+
+def test_ends_of_a_finite_stacking_have_no_kind() -> None:
+    """They were drawn as though the last layer was below the first one."""
+    fcc, hcp = label_class("fcc").colour, label_class("hcp").colour
+    assert layer_colours(plot.stacking_diagram("ABCAB")) == [hcp, fcc, fcc, fcc, hcp]
+    assert layer_colours(plot.stacking_diagram("ABCAB", periodic=False)) == [NEUTRAL, fcc, fcc, fcc, NEUTRAL]
+    crystal = close_packed("ABCAB", 6.2, (4, 4))
+    finite, wrapped = stacking_sequence(crystal.in_free_space()), stacking_sequence(crystal)
+    assert finite is not None
+    assert wrapped is not None
+    assert not finite.periodic
+    for stacking in (finite, wrapped):
+        expected = [{"h": hcp, "c": fcc, "-": NEUTRAL}[kind] for kind in stacking.kinds]
+        assert layer_colours(plot.stacking_diagram(stacking)) == expected
+        assert layer_colours(plot.stacking_diagram({"read": stacking, "not": None})) == expected
+    assert layer_colours(plot.stacking_diagram(finite)).count(NEUTRAL) == 2
+    assert "could not be read" in [t.get_text() for t in plot.stacking_diagram(None).axes[0].texts]
+    for wrong in ("ABX", "AAB", [3]):
+        with pytest.raises(InputError, match="stacking"):
+            plot.stacking_diagram(wrong)
 
 
 def test_time_series_have_units(results) -> None:

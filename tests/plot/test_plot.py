@@ -18,6 +18,9 @@ from simsc.builders.supraparticle import ball
 from simsc.classify.labels import label_layers
 from simsc.classify.stacking import layer_frame
 from simsc.core.correlation_map import CorrelationMap
+from simsc.core.errors import InputError
+from simsc.io.native import write_superlattice
+from simsc.md.trajectory import COLUMNS, Trajectory
 from simsc.scattering.rods import rod_profile
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -27,6 +30,17 @@ def some_map(q1_inv_nm: float = 0.48) -> CorrelationMap:
     q2, delta = q1_inv_nm * np.linspace(0.9, 1.7, 9), np.linspace(0, 180, 37)
     ccf = np.cos(np.radians(delta)) * np.ones((9, 1))
     return CorrelationMap(q1_inv_nm, q2, delta, ccf, np.ones_like(ccf), np.exp(-q2))
+
+
+def some_trajectory() -> Trajectory:
+    crystal = close_packed("ABC", 6.2)
+    assert crystal.cell is not None
+    turned = np.tile([0.0, 0.0, 0.0, 1.0], (1, crystal.n, 1))
+    series = {name: np.zeros(1) for name in COLUMNS}
+    cells, phase = crystal.cell.vectors_nm[None], np.zeros(1, int)
+    return Trajectory(
+        crystal.positions_nm[None], turned, cells, np.full(crystal.n, 2.0), phase, series, phase, ("hot",)
+    )
 
 
 def test_matplotlib_is_loaded_by_the_first_figure_only():
@@ -111,6 +125,41 @@ def test_labels_colour_a_structure_as_their_array_does():
     for given in (labels, labels.labels, list(labels.labels)):
         keys = plot.structure(crystal, given).legends[0]
         assert [text.get_text() for text in keys.get_texts()] == ["fcc: 12", "hcp: 12"]
+
+
+def test_whatever_is_a_structure_is_drawn(tmp_path):
+    crystal = close_packed("ABC", 6.2)
+    write_superlattice(tmp_path / "crystal.h5", crystal, {})
+    pictures = [
+        plot.structure(given)._repr_png_()
+        for given in (crystal, tmp_path / "crystal.h5", (crystal.cell, crystal.positions_nm))
+    ]
+    assert pictures[0] == pictures[1] == pictures[2]
+    with pytest.raises(InputError, match=r"many frames; take one, such as the last: \.superlattice\(-1\)"):
+        plot.structure(some_trajectory())
+
+
+@pytest.mark.parametrize("labels", [["fcc"] * 5, "fcc", "abcdef", 3, [["fcc"] * 6]])
+def test_labels_are_one_for_each_np(labels):
+    with pytest.raises(InputError, match="labels are one class for each of 6 NPs, got"):
+        plot.structure(close_packed("ABC", 6.2), labels)
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        plot.correlation_map,
+        plot.correlation_maps,
+        plot.correlation_line,
+        plot.radial_profile,
+        plot.intensity,
+        plot.rods,
+    ],
+)
+@pytest.mark.parametrize("given", [[some_map()], "map.h5", None, {"a": 3}, {}])
+def test_other_kinds_are_refused(draw, given):
+    with pytest.raises(InputError, match=r"give one \w+, or several by name: \{"):
+        draw(given)
 
 
 def test_rods_of_one_and_of_several():
