@@ -10,7 +10,7 @@ import numpy as np
 from simsc.builders.finite_crystal import CoreRadii
 from simsc.core.close_packing import layer_momentum_transfer
 from simsc.core.correlation_map import N_DELTA, Q2_OVER_Q1, CorrelationMap
-from simsc.core.errors import InputError, NoFirstPeakError
+from simsc.core.errors import InputError, NoFirstPeakError, in_other_words
 from simsc.core.intensity import IntensityVolume, ShellIntensity
 from simsc.core.processes import available_cores
 from simsc.core.superlattice import Frame, Superlattice
@@ -29,7 +29,7 @@ from simsc.correlation.shells import (
     shells_of_spheres,
     shells_of_volume,
 )
-from simsc.io.adapters import Structure, as_superlattice
+from simsc.io.adapters import READ_FIRST, Structure, as_superlattice
 from simsc.io.hdf5 import is_intensity, is_shells
 from simsc.io.native import read_intensity, read_superlattice
 from simsc.io.spheres import Spheres
@@ -78,10 +78,10 @@ def correlation_map(
     too. The equations are those of `simsc.correlation.engine`.
 
     Args:
-        source: NPs with radii, or with `radius_nm`, as one finite crystal (a superlattice, or what `simsc.io.adapters.as_superlattice`
-            takes), or several frames whose mean intensity counts; a volume of intensity; spheres with ascending
-            momentum transfers, such as those that were merged from detector frames; or the path of a file of any of
-            these.
+        source: NPs with radii, or with `radius_nm`, as one finite crystal (a superlattice, or what
+            `simsc.io.adapters.as_superlattice` takes), or several frames whose mean intensity counts; a volume of
+            intensity; spheres with ascending momentum transfers, such as those that were merged from detector frames;
+            or the path of a file of any of these.
         q1_inv_nm: momentum transfer of the first sphere, nm⁻¹. Default `first_sphere`.
         q2_inv_nm: (n_q2,) those of the second spheres, nm⁻¹. Default `second_spheres`.
         radius_nm: mean core radius of NPs, nm; None for the radii of the structure.
@@ -206,7 +206,8 @@ def read_source(path: Path, length_unit: str | None = None) -> Superlattice | In
 def _opened(source: Source | _Opened) -> _Opened:
     """Return frames as a tuple, spheres as a list or the path of their file, and what other files hold."""
     if isinstance(source, str | Path):
-        source = read_source(Path(source))
+        with in_other_words(READ_FIRST):
+            source = read_source(Path(source))
     if isinstance(source, IntensityVolume | Path):
         return source
     if isinstance(source, Spheres):  # whose file has their variances too

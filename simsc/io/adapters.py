@@ -16,7 +16,7 @@ import numpy as np
 
 from simsc.core.cell import Cell, cell_from_vectors
 from simsc.core.correlation_map import CorrelationMap
-from simsc.core.errors import InputError, SimscWarning
+from simsc.core.errors import InputError, SimscWarning, in_other_words
 from simsc.core.superlattice import Frame, Superlattice
 from simsc.core.units import nm_per_unit
 from simsc.io.centres import AtomTable, Kind, choose_centres
@@ -29,6 +29,8 @@ Structure: TypeAlias = Superlattice | Frame | np.ndarray | Sequence[Any] | str |
 """A superlattice, or what `as_superlattice` makes one of."""
 Maps: TypeAlias = CorrelationMap | str | Path | Iterable[CorrelationMap | str | Path]
 """One correlation map or several, each as such or as the file that holds it."""
+READ_FIRST = {"say with --length-unit": 'read it with simsc.read(…, length_unit="nm") or "A"'}
+"""What errors of readers say where a file stands for a structure, and there is no argument for its unit."""
 
 _KINDS = (
     "a Superlattice, a file, an ase.Atoms, an MDAnalysis AtomGroup or Universe, an OVITO DataCollection, NP centres as "
@@ -64,7 +66,8 @@ def as_superlattice(structure: Structure) -> Superlattice:
     if isinstance(structure, Frame):
         return structure.superlattice
     if isinstance(structure, str | Path):
-        return read_superlattice(Path(structure))
+        with in_other_words(READ_FIRST):
+            return read_superlattice(Path(structure))
     if _is(structure, "ase", "Atoms"):
         return _of_ase(structure)
     if _is(structure, "MDAnalysis", "AtomGroup", "Universe"):

@@ -79,7 +79,7 @@ def test_distances_that_the_model_was_not_derived_from_are_warned_of(tmp_path):
         ({"crystal": close_packed("ABC", 12.0, radius_nm=2.0)}, "do not reach each other"),
         (
             {"crystal": close_packed("ABC", 6.4)},
-            r"no radii; give a core radius \(nm\), in Python such as \.with_radii\(2\.0\)",
+            r"no radii; give a core radius .* such as \.with_radii\(2\.0\)",
         ),
         ({"crystal": close_packed("ABC", 6.4, radius_nm=2.0).in_free_space()}, "fully periodic cell"),
         ({"phases": [replace(HOT, stop_K=800.0)]}, "800 K: oleate_super_ligand holds from 250 to 700 K"),
