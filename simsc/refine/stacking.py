@@ -80,6 +80,8 @@ def refine_stacking(
     ball those in its middle count most. That of the process (`fit.model.fcc_fraction`) is the one of an endless
     crystal.
 
+    On one core, of 4000 NPs: about 20 s; with a mask minutes more, as crystals are simulated.
+
     Args:
         source: a correlation map, an intensity volume, a finite crystal (what `simsc.io.adapters.as_superlattice`
             takes), or the file of any of these.

@@ -107,7 +107,7 @@ def rank_structures(
 ) -> list[Rank]:
     """Rank candidates by how well they explain a correlation map.
 
-        Minutes: each candidate is drawn several times, and each of its crystals correlated as the map was.
+        On one core, of a map of 4000 NPs: about 20 s a candidate.
 
     Args:
         correlation: map, or its file, with q1 at the first bright peak; its variance is used if it has one.
