@@ -18,10 +18,12 @@ from simsc.builders.close_packed import close_packed
 from simsc.builders.supraparticle import ball
 from simsc.classify.labels import label
 from simsc.core.errors import InputError
+from simsc.core.intensity import IntensityVolume
 from simsc.core.superlattice import Frame
 from simsc.correlation.intensity import intensity
 from simsc.correlation.maps import correlation_map
 from simsc.io.hdf5 import read_provenance
+from simsc.md.trajectory import COLUMNS, Trajectory
 from simsc.report.study_run import run_study
 from simsc.study.files import FrameSequence, read, write
 from simsc.study.schema import Study
@@ -205,6 +207,8 @@ CHECKS = {name.removeprefix("check_"): check for name, check in list(globals().i
 
 
 LATTICE = close_packed("ABCABCABABAB", 6.2, radius_nm=2.0)
+VOLUME = IntensityVolume(np.ones((5, 5, 5)), (np.arange(-2.0, 3.0),) * 3)
+SMALL_MAP = correlation_map(ball("fcc", 16.0, n=55, radius_nm=7.4), 0.48, np.linspace(0.4, 0.9, 21), n_delta=91)
 
 
 @pytest.mark.parametrize("name", ["a.h5", "a.xyz", "a.gsd", "a.data", "a.cif"])
@@ -274,10 +278,32 @@ def test_a_study_is_read(tmp_path):
     ("make", "says"),
     [
         (lambda folder: read(folder / "none.h5"), "no such file"),
-        (lambda folder: read(folder), "neither a run, nor an order, nor detector frames"),
+        (lambda folder: read(folder), "neither a run, nor an annealing, nor an order, nor detector frames"),
         (lambda folder: read(folder / "a.h5", unit="1/nm"), "says everything itself; leave out unit"),
         (lambda folder: read(folder / "a.xyz", colour="red"), "colour says nothing of such a file"),
-        (lambda folder: write(folder / "b.abc", LATTICE), "no structure is written with this ending"),
+        (lambda folder: read(folder / "a.xyz", length_unit="angstrom"), "'angstrom' is not known; it is nm or A"),
+        (lambda folder: read(folder / "a.xyz", periodic="ax"), r"^periodic 'ax': needs some of the letters"),
+        (lambda folder: read(folder / "a.gsd"), r"is not known; say with length_unit$"),
+        (lambda folder: label(folder / "a.gsd"), r"read it with simsc\.read\(…, length_unit="),
+        (lambda folder: correlation_map(folder / "a.gsd"), r"read it with simsc\.read\(…, length_unit="),
+        (lambda folder: read(folder / "junk.h5"), r"junk\.h5: is no HDF5 file, or one that is damaged"),
+        (lambda folder: label(folder / "junk.h5"), r"junk\.h5: is no HDF5 file, or one that is damaged"),
+        (lambda folder: read(5), r"a int is not the path of a file; the path comes first: simsc\.read\(path\)"),
+        (
+            lambda folder: write(LATTICE, folder / "b.h5"),
+            r"is not the path .* simsc\.write\(path, value\)",
+        ),
+        (
+            lambda folder: write(folder / "b.abc", LATTICE),
+            r"no structure is written .* these are \.h5 ",
+        ),
+        (lambda folder: write(folder / "b.abc", VOLUME), r"no volume is written .* these are \.h5 .*simsc\.plot\.save"),
+        (lambda folder: write(folder / "b.png", VOLUME), r"is a picture; .* simsc\.plot\.save writes it"),
+        (lambda folder: label(np.zeros((20, 3))), "all NPs lie at the same place"),
+        (lambda folder: simsc.Superlattice(np.eye(3), cell=[12, 12, 12]), "the cell is a list; it must be a Cell"),
+        (lambda folder: simsc.refine_spacing(LATTICE, "fcc"), "is no correlation map; .*correlation_map makes"),
+        (lambda folder: simsc.rank_structures(LATTICE, 9.0, 2.0), "Superlattice is no correlation map"),
+        (lambda folder: simsc.ball("fcc", 16.0, n=13, alpha=0.5), r"^alpha: is for a random stacking"),
         (lambda folder: write(folder / "b.h5", LATTICE, labels=["fcc"] * 24), "labels go along with a structure in"),
         (lambda folder: write(folder / "b.xyz", [LATTICE, LATTICE], labels=["fcc"] * 24), "labels are of one"),
         (lambda folder: intensity(LATTICE.positions_nm), "no core radii; give radius_nm"),
@@ -290,8 +316,63 @@ def test_a_study_is_read(tmp_path):
 def test_what_cannot_be_is_refused(make, says, tmp_path):
     write(tmp_path / "a.h5", LATTICE)
     write(tmp_path / "a.xyz", LATTICE)
-    with pytest.raises(InputError, match=says):
+    (tmp_path / "junk.h5").write_text("junk")
+    if "a.gsd" in make.__code__.co_consts:
+        pytest.importorskip("gsd")
+        write(tmp_path / "a.gsd", LATTICE)
+    with pytest.raises(InputError, match=says) as caught:
         make(tmp_path)
+    assert "\n" not in str(caught.value)
+    assert "--" not in str(caught.value)
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_the_folder_of_an_annealing_is_its_trajectory(finished, tmp_path, monkeypatch):
+    found = Trajectory(
+        positions_nm=np.zeros((2, 1, 3)),
+        orientations=np.tile([0.0, 0, 0, 1], (2, 1, 1)),
+        cells_nm=np.tile(np.eye(3), (2, 1, 1)),
+        radii_nm=np.ones(1),
+        rows=np.arange(2),
+        series={name: np.arange(2.0) for name in COLUMNS},
+        series_phase=np.zeros(2, int),
+        phase_names=("hold",),
+    )
+    for name in ["trajectory.h5"] if finished else ["part_000001.h5", "part_000002.h5"]:
+        write(tmp_path / name, found)
+    if not finished:
+        parts = types.SimpleNamespace(parts=("part_000001.h5", "part_000002.h5"))
+        monkeypatch.setattr("simsc.md.frames.last_checkpoint", lambda folder: parts if folder == tmp_path else None)
+    back = read(tmp_path)
+    assert isinstance(back, Trajectory)
+    assert len(back) == (2 if finished else 4)
+    assert back.phase_names == ("hold",)
+
+
+def test_radii_come_back_from_other_formats(tmp_path):
+    real = LATTICE.with_radii(np.linspace(1.9, 2.1, LATTICE.n))
+    write(tmp_path / "real.xyz", real)
+    assert np.allclose(read(tmp_path / "real.xyz").radii_nm, real.radii_nm, rtol=1e-6)
+
+
+def test_random_stacking_has_one_meaning_by_either_name():
+    one, other = (simsc.ball(name, 16.0, n=99, alpha=0.7, seed=3) for name in ("random", "r-hcp"))
+    assert np.array_equal(one.positions_nm, other.positions_nm)
+    fits = [simsc.refine_spacing(SMALL_MAP, name, "mean") for name in ("random", "r-hcp")]
+    assert repr(fits[0]) == repr(fits[1])
+    assert repr(fits[0]).startswith("SpacingFit(d_NN ")
+    assert ", r-hcp, mean, score " in repr(fits[0])
+
+
+def test_refinement_names_its_arguments_and_shows_ranks():
+    with pytest.raises(InputError, match=r"is a map; give the diameter_nm of the crystal"):
+        simsc.refine_stacking(SMALL_MAP)
+    (rank,) = simsc.rank_structures(SMALL_MAP, 60.0, 7.4, candidates="fcc", draws=2)
+    assert repr(rank).startswith("Rank(fcc: ln likelihood 0.0 relative to the best, best in 100% of resamples, d_NN ")
+    with pytest.raises(InputError, match=r"^candidates: 'diamond' is not known"):
+        simsc.rank_structures(SMALL_MAP, 60.0, 7.4, candidates="diamond")
+    with pytest.raises(InputError, match="by one map, got 2"):
+        simsc.rank_structures([SMALL_MAP, SMALL_MAP], 60.0, 7.4)
 
 
 def test_a_study_runs_from_python(tmp_path, capsys):

@@ -47,8 +47,9 @@ def ball(
     Takes about 150 bytes of memory an NP: 10⁶ NPs fit anywhere, and take less than a second or two.
 
     Args:
-        stacking: "fcc", "hcp", "random", or one letter A, B or C a layer along z. Its middle layer (number L // 2 of L)
-            lies at the centre; it repeats where it is shorter than the supraparticle, which it must be able to.
+        stacking: "fcc", "hcp", "random" ("r-hcp", as refinement has it, is the same), or one letter A, B or C a layer
+            along z. Its middle layer (number L // 2 of L) lies at the centre; it repeats where it is shorter than the
+            supraparticle, which it must be able to.
         d_nn_nm: nearest-neighbour distance, nm.
         diameter_nm: diameter of the sphere that holds the NP centres, nm; of a polyhedron, that of the sphere of the
             same volume. NPs on the surface belong to it. Either this or `n`.
@@ -119,10 +120,12 @@ def stacking_of_ball(
         >>> stacking_of_ball("fcc", 16.0, 80.0, twins=[0])
         'ABCABCBACBA'
     """
+    if stacking == "r-hcp":
+        stacking = "random"
     if alpha is not None and stacking != "random":
-        raise InputError(f"--alpha: is for a random stacking, not for {stacking}")
+        raise InputError(f"alpha: is for a random stacking, not for {stacking}")
     if twins and stacking != "fcc":
-        raise InputError(f"--twin: is for fcc, not for {stacking}")
+        raise InputError(f"twins: is for fcc, not for {stacking}")
     if stacking not in ("random", *STACKINGS) and not set(stacking) <= set(SITES):
         named = ", ".join(["random", *STACKINGS])
         raise InputError(f"stacking {stacking!r}: is {named}, or a letter A, B or C for each layer")
@@ -133,7 +136,7 @@ def stacking_of_ball(
         return random_stacking(layers, 0.5 if alpha is None else alpha, np.random.default_rng(seed))
     middle = layers // 2
     if max(map(abs, twins)) >= middle:
-        raise InputError(f"--twin: this supraparticle ends {middle - 1} layers from its centre, got {list(twins)}")
+        raise InputError(f"twins: this supraparticle ends {middle - 1} layers from its centre, got {list(twins)}")
     return twinned_stacking(layers, [middle + twin for twin in twins])
 
 

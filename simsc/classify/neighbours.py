@@ -105,6 +105,8 @@ def nearest_neighbours(superlattice: Superlattice, k: int = 12) -> Neighbours:
     periodic = _periodic(superlattice)
     if not periodic.any() and superlattice.n <= k:
         raise InputError(f"{superlattice.n} NPs in free space: {k} neighbours each need at least {k + 1}")
+    if superlattice.n > 1 and not np.ptp(superlattice.positions_nm, axis=0).any():
+        raise InputError("all NPs lie at the same place")  # where freud has no box to search in
     counts = np.ones(3, dtype=int)
     while True:
         room = _Room(superlattice, counts)

@@ -33,7 +33,7 @@ from simsc.cli.options import (
 )
 from simsc.core.cell import Cell
 from simsc.core.close_packing import LAYER_SPACING
-from simsc.core.errors import InputError
+from simsc.core.errors import InputError, in_other_words
 from simsc.core.shapes import SHAPES
 from simsc.core.superlattice import Superlattice
 from simsc.io.native import write_superlattice
@@ -168,7 +168,8 @@ def build_ball(
     if shape is not None and facets:
         raise InputError("give either --shape or --facet")
     wanted = dict(map(_facet, facets)) or shape or "sphere"
-    letters = stacking_of_ball(stacking, d_nn_nm, diameter_nm, n, wanted, alpha=alpha, twins=twins, seed=rng)
+    with in_other_words({"alpha:": "--alpha:", "twins:": "--twin:"}):
+        letters = stacking_of_ball(stacking, d_nn_nm, diameter_nm, n, wanted, alpha=alpha, twins=twins, seed=rng)
     built = ball(letters, d_nn_nm, diameter_nm, n, wanted, centre, radius_nm)
     if stacking in STACKINGS and not twins:
         return built, {}

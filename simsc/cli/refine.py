@@ -21,7 +21,7 @@ from simsc.cli.refine_stacking import stacking
 from simsc.cli.scattering_options import INTENSITY
 from simsc.core.cell import Cell
 from simsc.core.correlation_map import CorrelationMap
-from simsc.core.errors import InputError
+from simsc.core.errors import InputError, in_other_words
 from simsc.core.processes import available_cores, one_blas_thread
 from simsc.io.native import read_map
 from simsc.refine.cell import CellFit, more_symmetric, refine_cell
@@ -251,7 +251,8 @@ def structure(
     as_json: bool,
 ) -> None:
     """Rank candidate structures by how well they explain a MAP."""
-    chosen = [candidate_named(name) for name in filter(None, (part.strip() for part in candidates.split(",")))]
+    with in_other_words({"candidates:": "--candidates:"}):
+        chosen = [candidate_named(name) for name in filter(None, (part.strip() for part in candidates.split(",")))]
     for name, *parameters in cells:
         own = Cell.from_parameters(*parameters)
         chosen.append(cell_candidate(name, own, float(np.mean(parameters[:3]))))

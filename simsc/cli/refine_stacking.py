@@ -19,9 +19,21 @@ from simsc.cli.options import (
     print_result,
 )
 from simsc.cli.scattering_options import INTENSITY, core_radii
+from simsc.core.errors import in_other_words
 from simsc.refine.stacking import refine_stacking
 from simsc.refine.stacking_disorder import Process, StackingFit
 from simsc.refine.stacking_mask import MaskEffect
+
+# What errors of `refine_stacking` call by its arguments; of "mask" only where that is the argument.
+_OPTIONS = {
+    "d_nn_nm": "--d-nn",
+    "diameter_nm": "--diameter",
+    "radius_nm": "--radius",
+    "radius_std_nm": "--radius-std",
+    "mask needs": "--intensity needs",
+    "mask: is": "--intensity: is",
+    "length_unit": "--length-unit",
+}
 
 
 @click.command(
@@ -88,7 +100,7 @@ def stacking(
     The fcc fraction of this crystal counts each layer by the overlap of the layers around it: in a ball those in its
     middle count most. That of the process is the one of an endless crystal.
     """
-    with _progress(draws if intensity is not None else 0) as on_draw:
+    with in_other_words(_OPTIONS), _progress(draws if intensity is not None else 0) as on_draw:
         found = refine_stacking(
             file, d_nn_nm, diameter_nm, radii.mean_nm, radii.std_nm, process, bootstrap=bootstrap, mask=intensity,
             draws=draws, seed=radii.seed, jobs=jobs, length_unit=length_unit, on_draw=on_draw,

@@ -1,5 +1,9 @@
 """One tree of errors; each says what was wrong, where, and what to do, and carries its exit status."""
 
+import contextlib
+import re
+from collections.abc import Iterator, Mapping
+
 
 class SimscError(Exception):
     """Base of every error that simsc raises on purpose.
@@ -73,3 +77,25 @@ class StoppedEarly(SimscError):
 def reason(error: Exception) -> str:
     """Return what a library of others raised, in one line."""
     return " ".join(f"{type(error).__name__}: {error}".split())[:200]
+
+
+@contextlib.contextmanager
+def in_other_words(words: Mapping[str, str]) -> Iterator[None]:
+    """Let an `InputError` name what it is about as whoever called knows it: options of a command, or arguments.
+
+    Args:
+        words: what is said instead of what, such as {"diameter_nm": "--diameter"}.
+
+    Example:
+        >>> with in_other_words({"diameter_nm": "--diameter"}):
+        ...     raise InputError("give diameter_nm")
+        Traceback (most recent call last):
+        ...
+        simsc.core.errors.InputError: give --diameter
+    """
+    any_of = "|".join(re.escape(word) for word in words)
+    try:
+        yield
+    except InputError as error:
+        error.args = (re.sub(rf"(?<![\w-])({any_of})(?![\w-])", lambda found: words[found[0]], str(error)),)
+        raise

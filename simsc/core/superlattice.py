@@ -43,6 +43,11 @@ class Superlattice:
             raise InputError(f"the centre of NP {bad} is not a finite number")
         positions.setflags(write=False)
         object.__setattr__(self, "positions_nm", positions)
+        if self.cell is not None and not isinstance(self.cell, Cell):
+            raise InputError(
+                f"the cell is a {type(self.cell).__name__}; it must be a Cell, such as Cell.orthorhombic(12, 12, 12), "
+                "or None (simsc.from_arrays takes edges and vectors too)"
+            )
         if self.radii_nm is not None:
             radii = np.array(np.broadcast_to(np.asarray(self.radii_nm, dtype=np.float64), (len(positions),)))
             if not (np.isfinite(radii).all() and (radii > 0).all()):
@@ -88,7 +93,7 @@ class Superlattice:
             InputError: if they are unknown.
         """
         if self.radii_nm is None:
-            raise InputError("the NPs have no radii; give a core radius (nm)")
+            raise InputError("the NPs have no radii; give a core radius (nm), in Python such as .with_radii(2.0)")
         return self.radii_nm
 
     def with_radii(self, radii_nm: np.ndarray | float) -> "Superlattice":

@@ -38,6 +38,17 @@ def angstrom_from_nm(length_nm: Number) -> Number:
     return length_nm * ANGSTROM_PER_NM
 
 
+def nm_per_unit(length_unit: str) -> float:
+    """Return how many nm a unit of length of other programs, "A" or "nm", is.
+
+    Raises:
+        InputError: for any other.
+    """
+    if length_unit not in NM_PER_UNIT:
+        raise InputError(f"length_unit {length_unit!r} is not known; it is {' or '.join(NM_PER_UNIT)}")
+    return NM_PER_UNIT[length_unit]
+
+
 def steps_from_ns(duration_ns: float, timestep_fs: float) -> int:
     """Return the number of time steps (at least 1) nearest to a duration in ns."""
     return max(1, round(duration_ns * FS_PER_NS / timestep_fs))

@@ -65,14 +65,7 @@ def intensity(
         IntensityVolume(65 × 65 × 65, q -0.9138 … 0.9138 nm⁻¹)
     """
     scatterer = structure if isinstance(structure, Atoms) else as_superlattice(structure)
-    if radius_nm is not None:
-        if isinstance(scatterer, Atoms):
-            raise InputError("atoms have form factors of their own: radius_nm is for NPs")
-        scatterer = CoreRadii(radius_nm, radius_std_nm, seed).given_to(scatterer)
-    elif radius_std_nm:
-        raise InputError("a spread of core radii, radius_std_nm, needs their mean, radius_nm (nm)")
-    elif isinstance(scatterer, Superlattice) and scatterer.radii_nm is None:
-        raise InputError("the NPs have no core radii; give radius_nm (nm)")
+    scatterer = with_core_radii(scatterer, CoreRadii(radius_nm, radius_std_nm, seed))
     if q_max_inv_nm is None:
         if isinstance(scatterer, Atoms):
             raise InputError("atoms need q_max_inv_nm (nm⁻¹), such as 3")
@@ -88,6 +81,23 @@ def intensity(
         scattering=scattering,
     )
     return volume if photons is None else counted(volume, photons, np.random.default_rng([seed, 1]))
+
+
+def with_core_radii(scatterer: Superlattice | Atoms, radii: CoreRadii) -> Superlattice | Atoms:
+    """Return NPs with the radii that are asked for, or their own; atoms as they are.
+
+    Raises:
+        InputError: for radii of atoms, a spread without a mean, or NPs without radii.
+    """
+    if radii.mean_nm is None and radii.std_nm:
+        raise InputError("a spread of core radii, radius_std_nm, needs their mean, radius_nm (nm)")
+    if isinstance(scatterer, Atoms):
+        if radii.mean_nm is not None:
+            raise InputError("atoms have form factors of their own: radius_nm is for NPs")
+        return scatterer
+    if radii.mean_nm is None and scatterer.radii_nm is None:
+        raise InputError("the NPs have no core radii; give radius_nm (nm)")
+    return radii.given_to(scatterer)
 
 
 def farthest_inv_nm(d_nn_nm: float) -> float:

@@ -7,9 +7,10 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
+from simsc.builders.finite_crystal import CoreRadii
 from simsc.core.close_packing import layer_momentum_transfer
 from simsc.core.correlation_map import N_DELTA, Q2_OVER_Q1, CorrelationMap
-from simsc.core.errors import InputError, NoFirstPeakError
+from simsc.core.errors import InputError, NoFirstPeakError, in_other_words
 from simsc.core.intensity import IntensityVolume, ShellIntensity
 from simsc.core.processes import available_cores
 from simsc.core.superlattice import Frame, Superlattice
@@ -21,13 +22,14 @@ from simsc.correlation.first_peak import (
     radial_profile,
     spacing_nm,
 )
+from simsc.correlation.intensity import with_core_radii
 from simsc.correlation.shells import (
     momentum_transfers_of_spheres,
     shells_of_crystal,
     shells_of_spheres,
     shells_of_volume,
 )
-from simsc.io.adapters import Structure, as_superlattice
+from simsc.io.adapters import READ_FIRST, Structure, as_superlattice
 from simsc.io.hdf5 import is_intensity, is_shells
 from simsc.io.native import read_intensity, read_superlattice
 from simsc.io.spheres import Spheres
@@ -59,7 +61,10 @@ def correlation_map(
     source: Source,
     q1_inv_nm: float | None = None,
     q2_inv_nm: np.ndarray | Sequence[float] | None = None,
+    radius_nm: float | None = None,
+    radius_std_nm: float = 0.0,
     *,
+    seed: int = 1,
     n_delta: int = N_DELTA,
     bin_deg: float = 0.0,
     scattering: ScatteringModel = SHARP_SPHERES,
@@ -73,12 +78,15 @@ def correlation_map(
     too. The equations are those of `simsc.correlation.engine`.
 
     Args:
-        source: NPs with radii, as one finite crystal (a superlattice, or what `simsc.io.adapters.as_superlattice`
-            takes), or several frames whose mean intensity counts; a volume of intensity; spheres with ascending
-            momentum transfers, such as those that were merged from detector frames; or the path of a file of any of
-            these.
+        source: NPs with radii, or with `radius_nm`, as one finite crystal (a superlattice, or what
+            `simsc.io.adapters.as_superlattice` takes), or several frames whose mean intensity counts; a volume of
+            intensity; spheres with ascending momentum transfers, such as those that were merged from detector frames;
+            or the path of a file of any of these.
         q1_inv_nm: momentum transfer of the first sphere, nm⁻¹. Default `first_sphere`.
         q2_inv_nm: (n_q2,) those of the second spheres, nm⁻¹. Default `second_spheres`.
+        radius_nm: mean core radius of NPs, nm; None for the radii of the structure.
+        radius_std_nm: its standard deviation, nm.
+        seed: of the random radii, which are the same in all frames.
         n_delta: angles Δ, evenly from 0° to 180°. Default 721.
         bin_deg: width of bins around the angles, degrees; 0 (default) for values at the angles themselves.
         scattering: form, thermal motion and resolution of NPs. Default spheres that stand still, seen sharply.
@@ -87,8 +95,8 @@ def correlation_map(
         progress: called after each second sphere with how many are done, and of how many.
 
     Raises:
-        InputError: for NPs without radii, a scattering model of what is an intensity already, or momentum transfers
-            that are not positive.
+        InputError: for NPs without radii, radii or a scattering model of what is an intensity already, or momentum
+            transfers that are not positive, or no row of numbers.
         NoFirstPeakError: if q1 has to be given.
         SamplingError: for spheres that were not measured, or not finely enough.
 
@@ -99,6 +107,13 @@ def correlation_map(
         (1, 181) 0.48
     """
     source, threads = _opened(source), available_cores() if threads is None else threads
+    if isinstance(source, tuple):
+        radii = CoreRadii(radius_nm, radius_std_nm, seed)
+        source = tuple(with_core_radii(frame, radii) for frame in source)
+    elif radius_nm is not None or radius_std_nm:
+        raise InputError("radius_nm and radius_std_nm are for NPs; an intensity has its own")
+    if q2_inv_nm is not None and np.ndim(q2_inv_nm) != 1:
+        raise InputError(f"q2_inv_nm is a row of numbers (n_q2,), such as [1.2], got shape {np.shape(q2_inv_nm)}")
     if q1_inv_nm is None:
         q1_inv_nm = first_sphere(source, threads=threads).q1_inv_nm
     q2_inv_nm = second_spheres(q1_inv_nm, source) if q2_inv_nm is None else np.asarray(q2_inv_nm, dtype=float)
@@ -191,7 +206,8 @@ def read_source(path: Path, length_unit: str | None = None) -> Superlattice | In
 def _opened(source: Source | _Opened) -> _Opened:
     """Return frames as a tuple, spheres as a list or the path of their file, and what other files hold."""
     if isinstance(source, str | Path):
-        source = read_source(Path(source))
+        with in_other_words(READ_FIRST):
+            source = read_source(Path(source))
     if isinstance(source, IntensityVolume | Path):
         return source
     if isinstance(source, Spheres):  # whose file has their variances too

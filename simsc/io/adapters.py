@@ -16,18 +16,21 @@ import numpy as np
 
 from simsc.core.cell import Cell, cell_from_vectors
 from simsc.core.correlation_map import CorrelationMap
-from simsc.core.errors import InputError, SimscWarning
+from simsc.core.errors import InputError, SimscWarning, in_other_words
 from simsc.core.superlattice import Frame, Superlattice
-from simsc.core.units import NM_PER_UNIT
+from simsc.core.units import nm_per_unit
 from simsc.io.centres import AtomTable, Kind, choose_centres
 from simsc.io.native import read_map, read_superlattice
-from simsc.io.source_ase import MOLECULE_ARRAYS, table_of_ase
+from simsc.io.source_ase import MOLECULE_ARRAYS, spheres_of_ase, table_of_ase
+from simsc.io.structure_source import superlattice_of_sites
 
 LengthUnit: TypeAlias = Literal["A", "nm"]
 Structure: TypeAlias = Superlattice | Frame | np.ndarray | Sequence[Any] | str | Path | Any
 """A superlattice, or what `as_superlattice` makes one of."""
 Maps: TypeAlias = CorrelationMap | str | Path | Iterable[CorrelationMap | str | Path]
 """One correlation map or several, each as such or as the file that holds it."""
+READ_FIRST = {"say with --length-unit": 'read it with simsc.read(…, length_unit="nm") or "A"'}
+"""What errors of readers say where a file stands for a structure, and there is no argument for its unit."""
 
 _KINDS = (
     "a Superlattice, a file, an ase.Atoms, an MDAnalysis AtomGroup or Universe, an OVITO DataCollection, NP centres as "
@@ -39,7 +42,6 @@ _MDA_KNOWN = {"indices", "resindices", "segindices", "ids", "names", "types", "e
 _MDA_KNOWN |= {"resnums", "segids", "molnums", "icodes", "chainIDs", "record_types", "altLocs", "occupancies"}
 _OVITO_KNOWN = {"Position", "Radius", "Orientation", "Particle Identifier", "Particle Type", "Structure Type", "Color"}
 _OVITO_KNOWN |= {"Selection", "Transparency", "Periodic Image"}
-_UNIT_LENGTH = 1e-6  # of a quaternion, how far its length may lie from 1
 
 
 def as_superlattice(structure: Structure) -> Superlattice:
@@ -64,7 +66,8 @@ def as_superlattice(structure: Structure) -> Superlattice:
     if isinstance(structure, Frame):
         return structure.superlattice
     if isinstance(structure, str | Path):
-        return read_superlattice(Path(structure))
+        with in_other_words(READ_FIRST):
+            return read_superlattice(Path(structure))
     if _is(structure, "ase", "Atoms"):
         return _of_ase(structure)
     if _is(structure, "MDAnalysis", "AtomGroup", "Universe"):
@@ -122,12 +125,15 @@ def as_maps(maps: Maps) -> list[CorrelationMap]:
     Raises:
         InputError: for a file without a correlation map, or for what is neither.
     """
-    if isinstance(maps, CorrelationMap | str | Path):
+    if isinstance(maps, str | Path) or not isinstance(maps, Iterable):
         maps = [maps]
     found = [read_map(Path(one)) if isinstance(one, str | Path) else one for one in maps]
     for one in found:
         if not isinstance(one, CorrelationMap):
-            raise InputError(f"a {type(one).__name__} is no correlation map; it is a CorrelationMap or its file")
+            raise InputError(
+                f"a {type(one).__name__} is no correlation map; it is a CorrelationMap or its file, and "
+                "simsc.correlation_map makes one of a structure or an intensity"
+            )
     return found
 
 
@@ -242,7 +248,7 @@ def to_ase(structure: Structure, labels: Any = None, length_unit: LengthUnit = "
     import ase
 
     superlattice, cell = as_superlattice(structure), as_superlattice(structure).cell
-    per_nm = 1 / NM_PER_UNIT[_unit(length_unit)]
+    per_nm = 1 / nm_per_unit(length_unit)
     atoms: Any = ase.Atoms(
         numbers=np.zeros(superlattice.n, dtype=int),
         positions=superlattice.positions_nm * per_nm,
@@ -321,7 +327,7 @@ def to_mdanalysis(structure: Structure, labels: Any = None, length_unit: LengthU
     _note_does_not_fit("an MDAnalysis.Universe", left)
     if superlattice.cell is not None and np.triu(superlattice.cell.vectors_nm, 1).any():
         superlattice = superlattice.upper_triangular()
-    per_nm = 1 / NM_PER_UNIT[_unit(length_unit)]
+    per_nm = 1 / nm_per_unit(length_unit)
     described = described_by(labels, superlattice.n)
     types = described.get("label", np.full(superlattice.n, "NP"))
     universe = AtomTable(types=types).universe(superlattice.positions_nm * per_nm)
@@ -382,7 +388,7 @@ def to_ovito(structure: Structure, labels: Any = None, length_unit: LengthUnit =
     """
     ovito = _ovito()
     superlattice = as_superlattice(structure)
-    per_nm = 1 / NM_PER_UNIT[_unit(length_unit)]
+    per_nm = 1 / nm_per_unit(length_unit)
     data = ovito.DataCollection()
     particles = data.create_particles(count=superlattice.n)
     particles.create_property("Position", data=superlattice.positions_nm * per_nm)
@@ -405,20 +411,20 @@ def to_ovito(structure: Structure, labels: Any = None, length_unit: LengthUnit =
 
 
 def _of_ase(atoms: Any, length_unit: LengthUnit = "A", centres: Kind = "site") -> Superlattice:
-    scale = NM_PER_UNIT[_unit(length_unit)]
+    scale = nm_per_unit(length_unit)
     positions = np.asarray(atoms.positions, dtype=float) * scale
     cell = cell_from_vectors(np.asarray(atoms.cell, dtype=float) * scale, atoms.pbc, positions)
     if centres != "site":
         chosen = choose_centres((table_of_ase(atoms), positions), None, centres)
         return Superlattice(chosen(positions, cell), cell=cell)
-    radii = atoms.arrays.get("radius", atoms.arrays.get("radii"))
-    return _superlattice(positions, radii, scale, cell, atoms.arrays.get("orientation"))
+    radii, orientations = spheres_of_ase(atoms)
+    return superlattice_of_sites(positions, radii, scale, cell, orientations)
 
 
 def _of_mdanalysis(atoms: Any, length_unit: LengthUnit = "A", centres: Kind = "site") -> Superlattice:
     from MDAnalysis.lib.mdamath import triclinic_vectors
 
-    scale = NM_PER_UNIT[_unit(length_unit)]
+    scale = nm_per_unit(length_unit)
     everything = np.asarray(atoms.universe.atoms.positions, dtype=float) * scale
     chosen = choose_centres(atoms, None, centres)
     sides = atoms.universe.dimensions
@@ -427,11 +433,11 @@ def _of_mdanalysis(atoms: Any, length_unit: LengthUnit = "A", centres: Kind = "s
         vectors = np.asarray(triclinic_vectors(sides, dtype=np.float64), dtype=float) * scale
         cell = cell_from_vectors(vectors, np.ones(3, dtype=bool), everything)
     radii = getattr(atoms.atoms, "radii", None) if centres == "site" else None
-    return _superlattice(chosen(everything, cell), radii, scale, cell, None)
+    return superlattice_of_sites(chosen(everything, cell), radii, scale, cell, None)
 
 
 def _of_ovito(data: Any, length_unit: LengthUnit = "A") -> Superlattice:
-    scale = NM_PER_UNIT[_unit(length_unit)]
+    scale = nm_per_unit(length_unit)
     particles = data.particles
     if particles is None or particles.count == 0:
         raise InputError("the OVITO DataCollection has no particles")
@@ -443,23 +449,7 @@ def _of_ovito(data: Any, length_unit: LengthUnit = "A") -> Superlattice:
     radii, orientations = (
         np.array(particles[name][...]) if name in particles else None for name in ("Radius", "Orientation")
     )
-    return _superlattice(positions, radii, scale, cell, orientations)
-
-
-def _superlattice(
-    positions_nm: np.ndarray, radii: Any, scale: float, cell: Cell | None, orientations: Any
-) -> Superlattice:
-    """Return a superlattice; radii and quaternions that are 0 throughout are those of programs that know none."""
-    if radii is not None and not np.any(radii):
-        radii = None
-    if orientations is not None:
-        orientations = np.asarray(orientations, dtype=float)
-        lengths = np.linalg.norm(orientations, axis=-1, keepdims=True)
-        if not lengths.any():
-            orientations = None
-        elif (np.abs(lengths - 1) < _UNIT_LENGTH).all():
-            orientations = orientations / lengths
-    return Superlattice(positions_nm, None if radii is None else np.asarray(radii, float) * scale, cell, orientations)
+    return superlattice_of_sites(positions, radii, scale, cell, orientations)
 
 
 def described_by(labels: Any, n: int) -> Mapping[str, np.ndarray]:
@@ -484,12 +474,6 @@ def _is(value: Any, package: str, *names: str) -> bool:
 def _check(value: Any, what: str, package: str, *names: str) -> None:
     if not _is(value, package, *names):
         raise InputError(f"a {type(value).__name__} is not {what}")
-
-
-def _unit(length_unit: str) -> str:
-    if length_unit not in NM_PER_UNIT:
-        raise InputError(f"length_unit {length_unit!r} is not known; it is {' or '.join(NM_PER_UNIT)}")
-    return length_unit
 
 
 def _note_left_out(package: str, names: Sequence[str]) -> None:

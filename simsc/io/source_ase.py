@@ -46,7 +46,8 @@ class AseSource:
             if number == 0:
                 self._first = atoms
             known = atoms.pbc.any() or np.any(atoms.cell)
-            yield RawFrame(atoms.positions, np.array(atoms.cell) if known else None, atoms.pbc, np.nan)
+            vectors = np.array(atoms.cell) if known else None
+            yield RawFrame(atoms.positions, vectors, atoms.pbc, np.nan, *spheres_of_ase(atoms))
 
     def atoms(self) -> AtomTable:
         """Return what is known of the atoms."""
@@ -90,6 +91,11 @@ def table_of_ase(atoms: Any) -> AtomTable:
         None if by_lammps else symbols,
         atoms.arrays.get("id"),
     )
+
+
+def spheres_of_ase(atoms: Any) -> tuple[Any, Any]:
+    """Return the radii and the orientations that an `ase.Atoms` has in arrays of its own, each None without."""
+    return atoms.arrays.get("radius", atoms.arrays.get("radii")), atoms.arrays.get("orientation")
 
 
 def _step(numbers: Sequence[int]) -> int:

@@ -38,9 +38,9 @@ class GsdSource:
             x, y, z, xy, xz, yz = np.asarray(frame.configuration.box, dtype=float)
             flat = frame.configuration.dimensions == 2
             vectors = np.array([[x, 0, 0], [xy * y, y, 0], [xz * z, yz * z, z]])
-            yield RawFrame(
-                np.asarray(frame.particles.position, dtype=float), vectors, np.array([True, True, not flat]), np.nan
-            )
+            positions = np.asarray(frame.particles.position, dtype=float)
+            periodic = np.array([True, True, not flat])
+            yield RawFrame(positions, vectors, periodic, np.nan, *_spheres(frame.particles))
 
     def atoms(self) -> AtomTable:
         """Return what is known of the atoms."""
@@ -57,3 +57,13 @@ class GsdSource:
             return self._file[number]
         except (OSError, RuntimeError, KeyError) as error:
             raise InputError(f"{self.path}: frame {number} cannot be read ({reason(error)})") from None
+
+
+def _spheres(particles: Any) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Return radii and orientations; where all are the defaults of GSD, nobody has set them."""
+    diameters = np.asarray(particles.diameter, dtype=float)
+    orientations = np.roll(np.asarray(particles.orientation, dtype=float), -1, axis=1)  # the scalar comes first in GSD
+    return (
+        None if (diameters == 1).all() else diameters / 2,
+        None if (orientations == [0, 0, 0, 1]).all() else orientations,
+    )

@@ -1,5 +1,6 @@
 """Structures of other programs as superlattices, frame by frame; `structure_formats` knows who reads which file."""
 
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from simsc.core.cell import Cell, cell_from_vectors
-from simsc.core.errors import InputError
+from simsc.core.errors import InputError, SimscWarning
 from simsc.core.superlattice import Frame, Superlattice
-from simsc.core.units import NM_PER_UNIT
+from simsc.core.units import nm_per_unit
 from simsc.io.centres import (
     AtomTable,
     Centres,
@@ -17,7 +18,7 @@ from simsc.io.centres import (
     choose_centres,
 )
 from simsc.io.structure_formats import open_source
-from simsc.io.structure_source import RawFrame
+from simsc.io.structure_source import RawFrame, superlattice_of_sites
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class StructureFile:
         self._source = open_source(path, self.reading.topology)
         if len(self._source) == 0:
             raise InputError(f"{path}: holds no frame")
-        self._nm_per_unit = NM_PER_UNIT[self._unit()]
+        self._nm_per_unit = nm_per_unit(self._unit())
 
     def __len__(self) -> int:
         return len(self._source)
@@ -89,9 +90,7 @@ class StructureFile:
                     "NPs cannot be followed"
                 )
             try:
-                cell = self._cell(raw)
-                found = centres(raw.positions * self._nm_per_unit, cell)
-                superlattice = Superlattice(found, cell=cell)
+                superlattice = self._superlattice(raw, centres)
             except InputError as error:
                 raise InputError(f"{self.path}: frame {number}: {error}") from None
             every_ns = self.reading.every_ns
@@ -105,8 +104,30 @@ class StructureFile:
         except InputError as error:
             raise InputError(f"{self.path}: {error}") from None
 
+    def _superlattice(self, raw: RawFrame, centres: Centres) -> Superlattice:
+        """Return the NPs of a frame, with radii and orientations where each atom is one and the file tells them."""
+        cell = self._cell(raw)
+        found = centres(raw.positions * self._nm_per_unit, cell)
+        if centres.groups is not None:
+            return Superlattice(found, cell=cell)
+        radii, orientations = (
+            None if values is None else np.asarray(values)[centres.atoms] for values in (raw.radii, raw.orientations)
+        )
+        try:
+            return superlattice_of_sites(found, radii, self._nm_per_unit, cell, orientations)
+        except (InputError, TypeError, ValueError):  # columns of this name that are something else
+            superlattice = Superlattice(found, cell=cell)
+        warnings.warn(
+            f"{self.path}: its radii or orientations are none of NPs (positive numbers, unit quaternions): left out",
+            SimscWarning,
+            stacklevel=2,
+        )
+        return superlattice
+
     def _unit(self) -> str:
         asked, told = self.reading.length_unit, self._source.unit
+        if asked is not None:
+            nm_per_unit(asked)  # raises for what is no unit
         if asked is not None and told and asked != told:
             raise InputError(f"{self.path}: tells its unit of length itself; leave --length-unit out")
         if asked is None and told is None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from simsc.core.errors import InputError
+from simsc.io.hdf5 import HDF5_ENDINGS
 from simsc.io.lammps_dump import is_dump
 from simsc.io.plugins import errors_of_package, format_of, formats_of_packages, has_ending
 from simsc.io.source_ase import LAMMPS_DATA, AseSource
@@ -99,6 +100,8 @@ def open_source(path: Path, topology: Path | None) -> Source:
         InputError: if it cannot be read.
     """
     known = format_of(path, STRUCTURE_FORMATS, GROUP)
+    if known is None and has_ending(path, HDF5_ENDINGS):
+        raise InputError(f"{path}: is no HDF5 file, or one that is damaged or cut")
     if known is None or known.read is None:
         return _by_ase(path, topology)
     source = known.read(path, topology)

@@ -47,7 +47,9 @@ def open_frames(path: Path, reading: Reading | None = None) -> Frames:
     if not path.exists():
         raise InputError(f"{path}: no such file")
     if path.is_dir():
-        files = _parts(path)
+        files = trajectory_files(path)
+        if not files:
+            raise InputError(f"{path}: is no run folder, or its annealing has no frame yet")
     elif h5py.is_hdf5(path) and path.suffix != ".h5md":
         files = [path]
     else:
@@ -62,15 +64,15 @@ def open_frames(path: Path, reading: Reading | None = None) -> Frames:
     return _OwnTrajectory(files)
 
 
-def _parts(folder: Path) -> list[Path]:
-    """Return the files of the trajectory of a run folder, or of its `anneal/`, in their order."""
+def trajectory_files(folder: Path) -> list[Path]:
+    """Return the files of the trajectory of a run folder, or of its `anneal/`, in their order; none if it has none."""
     for place in (folder / ANNEAL, folder / (ANNEAL + PARTIAL), folder):
         if (place / TRAJECTORY_FILE).is_file():
             return [place / TRAJECTORY_FILE]
         checkpoint = last_checkpoint(place) if place.is_dir() else None
         if checkpoint is not None and checkpoint.parts:
             return [place / name for name in checkpoint.parts]
-    raise InputError(f"{folder}: is no run folder, or its annealing has no frame yet")
+    return []
 
 
 @dataclass(frozen=True, eq=False)

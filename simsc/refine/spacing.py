@@ -47,6 +47,11 @@ class SpacingFit:
     score: float
     width_inv_nm: float | None = None
 
+    def __repr__(self) -> str:
+        """Return the distance with its standard error, as notebooks show it."""
+        error = "" if np.isnan(self.standard_error_nm) else f" ± {self.standard_error_nm:.2g}"
+        return f"SpacingFit(d_NN {self.d_nn_nm:.4g}{error} nm, {self.structure}, {self.method}, score {self.score:.3f})"
+
     @property
     def parameters(self) -> np.ndarray:
         """(1,) nearest-neighbour distance, nm."""
@@ -65,7 +70,7 @@ class SpacingFit:
 
 def refine_spacing(
     maps: Maps,
-    structure: Structure,
+    structure: Structure | Literal["random"],
     method: Literal["forward", "mean"] = "forward",
     start_nm: float | None = None,
     radius_nm: float | None = None,
@@ -78,10 +83,13 @@ def refine_spacing(
     0.1 nm at 16 nm. If its diameter is given, its layers are fitted instead (`simsc.refine.stacking_map`), which found
     the distance within 0.01 nm.
 
+        On one core, of a map of 4000 NPs: 15 s for fcc and hcp, a minute or two for r-hcp, and three with a diameter.
+
     Args:
         maps: one correlation map or its file, or several with different q1; the first sphere at the 111 reflection of
             fcc, which is 002 of hcp.
-        structure: "fcc"; "hcp"; or "r-hcp": reflections that fcc and hcp share, twinned fcc, and Bragg rods 10l.
+        structure: "fcc"; "hcp"; or "r-hcp" ("random", as builders have it, is the same): reflections that fcc and hcp
+            share, twinned fcc, and Bragg rods 10l.
         method: "forward" fits peaks of all pairs of reflections; "mean" maximises the mean CCF at the expected
             positions, as Lapkin et al. do (ACS Nano 2025, 19, 42881).
         start_nm: distance to start from, nm; 15 % off is too far. Default: q1 at 111.
@@ -101,6 +109,8 @@ def refine_spacing(
         16.0 nm
     """
     maps = as_maps(maps)
+    if structure == "random":
+        structure = "r-hcp"
     if structure not in STRUCTURES:
         raise InputError(f"structure {structure!r} is not known; it is fcc, hcp or r-hcp")
     check_maps(maps, method)

@@ -1,5 +1,6 @@
 """Files by what they are: `read` gives what is in one, `write` chooses the format by the name."""
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -10,7 +11,7 @@ import h5py
 from simsc.builders.nanoparticle_file import read_nanoparticle
 from simsc.classify.order import ORDER_FILE, read_order
 from simsc.core.correlation_map import CorrelationMap
-from simsc.core.errors import InputError
+from simsc.core.errors import InputError, in_other_words
 from simsc.core.intensity import IntensityVolume, ShellIntensity
 from simsc.core.superlattice import Frame, Superlattice
 from simsc.experiment.frame_formats import holds_frames
@@ -35,8 +36,9 @@ from simsc.io.structure_formats import write_frames
 from simsc.io.structure_writers import DescribedFrame
 from simsc.io.volume_files import VolumeMetadata, read_volume
 from simsc.io.volume_formats import volume_format, write_volume
-from simsc.md.frames import Frames, open_frames
-from simsc.md.trajectory import Trajectory, read_trajectory, write_trajectory
+from simsc.io.whole_files import PICTURES
+from simsc.md.frames import Frames, open_frames, trajectory_files
+from simsc.md.trajectory import Trajectory, joined, read_trajectory, write_trajectory
 from simsc.study.results import read_results
 from simsc.study.run_folder import RunFolder
 from simsc.study.schema import read_study
@@ -44,6 +46,15 @@ from simsc.study.schema import read_study
 Writable: TypeAlias = Structure | Trajectory | IntensityVolume | CorrelationMap | Sequence[Any]
 
 
+# Options of the commands, by which readers name what a file does not tell, as arguments of `read`.
+_ARGUMENTS = {
+    "--topology": "topology",
+    "--select": "selection",
+    "--centres": "centres",
+    "--length-unit": "length_unit",
+    "--every-ns": "every_ns",
+    "--periodic": "periodic",
+}
 _Record = TypeVar("_Record", Reading, VolumeMetadata)
 
 
@@ -86,7 +97,7 @@ def read(path: str | Path, **how: Any) -> Any:
     Args:
         path: a file of simsc; a structure or trajectory of another program (LAMMPS, GSD, XYZ, what ASE reads, with a
             topology what MDAnalysis reads); a volume of intensity (HDF5 with NXdata, .npz, .npy, MRC, VTK); detector
-            frames; a study (.toml); or the folder of a run or of its order.
+            frames; a study (.toml); or the folder of a run, of its order, or of an annealing, finished or not.
         how: what a file of another program does not say itself. Of a structure what `simsc.io.structure_files.Reading`
             takes: `topology`, `selection`, `centres` (what one NP is), `length_unit`, `every_ns`, `periodic`. Of a
             volume what `simsc.io.volume_files.VolumeMetadata` takes: `unit`, `q_max`, `q_step`, `order`, `zeros` …
@@ -94,7 +105,8 @@ def read(path: str | Path, **how: Any) -> Any:
     Returns:
         What is in it: a `Superlattice` (of several frames a `FrameSequence`, of simsc's own a `Trajectory`), an
         `IntensityVolume`, `Spheres`, a `CorrelationMap`, an `Order`, a `Nanoparticle`, a `FrameSeries` of detector
-        frames, a `Study`, or the `Results` of a finished run.
+        frames, a `Study`, the `Results` of a finished run, or the `Trajectory` of an annealing, which ends at the last
+        checkpoint until it is finished.
 
     Raises:
         InputError: if there is no such file, or it holds nothing of this, or is damaged.
@@ -104,7 +116,7 @@ def read(path: str | Path, **how: Any) -> Any:
         >>> read("lattice.h5")  # doctest: +SKIP
         Superlattice(2 NPs in free space, 6.2 nm across, radii 2 nm)
     """
-    path = Path(path)
+    path = _path(path, "read(path)")
     if path.is_dir():
         return _folder(path)
     if path.suffix == ".toml" and path.is_file():
@@ -122,8 +134,9 @@ def read(path: str | Path, **how: Any) -> Any:
         return read_series(path)
     if hdf5 or volume_format(path) is not None:
         return read_volume(path, _record(VolumeMetadata, path, how))
-    opened = open_frames(path, _record(Reading, path, how))
-    return next(opened.frames([0])).superlattice if len(opened) == 1 else FrameSequence(path, opened)
+    with in_other_words(_ARGUMENTS):
+        opened = open_frames(path, _record(Reading, path, how))
+        return next(opened.frames([0])).superlattice if len(opened) == 1 else FrameSequence(path, opened)
 
 
 def write(path: str | Path, value: Writable, labels: Any = None, **facts: Any) -> None:
@@ -148,14 +161,18 @@ def write(path: str | Path, value: Writable, labels: Any = None, **facts: Any) -
     Example:
         >>> write("lattice.xyz", Superlattice([[0, 0, 0], [6.2, 0, 0]], radii_nm=2.0))  # doctest: +SKIP
     """
-    path = Path(path)
+    path = _path(path, "write(path, value)")
+    if path.suffix.lower() in PICTURES:
+        raise InputError(f"{path}: is a picture; draw it by a function of simsc.plot, and simsc.plot.save writes it")
     own = path.suffix.lower() in HDF5_ENDINGS
     if labels is not None and (own or isinstance(value, Trajectory | IntensityVolume | CorrelationMap)):
         raise InputError(f"{path}: labels go along with a structure in a format of other programs")
     if isinstance(value, IntensityVolume):
-        write_intensity(path, value, provenance(**facts)) if own else write_volume(path, value)
+        with in_other_words(_WRITTEN):
+            write_intensity(path, value, provenance(**facts)) if own else write_volume(path, value)
     elif isinstance(value, CorrelationMap):
-        write_map(path, value, provenance(**facts)) if own else write_map_table(path, value)
+        with in_other_words(_WRITTEN):
+            write_map(path, value, provenance(**facts)) if own else write_map_table(path, value)
     elif isinstance(value, Trajectory) and own:
         write_trajectory(path, value, provenance(**facts))
     elif _are_spheres(value):
@@ -165,7 +182,14 @@ def write(path: str | Path, value: Writable, labels: Any = None, **facts: Any) -
     elif own:
         write_superlattice(path, as_superlattice(value), provenance(**facts))
     else:
-        write_frames(path, _described(value, labels))
+        with in_other_words(_WRITTEN):
+            write_frames(path, _described(value, labels))
+
+
+def _path(path: Any, call: str) -> Path:
+    if not isinstance(path, str | os.PathLike):
+        raise InputError(f"a {type(path).__name__} is not the path of a file; the path comes first: simsc.{call}")
+    return Path(path)
 
 
 def _folder(path: Path) -> Any:
@@ -173,10 +197,14 @@ def _folder(path: Path) -> Any:
         return read_results(path)
     if (path / ORDER_FILE).is_file():
         return read_order(path)
+    if files := trajectory_files(path):
+        return joined([read_trajectory(file) for file in files])
     try:
         return read_series(path)
     except InputError:
-        raise InputError(f"{path}: is a folder with neither a run, nor an order, nor detector frames in it") from None
+        raise InputError(
+            f"{path}: is a folder with neither a run, nor an annealing, nor an order, nor detector frames in it"
+        ) from None
 
 
 def _record(record: type[_Record], path: Path, how: dict[str, Any]) -> _Record:
@@ -208,6 +236,12 @@ def _described(value: Any, labels: Any) -> Iterator[DescribedFrame]:
         yield DescribedFrame(frame, described_by(labels, frame.superlattice.n))
 
 
+# What the writers of formats of other programs say, with simsc's own format, which they do not know.
+_WRITTEN = {
+    "with this ending; these are": "with this ending; these are .h5 (simsc's own),",
+    "with this ending; it is .csv": "with this ending; it is .h5 (simsc's own) or .csv",
+    "for a picture": "for a picture (simsc.plot.save)",
+}
 _OWN: dict[Kind | None, Callable[[Path], Any]] = {
     SUPERLATTICE: read_superlattice,
     INTENSITY: read_intensity,

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from conftest import fcc_ball
 
+from simsc.builders.finite_crystal import CoreRadii
 from simsc.core.close_packing import layer_momentum_transfer
 from simsc.core.errors import InputError, NoFirstPeakError, SamplingError
 from simsc.core.intensity import IntensityVolume, ShellIntensity
@@ -151,16 +152,31 @@ def test_files(ball, volume, file_of_spheres, tmp_path):
             read_source(path)
 
 
+def test_radii_may_be_given(ball):
+    bare = Superlattice(ball.positions_nm)
+    given = CoreRadii(7.0, 0.5, seed=3).given_to(bare)
+    found = correlation_map(bare, 0.48, Q2, 7.0, 0.5, seed=3, n_delta=19)
+    assert np.array_equal(found.ccf, correlation_map(given, 0.48, Q2, n_delta=19).ccf)
+    assert np.array_equal(found.ccf, correlation_map([ball], 0.48, Q2, 7.0, 0.5, seed=3, n_delta=19).ccf)
+    assert not np.allclose(found.ccf, correlation_map(bare, 0.48, Q2, 7.0, 0.5, seed=4, n_delta=19).ccf)
+
+
 def test_bad_input_is_refused(ball, volume, spheres):
     bare = Superlattice(ball.positions_nm)
     for source, says in (
         ([], "frames of NPs"),
         ([ball, spheres[0]], "not of a mixture"),
-        (bare, "no radii"),
+        (bare, "no core radii; give radius_nm"),
     ):
         with pytest.raises(InputError, match=says):
             correlation_map(source, 0.48, Q2, n_delta=5, threads=1)
+    with pytest.raises(InputError, match="needs their mean, radius_nm"):
+        correlation_map(ball, 0.48, Q2, radius_std_nm=0.5)
+    with pytest.raises(InputError, match=r"q2_inv_nm is a row of numbers \(n_q2,\), such as \[1.2\], got shape \(\)"):
+        correlation_map(ball, 0.48, 1.2)
     for source in (volume, spheres):
+        with pytest.raises(InputError, match="radius_std_nm are for NPs"):
+            correlation_map(source, 0.48, Q2, 7.4)
         with pytest.raises(InputError, match="for NPs"):
             correlation_map(source, 0.48, Q2, n_delta=5, scattering=ScatteringModel(sigma_nm=0.1))
     with pytest.raises(SamplingError, match=r"there are spheres from q = 0\.3 to 0\.9"):

@@ -12,16 +12,22 @@ import numpy as np
 import pytest
 from ase import Atoms
 from brute_force import apart
+from click.testing import CliRunner
 from conftest import ENVIRONMENT, PAPER, displaced
+from scipy.spatial.transform import Rotation
 
 from simsc.builders.close_packed import close_packed
+from simsc.builders.supraparticle import ball
+from simsc.cli.main import cli
 from simsc.core.cell import Cell
 from simsc.core.errors import InputError, SimscWarning
 from simsc.core.superlattice import Frame, Superlattice
 from simsc.forcefield.chains import load_chains
-from simsc.io.native import write_superlattice
+from simsc.io.native import read_intensity, write_superlattice
 from simsc.io.provenance import provenance
 from simsc.io.structure_files import Reading, StructureFile, chosen_frames
+from simsc.io.structure_formats import write_frames
+from simsc.io.structure_writers import DescribedFrame
 from simsc.md.frames import open_frames
 from simsc.models.chains import dress_chains
 
@@ -420,3 +426,64 @@ def test_own_files_tell_themselves_what_they_are(tmp_path, truth):
             open_frames(tmp_path / "one.h5", reading)
     with pytest.raises(InputError, match="is no run folder, or its annealing has no frame yet"):
         open_frames(tmp_path)
+
+
+TURNED = Rotation.random(24, rng=np.random.default_rng(3))
+KNOWN = close_packed("ABCABCABABAB", 6.2, radius_nm=2.0)
+KNOWN = KNOWN.with_radii(np.linspace(1.9, 2.1, KNOWN.n)).with_orientations(TURNED)
+
+
+@pytest.mark.parametrize("name", ["np.xyz", "np.gsd"])
+def test_radii_and_orientations_of_files_are_taken_over(name, tmp_path):
+    if name == "np.gsd":
+        pytest.importorskip("gsd")
+    write_frames(tmp_path / name, [DescribedFrame(Frame(KNOWN))] * 2)
+    for frame in read(tmp_path / name, length_unit="A"):
+        assert np.allclose(frame.superlattice.radii_nm, KNOWN.radii_nm, rtol=1e-6)
+        assert np.allclose(frame.superlattice.orientations, KNOWN.orientations, atol=1e-5)
+    (of_nm,) = read(tmp_path / name, [0], length_unit="nm")
+    assert np.allclose(of_nm.superlattice.radii_nm, 10 * KNOWN.radii_nm, rtol=1e-6)
+    (some,) = read(tmp_path / name, [0], selection="index 3:5", length_unit="A")
+    assert np.allclose(some.superlattice.radii_nm, KNOWN.radii_nm[3:6], rtol=1e-6)
+    assert len(some.superlattice.orientations) == 3
+
+
+def test_radii_of_ase_go_by_either_name_and_not_to_groups(tmp_path):
+    atoms = Atoms("X4", np.diag([0, 62, 124])[[0, 1, 2, 0]] + np.arange(4)[:, None])
+    atoms.set_array("radii", np.full(4, 20.0))
+    atoms.set_array("mol-id", np.array([1, 1, 2, 2]))
+    ase.io.write(tmp_path / "np.extxyz", atoms)
+    assert read(tmp_path / "np.extxyz")[0].superlattice.radii_nm.tolist() == [2.0] * 4
+    assert read(tmp_path / "np.extxyz", centres="molecule")[0].superlattice.radii_nm is None
+
+
+@pytest.mark.parametrize("radii", [[0, 20, 20], [-1, -1, -1], [np.nan, 20, 20]])
+def test_radii_that_are_none_are_left_out_with_a_note(radii, tmp_path):
+    atoms = Atoms("X3", np.diag([0, 62, 124]))
+    atoms.set_array("radius", np.array(radii, dtype=float))
+    ase.io.write(tmp_path / "np.extxyz", atoms)
+    with pytest.warns(SimscWarning, match="none of NPs .* left out"):
+        assert read(tmp_path / "np.extxyz")[0].superlattice.radii_nm is None
+
+
+def test_defaults_of_gsd_are_no_radii(tmp_path):
+    pytest.importorskip("gsd")
+    write_frames(tmp_path / "np.gsd", [DescribedFrame(Frame(close_packed("ABC", 6.2)))])
+    (frame,) = read(tmp_path / "np.gsd", length_unit="A")
+    assert frame.superlattice.radii_nm is None
+    assert frame.superlattice.orientations is None
+
+
+def test_commands_take_the_radii_of_a_file_unless_others_are_asked_for(tmp_path):
+    write_frames(tmp_path / "ball.xyz", [DescribedFrame(Frame(ball("fcc", 16.0, n=55, radius_nm=7.4)))])
+    for radius, options in ((7.4, []), (6.0, ["--radius", "6"])):
+        words = ["scatter", str(tmp_path / "ball.xyz"), *options, "--grid", "65", "-o", str(tmp_path / "i.h5")]
+        assert CliRunner().invoke(cli, words, catch_exceptions=False).exit_code == 0
+        brightest = np.nanmax(read_intensity(tmp_path / "i.h5").intensity)
+        assert brightest == pytest.approx((55 * 4 / 3 * np.pi * radius**3) ** 2, rel=1e-4)
+
+
+def test_units_of_length_are_known_ones(tmp_path):
+    ase.io.write(tmp_path / "np.xyz", Atoms("X"))
+    with pytest.raises(InputError, match="'angstrom' is not known; it is nm or A"):
+        read(tmp_path / "np.xyz", length_unit="angstrom")

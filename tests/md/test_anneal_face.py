@@ -86,7 +86,10 @@ def test_distances_that_the_model_was_not_derived_from_are_warned_of(tmp_path):
         ({"crystal": close_packed("ABC", 6.4, radius_nm=1.2)}, r"core radius 1\.2 nm"),
         ({"crystal": close_packed("ABC", 4.0).with_radii(2.0)}, "cores of radius 2 nm overlap"),
         ({"crystal": close_packed("ABC", 12.0, radius_nm=2.0)}, "do not reach each other"),
-        ({"crystal": close_packed("ABC", 6.4)}, "no radii"),
+        (
+            {"crystal": close_packed("ABC", 6.4)},
+            r"no radii; give a core radius .* such as \.with_radii\(2\.0\)",
+        ),
         ({"crystal": close_packed("ABC", 6.4, radius_nm=2.0).in_free_space()}, "fully periodic cell"),
         (
             {"phases": [replace(HOT, stop_K=800.0)]},
