@@ -278,7 +278,7 @@ def test_a_study_is_read(tmp_path):
     ("make", "says"),
     [
         (lambda folder: read(folder / "none.h5"), "no such file"),
-        (lambda folder: read(folder), "neither a run, nor an annealing, nor an order, nor detector frames"),
+        (lambda folder: read(folder), "neither a study, nor an annealing, nor an order, nor detector frames"),
         (lambda folder: read(folder / "a.h5", unit="1/nm"), "says everything itself; leave out unit"),
         (lambda folder: read(folder / "a.xyz", colour="red"), "colour says nothing of such a file"),
         (lambda folder: read(folder / "a.xyz", length_unit="angstrom"), "'angstrom' is not known; it is nm or A"),

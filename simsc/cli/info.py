@@ -21,9 +21,9 @@ from simsc.cli.options import (
 from simsc.core.errors import InputError
 from simsc.core.superlattice import Superlattice
 from simsc.core.units import photon_energy_kev
-from simsc.experiment.frame_formats import FRAME_FORMATS, holds_frames, images_in
+from simsc.experiment.frame_formats import FRAME_FORMATS
 from simsc.experiment.series import read_series
-from simsc.io.hdf5 import HDF5_ENDINGS, kind_of, open_hdf5, read_provenance
+from simsc.io.hdf5 import kind_of, open_hdf5, read_provenance
 from simsc.io.kinds import (
     CORRELATION_MAP,
     INTENSITY,
@@ -35,9 +35,9 @@ from simsc.io.kinds import (
     Kind,
 )
 from simsc.io.native import read_intensity, read_map, read_superlattice
-from simsc.io.plugins import has_ending
-from simsc.io.volume_formats import VOLUME_FORMATS, VolumeFormat, read_raw, volume_format
+from simsc.io.volume_formats import VOLUME_FORMATS, read_raw, volume_format
 from simsc.md.frames import open_frames
+from simsc.study.contents import contents_of
 from simsc.study.run_folder import RunFolder
 
 _UNITS = {
@@ -75,38 +75,29 @@ def info(file: Path, as_json: bool) -> None:
 
 def _describe(file: Path) -> tuple[Facts, str | None]:
     """Return what a file holds, and which command takes it."""
-    if not file.exists() and not set("*?[") & set(file.name):
-        raise InputError(f"{file}: no such file")
-    if file.is_dir():
-        return _of_folder(file)
-    if file.suffix == ".toml":
-        return {"kind": "a study, or settings"}, f"simsc run {file}"
-    if file.is_file() and h5py.is_hdf5(file) and file.suffix != ".h5md":
-        kind = kind_of(file)
-        if kind is None or kind not in _OWN:
+    match contents_of(file):
+        case "run":
+            study = RunFolder(file).study()
+            kind = "a run of a study" if study.replicas is None else "replicas of a study"
+            return {"kind": kind, "title": study.title}, f"simsc status {file}"
+        case "order":
+            return _describe(file / ORDER_FILE)
+        case "annealing":
+            return {"kind": TRAJECTORY.name, **_of_trajectory(file)}, TRAJECTORY.advice(file)
+        case "study":
+            return {"kind": "a study, or settings"}, f"simsc run {file}"
+        case "own HDF5":
+            own = kind_of(file)
+            assert own is not None
+            return {"kind": own.name, **_OWN[own](file)}, own.advice(file)
+        case "HDF5 of another program":
             return _of_hdf5(file)
-        return {"kind": kind.name, **_OWN[kind](file)}, kind.advice(file)
-    if not file.is_file() or holds_frames(file):
-        return _of_frames(file)
-    if has_ending(file, HDF5_ENDINGS):
-        raise InputError(f"{file}: is no HDF5 file, or one that is damaged or cut")
-    known = volume_format(file)
-    return _of_structure(file) if known is None else _of_volume(file, known)
-
-
-def _of_folder(file: Path) -> tuple[Facts, str | None]:
-    if RunFolder(file).is_begun:
-        study = RunFolder(file).study()
-        kind = "a run of a study" if study.replicas is None else "replicas of a study"
-        return {"kind": kind, "title": study.title}, f"simsc status {file}"
-    if (file / ORDER_FILE).is_file():
-        return _describe(file / ORDER_FILE)
-    if images_in(file):
-        return _of_frames(file)
-    masters = sorted(file.glob("*_master.h5"))
-    if masters:
-        raise InputError(f"{file}: is a folder; of its scans take the master file, such as {masters[0]}")
-    raise InputError(f"{file}: is a folder with neither a study, nor an order, nor detector frames in it")
+        case "frames":
+            return _of_frames(file)
+        case "volume":
+            return _of_volume(file)
+        case "structure":
+            return _of_structure(file)
 
 
 def _of_superlattice(file: Path) -> Facts:
@@ -193,7 +184,7 @@ def _of_hdf5(file: Path) -> tuple[Facts, str]:
     except InputError as error:
         known = volume_format(file)
         if known is not None and known.package:
-            return _of_volume(file, known)
+            return _of_volume(file)
         with open_hdf5(file) as handle:
             volumes: list[str] = []
             handle.visititems(
@@ -206,10 +197,11 @@ def _of_hdf5(file: Path) -> tuple[Facts, str]:
         return facts, f"simsc import-volume {file} --help"
 
 
-def _of_volume(file: Path, known: VolumeFormat) -> tuple[Facts, str]:
+def _of_volume(file: Path) -> tuple[Facts, str]:
     """Describe a volume of another program as far as it can be read without options."""
     facts: Facts = {"kind": "a volume of another program"}
-    if not known.named:  # else its arrays may have to be named first
+    known = volume_format(file)
+    if known is None or not known.named:  # else its arrays may have to be named first
         shape = read_raw(file, {}).arrays["intensity"].shape
         if len(shape) != 3:
             raise InputError(f"{file}: holds an array of shape {shape}; a volume has three dimensions")

@@ -6,10 +6,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeAlias, TypeGuard, TypeVar, overload
 
-import h5py
-
 from simsc.builders.nanoparticle_file import read_nanoparticle
-from simsc.classify.order import ORDER_FILE, read_order
+from simsc.classify.order import read_order
 from simsc.core.correlation_map import CorrelationMap
 from simsc.core.errors import InputError, in_other_words
 from simsc.core.intensity import IntensityVolume, ShellIntensity
@@ -17,7 +15,7 @@ from simsc.core.superlattice import Frame, Superlattice
 from simsc.experiment.frame_formats import holds_frames
 from simsc.experiment.series import read_series
 from simsc.io.adapters import Structure, as_superlattice, described_by
-from simsc.io.hdf5 import HDF5_ENDINGS, check_file, kind_of
+from simsc.io.hdf5 import HDF5_ENDINGS, kind_of
 from simsc.io.kinds import CORRELATION_MAP, INTENSITY, NANOPARTICLE, ORDER, SHELLS, SUPERLATTICE, TRAJECTORY, Kind
 from simsc.io.map_table import write_map_table
 from simsc.io.native import (
@@ -35,12 +33,12 @@ from simsc.io.structure_files import Reading
 from simsc.io.structure_formats import write_frames
 from simsc.io.structure_writers import DescribedFrame
 from simsc.io.volume_files import VolumeMetadata, read_volume
-from simsc.io.volume_formats import volume_format, write_volume
+from simsc.io.volume_formats import write_volume
 from simsc.io.whole_files import PICTURES
 from simsc.md.frames import Frames, open_frames, trajectory_files
 from simsc.md.trajectory import Trajectory, joined, read_trajectory, write_trajectory
+from simsc.study.contents import Contents, contents_of
 from simsc.study.results import read_results
-from simsc.study.run_folder import RunFolder
 from simsc.study.schema import read_study
 
 Writable: TypeAlias = Structure | Trajectory | IntensityVolume | CorrelationMap | Sequence[Any]
@@ -117,23 +115,15 @@ def read(path: str | Path, **how: Any) -> Any:
         Superlattice(2 NPs in free space, 6.2 nm across, radii 2 nm)
     """
     path = _path(path, "read(path)")
-    if path.is_dir():
-        return _folder(path)
-    if path.suffix == ".toml" and path.is_file():
-        return read_study(path)
-    if not any(letter in path.name for letter in "*?["):
-        check_file(path)
-    hdf5 = path.is_file() and h5py.is_hdf5(path) and path.suffix != ".h5md"
-    if hdf5 and (kind := kind_of(path)) in _OWN:
-        if how:
-            raise InputError(f"{path}: is simsc's own, which says everything itself; leave out {', '.join(how)}")
-        return _OWN[kind](path)
-    if not path.is_file() or holds_frames(path):
-        if how:
-            raise InputError(f"{path}: holds detector frames; leave out {', '.join(how)}")
-        return read_series(path)
-    if hdf5 or volume_format(path) is not None:
+    contents = contents_of(path)
+    if contents == "HDF5 of another program":
+        contents = "frames" if holds_frames(path) else "volume"
+    if contents == "volume":
         return read_volume(path, _record(VolumeMetadata, path, how))
+    if contents != "structure":
+        if how:
+            raise InputError(f"{path}: says everything itself; leave out {', '.join(how)}")
+        return _READERS[contents](path)
     with in_other_words(_ARGUMENTS):
         opened = open_frames(path, _record(Reading, path, how))
         return next(opened.frames([0])).superlattice if len(opened) == 1 else FrameSequence(path, opened)
@@ -192,19 +182,14 @@ def _path(path: Any, call: str) -> Path:
     return Path(path)
 
 
-def _folder(path: Path) -> Any:
-    if RunFolder(path).study_file.is_file():
-        return read_results(path)
-    if (path / ORDER_FILE).is_file():
-        return read_order(path)
-    if files := trajectory_files(path):
-        return joined([read_trajectory(file) for file in files])
-    try:
-        return read_series(path)
-    except InputError:
-        raise InputError(
-            f"{path}: is a folder with neither a run, nor an annealing, nor an order, nor detector frames in it"
-        ) from None
+def _own(path: Path) -> Any:
+    kind = kind_of(path)
+    assert kind is not None
+    return _OWN[kind](path)
+
+
+def _annealing(folder: Path) -> Trajectory:
+    return joined([read_trajectory(file) for file in trajectory_files(folder)])
 
 
 def _record(record: type[_Record], path: Path, how: dict[str, Any]) -> _Record:
@@ -242,7 +227,7 @@ _WRITTEN = {
     "with this ending; it is .csv": "with this ending; it is .h5 (simsc's own) or .csv",
     "for a picture": "for a picture (simsc.plot.save)",
 }
-_OWN: dict[Kind | None, Callable[[Path], Any]] = {
+_OWN: dict[Kind, Callable[[Path], Any]] = {
     SUPERLATTICE: read_superlattice,
     INTENSITY: read_intensity,
     SHELLS: Spheres,
@@ -250,4 +235,12 @@ _OWN: dict[Kind | None, Callable[[Path], Any]] = {
     TRAJECTORY: read_trajectory,
     NANOPARTICLE: read_nanoparticle,
     ORDER: lambda path: read_order(path.parent),
+}
+_READERS: dict[Contents, Callable[[Path], Any]] = {
+    "run": read_results,
+    "order": read_order,
+    "annealing": _annealing,
+    "study": read_study,
+    "own HDF5": _own,
+    "frames": read_series,
 }
