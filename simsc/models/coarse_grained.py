@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 
-from simsc.core.errors import InputError, ResourceError
+from simsc.core.errors import InputError, ResourceError, reason
 from simsc.core.superlattice import Superlattice
 from simsc.core.units import nm_from_angstrom
 from simsc.forcefield.chains import DEFAULT, ChainParameters, chain_names, load_chains
@@ -200,7 +200,7 @@ def coarse_grained(name: str = DEFAULT) -> CoarseGrained:
 
     Raises:
         InputError: if there is no such set, or its file does not hold what the model needs.
-        ResourceError: if the package that it comes with cannot be loaded.
+        ResourceError: if the package that it comes with cannot be loaded, or gives something else.
     """
     for family in FAMILIES:
         if name in family.names():
@@ -209,10 +209,11 @@ def coarse_grained(name: str = DEFAULT) -> CoarseGrained:
     if entry is None:
         raise InputError(f"force field {name!r} is not known; available: {', '.join(coarse_grained_names())}")
     try:
-        make = entry.load()
-    except Exception as error:  # whatever the import of another package raises
-        raise ResourceError(f"force field {name!r}: {entry.value} cannot be loaded ({error})") from None
-    model: CoarseGrained = make()
+        model = entry.load()()
+    except Exception as error:  # whatever another package raises
+        raise ResourceError(f"force field {name!r}: {entry.value} cannot be loaded ({reason(error)})") from None
+    if not isinstance(model, CoarseGrained):
+        raise ResourceError(f"force field {name!r}: {entry.value} gives no CoarseGrained but a {type(model).__name__}")
     return model
 
 

@@ -36,6 +36,7 @@ def soft_spheres(tmp_path, monkeypatch):
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: soft-spheres\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(
         f"[{ENTRY_POINTS}]\nsoft_spheres = soft_spheres:model\nbroken = soft_spheres_that_are_not_there:model\n"
+        "failing = json:loads\nwrong = builtins:dict\n"
     )
     monkeypatch.syspath_prepend(info.parent)
     monkeypatch.syspath_prepend(OTHER_PACKAGE)
@@ -45,12 +46,16 @@ def soft_spheres(tmp_path, monkeypatch):
 
 def test_a_model_of_another_package_is_one_of_ours(soft_spheres):
     own = [name for family in FAMILIES for name in family.names()]
-    assert coarse_grained_names() == [*own, "broken", "soft_spheres"]
+    assert coarse_grained_names() == [*own, "broken", "failing", "soft_spheres", "wrong"]
     assert [coarse_grained(name).name for name in own] == own
     assert coarse_grained(soft_spheres).core_radius_nm == (1.0, 3.0)
     with pytest.raises(ResourceError, match="'broken': soft_spheres_that_are_not_there:model cannot be loaded"):
         coarse_grained("broken")
-    with pytest.raises(InputError, match=r"available: .*oleate_one_site, broken, soft_spheres"):
+    with pytest.raises(ResourceError, match=r"'failing': json:loads cannot be loaded \(TypeError"):
+        coarse_grained("failing")
+    with pytest.raises(ResourceError, match="'wrong': builtins:dict gives no CoarseGrained but a dict"):
+        coarse_grained("wrong")
+    with pytest.raises(InputError, match=r"available: .*oleate_one_site, broken, failing, soft_spheres, wrong"):
         coarse_grained("hard_spheres")
 
 
