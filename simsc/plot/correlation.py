@@ -52,12 +52,9 @@ def correlation_map(correlation: CorrelationMap, cell: Cell | None = None, name:
         InputError: for another kind than a `CorrelationMap`, or none.
 
     Example:
-        >>> from simsc.builders.supraparticle import ball
-        >>> from simsc.correlation.engine import correlate
-        >>> from simsc.correlation.shells import shells_of_crystal
-        >>> q1, delta_deg = 0.481, np.linspace(0, 180, 61)
-        >>> shells = shells_of_crystal([ball("fcc", 16.0, n=100, radius_nm=7.4)], q1, q1 * np.linspace(0.9, 1.1, 5))
-        >>> figure = correlation_map(correlate(*shells, delta_deg))
+        >>> import simsc
+        >>> crystal, q2_inv_nm = simsc.ball("fcc", 16.0, n=100, radius_nm=7.4), 0.481 * np.linspace(0.9, 1.1, 5)
+        >>> figure = correlation_map(simsc.correlation_map(crystal, 0.481, q2_inv_nm, n_delta=61))
         >>> figure.axes[0].get_title()
         'q₁ = 0.481 nm⁻¹; as 111, d = 16.00 nm'
     """
@@ -81,13 +78,10 @@ def correlation_maps(maps: CorrelationMap | Mapping[str, CorrelationMap], cell: 
         InputError: for another kind than a `CorrelationMap`, or none.
 
     Example:
-        >>> from simsc.builders.supraparticle import ball
-        >>> from simsc.correlation.engine import correlate
-        >>> from simsc.correlation.shells import shells_of_crystal
-        >>> q1, delta_deg = 0.481, np.linspace(0, 180, 61)
-        >>> q2 = q1 * np.linspace(0.9, 1.1, 5)
+        >>> import simsc
+        >>> q2_inv_nm = 0.481 * np.linspace(0.9, 1.1, 5)
         >>> maps = {
-        ...     name: correlate(*shells_of_crystal([ball(name, 16.0, n=100, radius_nm=7.4)], q1, q2), delta_deg)
+        ...     name: simsc.correlation_map(simsc.ball(name, 16.0, n=100, radius_nm=7.4), 0.481, q2_inv_nm, n_delta=61)
         ...     for name in ("fcc", "hcp")
         ... }
         >>> [ax.get_xlabel() for ax in correlation_maps(maps).axes[:2]]
@@ -145,13 +139,10 @@ def correlation_difference(
         The figure: Δ in degrees across, q2 / q1 up.
 
     Example:
-        >>> from simsc.builders.supraparticle import ball
-        >>> from simsc.correlation.engine import correlate
-        >>> from simsc.correlation.shells import shells_of_crystal
-        >>> q1, delta_deg = 0.481, np.linspace(0, 180, 61)
-        >>> q2 = q1 * np.linspace(0.9, 1.1, 5)
+        >>> import simsc
+        >>> q2_inv_nm = 0.481 * np.linspace(0.9, 1.1, 5)
         >>> maps = {
-        ...     name: correlate(*shells_of_crystal([ball(name, 16.0, n=100, radius_nm=7.4)], q1, q2), delta_deg)
+        ...     name: simsc.correlation_map(simsc.ball(name, 16.0, n=100, radius_nm=7.4), 0.481, q2_inv_nm, n_delta=61)
         ...     for name in ("fcc", "hcp")
         ... }
         >>> correlation_difference(maps["fcc"], maps["hcp"], ("fcc", "hcp")).axes[0].get_title()
@@ -203,13 +194,10 @@ def correlation_line(maps: CorrelationMap | Mapping[str, CorrelationMap]) -> Fig
         InputError: for another kind than a `CorrelationMap`, or none.
 
     Example:
-        >>> from simsc.builders.supraparticle import ball
-        >>> from simsc.correlation.engine import correlate
-        >>> from simsc.correlation.shells import shells_of_crystal
-        >>> q1, delta_deg = 0.481, np.linspace(0, 180, 61)
-        >>> q2 = q1 * np.linspace(0.9, 1.1, 5)
+        >>> import simsc
+        >>> q2_inv_nm = 0.481 * np.linspace(0.9, 1.1, 5)
         >>> maps = {
-        ...     name: correlate(*shells_of_crystal([ball(name, 16.0, n=100, radius_nm=7.4)], q1, q2), delta_deg)
+        ...     name: simsc.correlation_map(simsc.ball(name, 16.0, n=100, radius_nm=7.4), 0.481, q2_inv_nm, n_delta=61)
         ...     for name in ("fcc", "hcp")
         ... }
         >>> [text.get_text() for text in correlation_line(maps).axes[0].get_legend().get_texts()]

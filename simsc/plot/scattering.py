@@ -155,13 +155,10 @@ def radial_profile(
         InputError: for another kind than a `CorrelationMap`, or none.
 
     Example:
-        >>> from simsc.builders.supraparticle import ball
-        >>> from simsc.correlation.engine import correlate
-        >>> from simsc.correlation.shells import shells_of_crystal
-        >>> q1, delta_deg = 0.481, np.linspace(0, 180, 61)
-        >>> q2 = q1 * np.linspace(0.9, 1.7, 9)
+        >>> import simsc
+        >>> q2_inv_nm = 0.481 * np.linspace(0.9, 1.7, 9)
         >>> maps = {
-        ...     name: correlate(*shells_of_crystal([ball(name, 16.0, n=100, radius_nm=7.4)], q1, q2), delta_deg)
+        ...     name: simsc.correlation_map(simsc.ball(name, 16.0, n=100, radius_nm=7.4), 0.481, q2_inv_nm, n_delta=61)
         ...     for name in ("fcc", "hcp")
         ... }
         >>> sorted({text.get_text() for text in radial_profile(maps).axes[0].texts})

@@ -47,13 +47,11 @@ def comparison(
         InputError: for a line outside of the maps.
 
     Example:
-        >>> from simsc.builders.supraparticle import ball
+        >>> import simsc
         >>> from simsc.correlation.compare import compare_maps
-        >>> from simsc.correlation.engine import correlate
-        >>> from simsc.correlation.shells import shells_of_crystal
-        >>> q2, delta_deg = 0.481 * np.linspace(0.9, 1.1, 5), np.linspace(0, 180, 61)
+        >>> q2_inv_nm = 0.481 * np.linspace(0.9, 1.1, 5)
         >>> fcc, hcp = (
-        ...     correlate(*shells_of_crystal([ball(name, 16.0, n=100, radius_nm=7.4)], 0.481, q2), delta_deg)
+        ...     simsc.correlation_map(simsc.ball(name, 16.0, n=100, radius_nm=7.4), 0.481, q2_inv_nm, n_delta=61)
         ...     for name in ("fcc", "hcp")
         ... )
         >>> figure = comparison(compare_maps(fcc, hcp), ("fcc", "hcp"))
